@@ -1,0 +1,126 @@
+"""The vocabulary: the kinds of hyperparameter that a formula names in its annotations."""
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+
+import jax
+import numpy as np
+
+from optax_sched._kinds import (
+    Choice,
+    Kind,
+    Number,
+    OneOrMany,
+    Optional,
+    ShapeKind,
+    Vectorial,
+    admit,
+)
+from optax_sched._shapes import LAST_STEP
+
+_REAL = Number("a finite number")
+_RATE = Number("a finite number, 0 or more", minimum=0.0)
+_POSITIVE = Number("a positive finite number", minimum=0.0, above_minimum=True)
+_FACTOR = Number("a factor above 0 and at most 1", 0.0, 1.0, above_minimum=True)
+_GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
+_LENGTH = f"number of steps (as an integer at most {LAST_STEP})"
+_STEPS = Number(f"a positive finite {_LENGTH}", 0.0, above_minimum=True, as_float=False)
+_STEPS_OR_ZERO = Number(f"a finite {_LENGTH}, 0 or more", 0.0, as_float=False)
+_COUNT = Number("a whole number, 1 or more", 1, as_float=False, whole=True)
+_COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
+
+Scalar = int | float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
+"""What may stand for one number."""
+ManyScalars = Sequence[Any] | np.ndarray[Any, Any] | jax.Array
+"""What may stand for several numbers."""
+
+Real = Annotated[Scalar, _REAL]
+"""Any finite number."""
+Rate = Annotated[Scalar, _RATE]
+"""A height: finite and not negative."""
+Positive = Annotated[Scalar, _POSITIVE]
+"""A positive finite number."""
+Factor = Annotated[Scalar, _FACTOR]
+"""A factor in (0, 1]."""
+Growth = Annotated[Scalar, _GROWTH]
+"""A finite factor, 1 or more."""
+Steps = Annotated[Scalar, _STEPS]
+"""A length: a positive number of steps, exact where it is an integer."""
+StepsOrZero = Annotated[Scalar, _STEPS_OR_ZERO]
+"""A length that may be 0."""
+Count = Annotated[Scalar, _COUNT]
+"""A whole number, 1 or more."""
+CountOrZero = Annotated[Scalar, _COUNT_OR_ZERO]
+"""A whole number, 0 or more."""
+Reals = Annotated[ManyScalars, Vectorial("a sequence of finite numbers", _REAL)]
+"""A sequence of finite numbers."""
+Rates = Annotated[ManyScalars, Vectorial("a sequence of finite numbers, 0 or more", _RATE)]
+"""A sequence of heights."""
+FactorOrFactors = Annotated[Scalar | ManyScalars, OneOrMany(_FACTOR, "a sequence of such factors")]
+"""A factor in (0, 1], or a sequence of them."""
+Boundaries = Annotated[
+    ManyScalars,
+    Vectorial("a strictly increasing sequence of positive steps", _STEPS, increasing=True),
+]
+"""Absolute steps at which something changes, in order."""
+ShapeName = Annotated[Literal["linear", "cosine", "sqrt", "square"] | Callable[[Any], Any], ShapeKind()]
+"""The shape of a phase: "linear", "cosine", "sqrt", "square" or a function."""
+_ANYTHING = OneOrMany(
+    Number("a finite number", as_float=False), "a sequence of finite numbers", functions=True
+)
+Switch = Annotated[bool, Choice((False, True))]
+"""Yes or no, fixed when the schedule is built."""
+
+# The words of the library mean the same in a user's own formula, annotated or not.
+_BY_NAME: dict[str, Kind] = {
+    **dict.fromkeys(("init_value", "peak_value", "end_value", "base_value"), _RATE),
+    "value": _REAL,
+    "values": typing.get_args(Reals)[1],
+    **dict.fromkeys(("decay_steps", "transition_steps", "total_steps", "period"), _STEPS),
+    "warmup_steps": _STEPS_OR_ZERO,
+    "decay_rate": _FACTOR,
+    "boundaries": typing.get_args(Boundaries)[1],
+    "shape": ShapeKind(),
+}
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, its annotated arguments admitted by their kinds first."""
+    signature = inspect.signature(function)
+    kinds = {
+        name: kind_of(name, annotation)
+        for name, annotation in typing.get_type_hints(function, include_extras=True).items()
+        if typing.get_origin(annotation) is Annotated
+    }
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        for name, kind in kinds.items():
+            bound.arguments[name] = admit(function.__name__, name, kind, bound.arguments[name])
+        return function(*bound.args, **bound.kwargs)
+
+    return wrapper
+
+
+def kind_of(name: str, annotation: Any) -> Kind:
+    """The kind that an annotation names; failing that, the one the parameter's name suggests."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        for extra in typing.get_args(annotation)[1:]:
+            if isinstance(extra, Kind):
+                return extra
+    if origin in (typing.Union, types.UnionType):
+        others = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
+        if len(others) < len(typing.get_args(annotation)) and len(others) == 1:
+            return Optional(kind_of(name, others[0]))
+    return _BY_NAME.get(name, _ANYTHING)

@@ -1,0 +1,161 @@
+"""Schedules as hyperparameters of other schedules: one of them, or many at the cost of one."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._decay import constant
+from optax_sched._kinds import Kind, as_pytree, weak_flags
+from optax_sched._schedule import Schedule
+
+
+class OneSchedule(Kind):
+    """A schedule, any callable `step -> value`, or a number, which means `constant`."""
+
+    rule = "a schedule, a function of the step, or a finite number"
+
+    def admit(self, value: Any) -> Any:
+        if isinstance(value, Schedule):
+            return value
+        return as_pytree(value) if callable(value) else constant(value)
+
+
+class ManySchedules(Kind):
+    """A sequence of schedules, those of equal structure stacked leaf by leaf."""
+
+    rule = "a sequence of one or more schedules, functions of the step, or finite numbers"
+
+    def admit(self, value: Any) -> "Parts":
+        if isinstance(value, Parts):
+            return value
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            raise TypeError
+        if not value:
+            raise ValueError
+        return Parts.of([OneSchedule().admit(item) for item in value])
+
+    def public(self, stored: "Parts") -> list[Any]:
+        return [stored[index] for index in range(len(stored))]
+
+
+class Layout:
+    """Which family each part belongs to, and its place there. Hashed once: it may be long."""
+
+    def __init__(self, places: Sequence[tuple[int, int]], pythonic: Sequence[Sequence[bool]]):
+        self.places = tuple(places)
+        self.pythonic = tuple(map(tuple, pythonic))
+        self._hash = hash((self.places, self.pythonic))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Layout) or self._hash != other._hash:
+            return False
+        return self.places == other.places and self.pythonic == other.pythonic
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Parts:
+    """Schedules in order. A family is those of equal structure, stacked on a leading axis."""
+
+    __slots__ = ("families", "layout")
+
+    def __init__(self, families: Sequence[Any], layout: Layout):
+        self.families = tuple(families)
+        self.layout = layout
+
+    @classmethod
+    def of(cls, schedules: Sequence[Any]) -> "Parts":
+        members: dict[Any, list[list[Any]]] = {}
+        places = []
+        for item in schedules:
+            leaves, structure = jax.tree.flatten(item)
+            family = members.setdefault((structure, *map(_leaf_type, leaves)), [])
+            places.append((list(members).index((structure, *map(_leaf_type, leaves))), len(family)))
+            family.append(leaves)
+        families, pythonic = [], []
+        for (structure, *_), rows in members.items():
+            columns = list(zip(*rows, strict=True))
+            pythonic.append([isinstance(column[0], int | float) for column in columns])
+            families.append(jax.tree.unflatten(structure, [_stack(column) for column in columns]))
+        return cls(families, Layout(places, pythonic))
+
+    def weak_flags(self) -> list[bool]:
+        """For each leaf, whether Python numbers made it."""
+        return [
+            pythonic or inherited
+            for family, flags in zip(self.families, self.layout.pythonic, strict=True)
+            for pythonic, inherited in zip(flags, weak_flags(family), strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.layout.places)
+
+    def __getitem__(self, index: int) -> Any:
+        family, place = self.layout.places[index]
+        leaves, structure = jax.tree.flatten(self.families[family])
+        return jax.tree.unflatten(
+            structure,
+            [
+                leaf[place].item() if pythonic and isinstance(leaf, np.ndarray) else leaf[place]
+                for leaf, pythonic in zip(leaves, self.layout.pythonic[family], strict=True)
+            ],
+        )
+
+    def value_at(self, index: Any, clock: Callable[[jax.Array], Any]) -> jax.Array:
+        """The value of the part at a traced index, on `clock(is_active)`.
+
+        One formula is evaluated for each family, whatever the number of its members. A family that
+        is not active reads a clock of its own, so that nothing of it leaks into the gradient.
+        """
+        family_of, place_of = np.asarray(self.layout.places, np.int32).T
+        values = []
+        for number, family in enumerate(self.families):
+            active = jnp.asarray(family_of)[index] == number
+            place = jnp.where(active, jnp.asarray(place_of)[index], 0)
+            member = jax.tree.map(lambda leaf, place=place: leaf[place], family)
+            values.append(member(clock(active)))
+        if len(values) == 1:
+            return values[0]
+        values = jnp.broadcast_arrays(*values)
+        dtype = jnp.result_type(*values)
+        values = [value.astype(dtype) for value in values]
+        return jax.lax.select_n(jnp.asarray(family_of)[index], *values)
+
+    def tree_flatten_with_keys(self):
+        keys = [jax.tree_util.SequenceKey(i) for i in range(len(self.families))]
+        return tuple(zip(keys, self.families, strict=True)), self.layout
+
+    def tree_flatten(self):
+        return self.families, self.layout
+
+    @classmethod
+    def tree_unflatten(cls, layout: Layout, families: Sequence[Any]):
+        return cls(families, layout)
+
+
+def _leaf_type(leaf: Any) -> Any:
+    if isinstance(leaf, int | float):
+        return type(leaf)
+    return jnp.shape(leaf), jnp.result_type(leaf), getattr(leaf, "weak_type", False)
+
+
+def _stack(leaves: Sequence[Any]) -> Any:
+    if isinstance(leaves[0], int | float):
+        return np.asarray(leaves, np.int32 if isinstance(leaves[0], int) else np.float64)
+    if all(isinstance(leaf, np.ndarray) for leaf in leaves):
+        return np.stack(leaves)
+    return jnp.stack(leaves)
+
+
+# Any, since the formula under the decorator sees what these become: a callable, and `Parts`.
+Operand = Annotated[Any, OneSchedule()]
+"""A schedule, any function of the step, or a number, which means `constant`."""
+Operands = Annotated[Any, ManySchedules()]
+"""A sequence of schedules, functions of the step, or numbers."""

@@ -1,0 +1,373 @@
+"""The one idea: a schedule is a pure function `step -> value` that is also data."""
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, Concatenate, NoReturn, ParamSpec, overload
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from optax_sched._hyper import kind_of
+from optax_sched._kinds import Kind, admit, complaint, default_float, in_a_word, weak_flags
+from optax_sched._shapes import LAST_STEP
+
+P = ParamSpec("P")
+
+_RESERVED = {"init", "update", "replace", "step"}
+
+
+class Schedule:
+    """A pure function `step -> value` that is also an immutable pytree of its hyperparameters.
+
+    Builders make it (`cosine_decay(0.1, 1000)`); `schedule` makes builders. Call it with a step, or
+    an array of steps, to get the value there; read a hyperparameter as an attribute; change one with
+    `replace`. `repr` gives the source that builds it. It may cross `jax.jit`, `vmap`, `grad` and
+    `scan` as an argument, and its leaves may be tracers.
+
+    >>> import optax_sched
+    >>> s = optax_sched.linear(0.1, 0.0, 10)
+    >>> s
+    linear(init_value=0.1, end_value=0.0, transition_steps=10)
+    >>> print(f"{s(5):.2f}", s.replace(init_value=1.0).init_value)
+    0.05 1.0
+    """
+
+    __slots__ = ("_formula", "_leaves", "_structure")
+    _formula: "_Formula"
+    _leaves: tuple[Any, ...]
+    _structure: tuple[Any, ...]
+
+    def __init__(self, *_: Any, **__: Any):
+        raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")
+
+    def __call__(self, step: Any) -> jax.Array:
+        """The value at `step`, an integer or a float of any shape."""
+        return _evaluate(self, _as_clock(self, step))
+
+    def replace(self, **changes: Any) -> "Schedule":
+        """The same schedule with some hyperparameters changed, checked again."""
+        unknown = changes.keys() - self._formula.kinds.keys()
+        if unknown:
+            raise TypeError(
+                f"{self._formula.name} has no hyperparameter {', '.join(sorted(unknown))}; "
+                f"it has {', '.join(self._formula.kinds)}"
+            )
+        return self._formula.build({**_values(self), **changes})
+
+    def __getattr__(self, name: str) -> Any:
+        formula: _Formula = object.__getattribute__(self, "_formula")
+        if name in formula.kinds:
+            return formula.kinds[name].public(_values(self)[name])
+        raise AttributeError(
+            f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.kinds)}"
+        )
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a Schedule is immutable: use replace({name}=...)")
+
+    __delattr__ = __setattr__  # pyright: ignore[reportAssignmentType]  # both refuse
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._formula.kinds]
+
+    def __repr__(self) -> str:
+        return self._formula.source(_values(self))
+
+    def __reduce__(self):
+        return _unpickle, (self._formula.builder, _values(self))
+
+
+def _make(formula: "_Formula", leaves: tuple[Any, ...], structure: tuple[Any, ...]) -> Schedule:
+    schedule = object.__new__(Schedule)
+    object.__setattr__(schedule, "_formula", formula)
+    object.__setattr__(schedule, "_leaves", leaves)
+    object.__setattr__(schedule, "_structure", structure)
+    return schedule
+
+
+def _values(schedule: Schedule) -> dict[str, Any]:
+    """The stored hyperparameters by name, in the order of the signature."""
+    leaves, static = iter(schedule._leaves), iter(schedule._structure[1:])
+    kinds = schedule._formula.kinds
+    return {name: next(static if kind.static else leaves) for name, kind in kinds.items()}
+
+
+# Unflattening does not check: JAX puts tracers, batches and placeholders where the leaves were.
+jax.tree_util.register_pytree_with_keys(
+    Schedule,
+    lambda s: (
+        tuple(zip(s._formula.keys, s._leaves, strict=True)),
+        s._structure,
+    ),
+    lambda structure, leaves: _make(structure[0], tuple(leaves), structure),
+    lambda s: (s._leaves, s._structure),
+)
+
+
+def _unpickle(builder: Callable[..., Schedule], values: dict[str, Any]) -> Schedule:
+    return _FORMULAS[builder].assemble(values)
+
+
+_FORMULAS: dict[Callable[..., Schedule], "_Formula"] = {}
+
+
+@dataclasses.dataclass(eq=False)
+class _Formula:
+    """What the decorator knows of a formula: all that a Schedule shares with its siblings."""
+
+    function: Callable[..., Any]
+    name: str
+    check: Callable[..., tuple[str, str] | None] | None
+
+    def __post_init__(self):
+        parameters = list(inspect.signature(self.function).parameters.values())
+        if not parameters:
+            raise TypeError(f"{self.name}: a formula takes the step first, then its hyperparameters")
+        _step, *hypers = parameters
+        self.signature = inspect.Signature(hypers, return_annotation=Schedule)
+        try:
+            hints = typing.get_type_hints(self.function, include_extras=True)
+        except NameError:  # an annotation that only a type checker can see
+            hints = {}
+        self.kinds: dict[str, Kind] = {}
+        for hyper in hypers:
+            if hyper.name in _RESERVED or hyper.name.startswith("_"):
+                raise TypeError(f"{self.name}: a hyperparameter may not be named {hyper.name!r}")
+            if hyper.kind is hyper.VAR_KEYWORD:
+                raise TypeError(
+                    f"{self.name}: a formula names its hyperparameters, **{hyper.name} hides them"
+                )
+            self.kinds[hyper.name] = kind_of(hyper.name, hints.get(hyper.name))
+        self.keys = tuple(
+            jax.tree_util.GetAttrKey(name) for name, kind in self.kinds.items() if not kind.static
+        )
+        self.check_names = tuple(inspect.signature(self.check).parameters) if self.check else ()
+        unknown = set(self.check_names) - self.kinds.keys()
+        if unknown:
+            raise TypeError(
+                f"{self.name}: the check asks for {', '.join(sorted(unknown))}, not in the formula"
+            )
+        self.builder = self._make_builder()
+        _FORMULAS[self.builder] = self
+
+    def _make_builder(self) -> Callable[..., Schedule]:
+        @functools.wraps(self.function)
+        def builder(*args: Any, **kwargs: Any) -> Schedule:
+            try:
+                bound = self.signature.bind(*args, **kwargs)
+            except TypeError as error:
+                hypers = ", ".join(map(_without_annotation, self.signature.parameters.values()))
+                raise TypeError(f"{self.name}: {error}; it takes ({hypers})") from None
+            bound.apply_defaults()
+            return self.build(bound.arguments)
+
+        builder.__name__ = self.name
+        if self.function.__name__ == "<lambda>":
+            # A lambda bound to a module-level name of this name pickles by it.
+            builder.__qualname__ = self.name
+        builder.__signature__ = self.signature  # pyright: ignore[reportAttributeAccessIssue]
+        builder.__annotations__ = {
+            hyper.name: hyper.annotation
+            for hyper in self.signature.parameters.values()
+            if hyper.annotation is not hyper.empty
+        } | {"return": Schedule}
+        return builder
+
+    def build(self, values: dict[str, Any]) -> Schedule:
+        """A schedule from what the user wrote, checked."""
+        admitted = {
+            name: admit(self.name, name, kind, values[name]) for name, kind in self.kinds.items()
+        }
+        if self.check is not None:
+            violated = self.check(*(admitted[name] for name in self.check_names))
+            if violated:
+                name, rule = violated
+                raise ValueError(complaint(self.name, name, rule, values[name]))
+        return self.assemble(admitted)
+
+    def assemble(self, stored: dict[str, Any]) -> Schedule:
+        """A schedule from values that are already as they are stored."""
+        leaves = tuple(stored[name] for name, kind in self.kinds.items() if not kind.static)
+        static = tuple(stored[name] for name, kind in self.kinds.items() if kind.static)
+        return _make(self, leaves, (self, *static))
+
+    def source(self, values: dict[str, Any]) -> str:
+        """The call that builds a schedule of these values."""
+        parts = []
+        for name, hyper in self.signature.parameters.items():
+            if hyper.kind is hyper.VAR_POSITIONAL:
+                parts += [_source(item) for item in self.kinds[name].public(values[name])]
+            else:
+                parts.append(f"{name}={_source(self.kinds[name].public(values[name]))}")
+        return f"{self.name}({', '.join(parts)})"
+
+
+@overload
+def schedule(
+    function: Callable[Concatenate[Any, P], Any],
+    *,
+    name: str | None = None,
+    check: Callable[..., tuple[str, str] | None] | None = None,
+) -> Callable[P, Schedule]: ...
+
+
+@overload
+def schedule(
+    function: None = None,
+    *,
+    name: str | None = None,
+    check: Callable[..., tuple[str, str] | None] | None = None,
+) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Schedule]]: ...
+
+
+def schedule(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    check: Callable[..., tuple[str, str] | None] | None = None,
+) -> Any:
+    """Turn a formula `(step, *hyperparameters) -> value` into a builder of schedules.
+
+    The builder has the formula's signature without `step`. The formula is traced with a scalar
+    `step`, an int32 or a float that is never negative, and with its hyperparameters as JAX scalars,
+    vectors or callables; it returns a scalar. All else that `Schedule` promises needs nothing from it.
+
+    Args:
+      function: the formula, a function or a lambda. Its annotations say what each hyperparameter may
+        be (`Rate`, `Steps`, ...). One that has none means what its name means in this library
+        (`init_value`, `decay_steps`, `boundaries`, ...); under any other name it may be a finite
+        number, a sequence of such numbers, or a schedule.
+      name: the builder's name, for `repr` and errors; by default the function's own.
+      check: a relation between hyperparameters. It is called with those that it names when a
+        schedule is built, and returns None, or the offender's name and the rule that it breaks.
+        `optax_sched.is_traced` tells whether their values can be compared.
+
+    Returns:
+      The builder.
+
+    Raises:
+      TypeError: a hyperparameter is called `init`, `update`, `replace`, `step` or `_...`.
+
+    >>> import optax_sched
+    >>> halving = optax_sched.schedule(
+    ...     lambda step, init_value, period: init_value * 0.5 ** (step // period), name="halving")
+    >>> s = halving(init_value=0.1, period=1000)
+    >>> s
+    halving(init_value=0.1, period=1000)
+    >>> print(f"{s(999):.3f} {s(1000):.3f}")
+    0.100 0.050
+    """
+    if function is None:
+        return functools.partial(schedule, name=name, check=check)
+    if not callable(function):
+        raise TypeError(f"schedule: function must be a function or a lambda, got {in_a_word(function)}")
+    return _Formula(function, name or function.__name__, check).builder
+
+
+def _as_clock(s: Schedule, step: Any) -> Any:
+    """`step` as something `jit` takes, with the same type for all ways to write a number."""
+    if isinstance(step, jax.Array):
+        if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
+            raise TypeError(f"{s._formula.name}: step must be an integer or a float, got {step.dtype}")
+        return step
+    if isinstance(step, int):
+        return np.int32(min(max(step, 0), LAST_STEP))
+    array = np.asarray(step)
+    if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":
+        raise TypeError(f"{s._formula.name}: step must be an integer or a float, got {in_a_word(step)}")
+    if array.dtype.kind in "iu":
+        # min before max: an unsigned step must not be compared with a negative one.
+        return np.minimum(array, min(LAST_STEP, np.iinfo(array.dtype).max)).astype(np.int32)
+    return array.astype(default_float())
+
+
+@functools.partial(jax.jit, inline=True)
+def _evaluate(s: Schedule, step: jax.Array) -> jax.Array:
+    # An eager call is this one cached program; under a trace it is inlined. Hyperparameters mix with
+    # the step by JAX's usual promotion, whatever mode the user's own program runs in.
+    with jax.numpy_dtype_promotion("standard"):
+        dtype, weak = _result_type(s)
+        if jnp.issubdtype(step.dtype, jnp.integer):
+            step = jnp.maximum(_saturated(step), 0)
+        else:
+            step = jnp.clip(step.astype(dtype), 0, jnp.finfo(dtype).max)
+        s = jax.tree.map(functools.partial(_as_computed, dtype=dtype), s)
+        value_at = functools.partial(_value_at, s, dtype=dtype)
+        for _ in range(step.ndim):
+            value_at = jax.vmap(value_at)
+        value = value_at(step)
+        # The public convert_element_type makes no weak types: this is the operation under it.
+        return jax.lax.convert_element_type_p.bind(
+            value, new_dtype=value.dtype, weak_type=weak, sharding=None
+        )
+
+
+def _value_at(s: Schedule, step: jax.Array, dtype: Any) -> jax.Array:
+    formula = s._formula
+    values, positional = {}, ()
+    for name, stored in _values(s).items():
+        kind = formula.kinds[name]
+        values[name] = kind.read(stored)
+        if kind.rank is not None and stored is not None and jnp.ndim(values[name]) != kind.rank:
+            raise ValueError(
+                f"{formula.name}: {name} has shape {jnp.shape(values[name])}, so this is a batch of "
+                "schedules: map over it, as in jax.vmap(lambda s: s(step))(batch)"
+            )
+        if formula.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            positional = values.pop(name)
+    value = formula.function(step, *positional, **values)
+    if jnp.shape(value) != ():
+        raise ValueError(
+            f"{formula.name}: the formula must return a scalar for a scalar step, "
+            f"got shape {jnp.shape(value)}"
+        )
+    return jnp.asarray(value).astype(dtype)
+
+
+def _result_type(s: Schedule) -> tuple[Any, bool]:
+    """The default float, wider if a hyperparameter is; weak where all are Python numbers."""
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
+    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
+    return jnp.result_type(default_float(), *floats), all(weak_flags(s))
+
+
+def _as_computed(leaf: Any, dtype: Any) -> Any:
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+        return leaf.astype(dtype)
+    if jnp.issubdtype(leaf.dtype, jnp.integer):
+        return _saturated(leaf)
+    return leaf
+
+
+def _saturated(integer: Any) -> Any:
+    if jnp.iinfo(integer.dtype).max > LAST_STEP:
+        integer = jnp.minimum(integer, LAST_STEP)
+    return integer.astype(jnp.int32)
+
+
+def _without_annotation(hyper: inspect.Parameter) -> str:
+    return str(hyper.replace(annotation=inspect.Parameter.empty))
+
+
+def _source(value: Any) -> str:
+    """A hyperparameter as Python source."""
+    if isinstance(value, Tracer):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, jax.Array | np.ndarray):
+        # Shortest digits that give the same number back in the array's own precision.
+        digits = np.vectorize(
+            lambda x: repr(x.item() if value.dtype.kind in "iu" else float(str(x))), otypes=[object]
+        )
+        return "[" + ", ".join(map(_source, value)) + "]" if value.ndim else str(digits(value))
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_source, value)) + "]"
+    if isinstance(value, functools.partial) and not value.args and not value.keywords:
+        value = value.func
+    if inspect.isroutine(value):
+        return value.__qualname__
+    return repr(value)

@@ -1,0 +1,177 @@
+"""Pure maths under every formula: exact fractions of a phase, blends that meet their ends, shapes."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+LAST_STEP = 2**31 - 1  # optax counts updates in int32 and stops there
+
+
+class Weights(NamedTuple):
+    """A shape's value and its complement, each exact near its own 0."""
+
+    weight: Any
+    complement: Any
+
+
+def is_int(x: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(x), jnp.integer)
+
+
+def since(step: Any, start: Any) -> jax.Array:
+    """Steps from `start` on, 0 before it. Exact in integers, and as exact as floats can be else."""
+    if is_int(step) and not is_int(start):
+        # float(step) would lose steps beyond 2**24: take the whole part off in integers first.
+        whole = jax.lax.stop_gradient(jnp.floor(jnp.clip(start, 0, 2.0**30)))
+        step, start = step - whole.astype(jnp.int32), start - whole
+    return jnp.maximum(step - start, 0)
+
+
+def later(step: Any, steps: Any) -> jax.Array:
+    """`step + steps`, saturating where both are integers."""
+    if is_int(step) and is_int(steps):
+        return jnp.minimum(step, LAST_STEP - steps) + steps
+    return step + steps
+
+
+def progress(step: Any, steps: Any) -> jax.Array:
+    """The fraction of a phase that is done: exactly 0 up to step 0, exactly 1 from `steps` on."""
+    return _fraction(jnp.clip(step, 0, steps), step, steps, at_start=0.0, at_end=1.0)
+
+
+def remaining(step: Any, steps: Any) -> jax.Array:
+    """The fraction of a phase that is left: exactly 1 up to step 0, exactly 0 from `steps` on."""
+    return _fraction(steps - jnp.clip(step, 0, steps), step, steps, at_start=1.0, at_end=0.0)
+
+
+def _fraction(part: Any, step: Any, steps: Any, at_start: float, at_end: float) -> jax.Array:
+    # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
+    # two equal numbers need not be 1: the ends are selected.
+    inside = (step > 0) & (step < steps)
+    quotient = jnp.where(inside, part, 1.0) / jnp.where(inside, steps, 1.0)
+    return jnp.where(inside, quotient, jnp.where(step >= steps, at_end, at_start))
+
+
+def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
+    """From `at_zero` at weight 0 to `at_one` at weight 1, both to the bit, and never beyond them.
+
+    `complement` is `1 - weight`, where the caller knows it more exactly than that subtraction.
+    """
+    if complement is None:
+        complement = 1 - weight
+    blend = at_zero * complement + at_one * weight
+    # Rounding may step an ulp outside the two heights. The correction is exact, and a constant to
+    # the gradient: that of a clip is wrong where both heights are equal.
+    low, high = jnp.minimum(at_zero, at_one), jnp.maximum(at_zero, at_one)
+    blend += jax.lax.stop_gradient(jnp.clip(blend, low, high) - blend)
+    return jnp.where(complement == 0, at_one, jnp.where(weight == 0, at_zero, blend))
+
+
+def raised(x: Any, y: Any, exponent: Any) -> Weights:
+    """`x**exponent` and its complement for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
+    weight = jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** exponent, 0.0)
+    # 1 - x**exponent cancels where x is near 1.
+    small = jnp.where(y < 0.5, y, 0.0)
+    near_one = jnp.where(exponent == 1, small, -jnp.expm1(exponent * jnp.log1p(-small)))
+    return Weights(weight, jnp.where(y < 0.5, near_one, 1 - weight))
+
+
+def half_wave(x: Any, y: Any) -> Weights:
+    """`sin^2(pi x / 2)` and its complement `sin^2(pi y / 2)`, for x in [0, 1] and y = 1 - x.
+
+    By the series of (1 - cos(pi x)) / 2 on the smaller of the two: half the error of a float32 sine
+    squared, since pi is never rounded, and half its time.
+    """
+    small = jnp.minimum(x, y) ** 2
+    series = 0.0
+    for k in range(8 if small.dtype == jnp.float32 else 13, 0, -1):
+        series = (-1) ** (k + 1) * np.pi ** (2 * k) / (2 * math.factorial(2 * k)) + series * small
+    wave = small * series
+    return Weights(jnp.where(x <= y, wave, 1 - wave), jnp.where(x <= y, 1 - wave, wave))
+
+
+def square_root(x: Any) -> jax.Array:
+    """`sqrt(x)` for x >= 0, with a finite gradient at 0 too."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
+
+
+def reached(step: Any, boundary: Any) -> jax.Array:
+    """`step >= boundary`, exact for integer steps beyond 2**24 too."""
+    if is_int(step) and not is_int(boundary):
+        # The largest float32 below 2**31 caps what the cast can hold.
+        boundary = jnp.clip(jnp.ceil(boundary), 0, 2.0**31 - 128).astype(jnp.int32)
+    return step >= boundary
+
+
+def starts(boundaries: Any) -> jax.Array:
+    """Where each piece between boundaries begins: the first one at 0."""
+    boundaries = jnp.asarray(boundaries)
+    return jnp.concatenate([jnp.zeros_like(boundaries, shape=(1,)), boundaries])
+
+
+def ratio(step: Any, steps: Any) -> jax.Array:
+    """`step / steps`, not clipped: for curves that have no end."""
+    return step / jnp.where(steps > 0, steps, 1)
+
+
+def whole_periods(step: Any, period: Any) -> jax.Array:
+    """`floor(step / period)`, exact on every boundary."""
+    period = jnp.where(period > 0, period, 1)
+    if is_int(step) and is_int(period):
+        return step // period
+    guess = jnp.floor(step / period)
+    guess += reached(step, (guess + 1) * period)
+    return guess - ~reached(step, guess * period)
+
+
+ShapeFunction = Callable[[Any, Any], Weights]
+
+
+def _linear(x: Any, y: Any) -> Weights:
+    return Weights(x, y)
+
+
+def _sqrt(x: Any, y: Any) -> Weights:
+    root = square_root(y)
+    return Weights(x / (1 + root), root)
+
+
+def _square(x: Any, y: Any) -> Weights:
+    return Weights(x * (1 + y), y**2)
+
+
+SHAPES: dict[str, ShapeFunction] = {
+    "linear": _linear,
+    "cosine": half_wave,
+    "sqrt": _sqrt,
+    "square": _square,
+}
+
+
+class Shape:
+    """A shape by name or by function, read on a fraction x and its exact complement y = 1 - x."""
+
+    def __init__(self, shape: str | Callable[..., Any]):
+        self._shape = shape
+
+    def __call__(self, x: Any, y: Any) -> Weights:
+        if isinstance(self._shape, str):
+            return SHAPES[self._shape](x, y)
+        # A user's function need not be exact, or differentiable, at 0 and 1: it is not asked there.
+        inside = (x > 0) & (y > 0)
+        value = jnp.where(inside, self._shape(jnp.where(inside, x, 0.5)), x)
+        return Weights(value, 1 - value)
+
+
+def rise(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
+    """From `init_value` up to `end_value` over `steps`: the shape is read on progress."""
+    return mix(init_value, end_value, *shape(progress(step, steps), remaining(step, steps)))
+
+
+def fall(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
+    """From `init_value` down to `end_value` over `steps`: the shape is read on what remains."""
+    return mix(end_value, init_value, *shape(remaining(step, steps), progress(step, steps)))

@@ -1,0 +1,91 @@
+"""From a schedule to an optax transformation that scales the updates by it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optax_sched._kinds import admit, default_float
+from optax_sched._operands import OneSchedule, Operand
+from optax_sched._shapes import later
+from optax_sched._state import ScheduleState
+
+
+def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
+    """Multiply the updates by a schedule of the number of updates so far.
+
+    A drop-in for `optax.scale_by_schedule` whose state, `ScheduleState(count, value, schedule)`,
+    also tells the rate that the last update used, and carries the schedule itself: it is
+    checkpointed with the state, and another one of the same structure may be put there in a running
+    job without a new trace. The factor is cast to each update's dtype.
+
+    Args:
+      schedule: a schedule, any function of the step, or a number.
+
+    Returns:
+      A `GradientTransformation`.
+
+    Raises:
+      TypeError, ValueError: `schedule` is none of these.
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> opt = optax.chain(optax.scale_by_adam(), scale_by_schedule(optax_sched.linear(-0.1, 0.0, 10)))
+    >>> state = opt.init(jnp.ones(3))
+    >>> updates, state = opt.update(jnp.ones(3), state)
+    >>> print(f"{updates[0]:.2f} {state[1].value:.2f} {state[1].count}")
+    -0.10 -0.10 1
+    """
+    schedule = admit("scale_by_schedule", "schedule", OneSchedule(), schedule)
+    return _scale_by(schedule, sign=1)
+
+
+def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
+    """Multiply the updates by minus a schedule: the last link of a chain that descends.
+
+    A drop-in for `optax.scale_by_learning_rate`; for its state see `scale_by_schedule`.
+
+    Args:
+      schedule: a schedule, any function of the step, or a number.
+
+    Returns:
+      A `GradientTransformation`.
+
+    Raises:
+      TypeError, ValueError: `schedule` is none of these.
+
+    >>> import jax.numpy as jnp, optax_sched
+    >>> opt = scale_by_learning_rate(optax_sched.linear(0.1, 0.0, 10))
+    >>> updates, state = opt.update(jnp.ones(3), opt.init(jnp.ones(3)))
+    >>> print(f"{updates[0]:.2f} {state.value:.2f}")
+    -0.10 0.10
+    """
+    schedule = admit("scale_by_learning_rate", "schedule", OneSchedule(), schedule)
+    return _scale_by(schedule, sign=-1)
+
+
+def _scale_by(schedule: Any, sign: int) -> optax.GradientTransformation:
+    def init(params: Any) -> ScheduleState:
+        del params
+        count = jnp.zeros((), jnp.int32)
+        carried = jax.tree.map(_strong, schedule)
+        return ScheduleState(count, _strong(carried(count)), carried)
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        del params
+        value = _strong(state.schedule(state.count))
+        factor = sign * value
+        updates = jax.tree.map(lambda g: factor.astype(g.dtype) * g, updates)
+        return updates, ScheduleState(later(state.count, 1), value, state.schedule)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _strong(leaf: Any) -> jax.Array:
+    """As an array of a fixed dtype, so that `init` and `update` agree on it."""
+    dtype = jnp.result_type(leaf)
+    if isinstance(leaf, jax.Array):
+        return jax.lax.convert_element_type(leaf, dtype)
+    if jnp.issubdtype(dtype, jnp.floating):
+        return jnp.asarray(leaf, default_float())
+    return jnp.asarray(leaf, jnp.int32)
