@@ -99,7 +99,7 @@ def reduce_on_plateau(
 
     def update(
         updates: Any,
-        state: PlateauState,
+        state: Any,
         params: Any = None,
         *,
         value: Any = _MISSING,
