@@ -48,6 +48,10 @@ def compare(init_value: float, decay_steps: int) -> None:
         print(f"{step:>5}{exact:>14.5e}" + "".join(f"{form(step):>18.5e}" for form in forms))
 
 
+def listed(values: jax.Array) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
+
+
 def main() -> None:
     compare(0.1, 1000)
 
@@ -55,11 +59,11 @@ def main() -> None:
     s = rippled(own_log_decay(0.1, 1000), period=100)
     print(f"  {s}")
     print(f"  {s.replace(depth=0.25)}")
-    print(f"  depth {s.depth}, at steps 0, 25, 50: {s(jnp.array([0, 25, 50])).round(4)}")
+    print(f"  depth {s.depth}, at steps 0, 25, 50: {listed(s(jnp.array([0, 25, 50])))}")
 
     print("\nEvery hyperparameter can be mapped over: the value at step 50 for three horizons")
     horizons = jnp.array([100, 1000, 10_000])
-    print(f"  {jax.vmap(lambda horizon: own_log_decay(0.1, horizon)(50))(horizons).round(4)}")
+    print(f"  {listed(jax.vmap(lambda horizon: own_log_decay(0.1, horizon)(50))(horizons))}")
 
     print("\nA bad value is refused when the schedule is built:")
     for build in (lambda: own_log_decay(-0.1, 1000), lambda: rippled(0.1, period=100, depth=1.5)):
