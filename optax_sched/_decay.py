@@ -151,7 +151,7 @@ def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0)
     ['1.000', '0.667', '0.333', '0.000', '0.000']
     """
     t = jnp.clip(step, 0, decay_steps)
-    whole = jnp.log1p(decay_steps)
+    whole = jnp.log1p(decay_steps * 1.0)
     # ln(1 + T) - ln(1 + t), without the subtraction of two near numbers.
     left = jnp.log1p((decay_steps - t) / (1.0 + t))
-    return mix(end_value, init_value, left / whole, jnp.log1p(t) / whole)
+    return mix(end_value, init_value, left / whole, jnp.log1p(t * 1.0) / whole)

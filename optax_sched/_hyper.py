@@ -25,7 +25,7 @@ from optax_sched._shapes import LAST_STEP
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
 _POSITIVE = Number("a positive finite number", minimum=0.0, above_minimum=True)
-_FACTOR = Number("a factor above 0 and at most 1", 0.0, 1.0, above_minimum=True)
+_FACTOR = Number("a factor in (0, 1]", 0.0, 1.0, above_minimum=True)
 _GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
 _LENGTH = f"number of steps (as an integer at most {LAST_STEP})"
 _STEPS = Number(f"a positive finite {_LENGTH}", 0.0, above_minimum=True, as_float=False)

@@ -185,8 +185,8 @@ class Vectorial(Kind):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return Vector(jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars))), weak)
         self._check_order(scalars)
-        whole = scalars and all(isinstance(item, int) for item in scalars)
-        return Vector(np.asarray(scalars, np.int32 if whole else np.float64), weak=True)
+        whole = all(isinstance(item, int) for item in scalars)
+        return Vector(np.asarray(scalars, np.int32 if whole else default_float()), weak=True)
 
     def _admit_array(self, array: jax.Array) -> Vector:
         if array.ndim != 1:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._decay import constant
-from optax_sched._kinds import Kind, as_pytree, weak_flags
+from optax_sched._kinds import Kind, as_pytree, default_float, weak_flags
 from optax_sched._schedule import Schedule
 
 
@@ -114,19 +114,17 @@ class Parts:
         One formula is evaluated for each family, whatever the number of its members. A family that
         is not active reads a clock of its own, so that nothing of it leaks into the gradient.
         """
-        family_of, place_of = np.asarray(self.layout.places, np.int32).T
-        values = []
+        family_of = np.asarray([family for family, _ in self.layout.places])
+        result: Any = None
         for number, family in enumerate(self.families):
-            active = jnp.asarray(family_of)[index] == number
-            place = jnp.where(active, jnp.asarray(place_of)[index], 0)
-            member = jax.tree.map(lambda leaf, place=place: leaf[place], family)
-            values.append(member(clock(active)))
-        if len(values) == 1:
-            return values[0]
-        values = jnp.broadcast_arrays(*values)
-        dtype = jnp.result_type(*values)
-        values = [value.astype(dtype) for value in values]
-        return jax.lax.select_n(jnp.asarray(family_of)[index], *values)
+            chosen = np.flatnonzero(family_of == number) == index
+            active = jnp.any(chosen)
+            # One that is not active is evaluated too: as its first member.
+            chosen |= ~active & (np.arange(len(chosen)) == 0)
+            member = jax.tree.map(lambda leaf, chosen=chosen: _pick(leaf, chosen), family)
+            value = member(clock(active))
+            result = value if result is None else jnp.where(active, value, result)
+        return result
 
     def tree_flatten_with_keys(self):
         keys = [jax.tree_util.SequenceKey(i) for i in range(len(self.families))]
@@ -140,6 +138,15 @@ class Parts:
         return cls(families, layout)
 
 
+def _pick(leaf: Any, chosen: Any) -> Any:
+    """The entry of `leaf` at the one place where `chosen` holds."""
+    if not jnp.issubdtype(leaf.dtype, jnp.number):
+        return leaf[jnp.argmax(chosen)]  # a random key
+    # Not leaf[...]: JAX cannot gather from a batch that is spread over devices.
+    chosen = jnp.reshape(chosen, (-1,) + (1,) * (leaf.ndim - 1))
+    return jnp.sum(jnp.where(chosen, leaf, 0), axis=0, dtype=leaf.dtype)
+
+
 def _leaf_type(leaf: Any) -> Any:
     if isinstance(leaf, int | float):
         return type(leaf)
@@ -148,7 +155,7 @@ def _leaf_type(leaf: Any) -> Any:
 
 def _stack(leaves: Sequence[Any]) -> Any:
     if isinstance(leaves[0], int | float):
-        return np.asarray(leaves, np.int32 if isinstance(leaves[0], int) else np.float64)
+        return np.asarray(leaves, np.int32 if isinstance(leaves[0], int) else default_float())
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):
         return np.stack(leaves)
     return jnp.stack(leaves)

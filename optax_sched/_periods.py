@@ -5,10 +5,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._shapes import LAST_STEP, is_int, progress, ratio, reached, remaining, since
+from optax_sched._shapes import (
+    LAST_STEP,
+    is_int,
+    progress,
+    ratio,
+    reached,
+    remaining,
+    since,
+    with_gradient_of,
+)
 
-_BITS = 20  # of a cycle's index, where the ratio is a real number
-_WHOLE_BITS = 5  # where it is 2 or more, so that cycles fill 2**31 steps within 31 doublings
+_WHOLE_BITS = 5  # of an index: from a whole ratio of 2 on, 31 cycles fill all steps
 
 
 class Place(NamedTuple):
@@ -21,50 +29,64 @@ class Place(NamedTuple):
 
 def place_in_cycles(step: Any, period: Any, period_mult: Any) -> Place:
     """The cycle that holds `step`, where cycle i lasts `period * period_mult**i`."""
-    index = _index(step, period * 1.0, period_mult, _BITS)
+    index, start, length = _cycle(step, period * 1.0, period_mult)
+    clock = since(step, start)
+    real = Place(index, progress(clock, length), remaining(clock, length))
     if not (is_int(step) and is_int(period)):
-        return _place(step, index, *_start_and_length(index, period, period_mult, _BITS))
+        return real
     # A whole ratio makes whole boundaries: there floats would lose steps beyond 2**24.
     is_whole = period_mult == jnp.round(period_mult)
     whole = jnp.round(jax.lax.stop_gradient(period_mult)).astype(jnp.int32)
-    exact_index = _index(step, period, whole, _WHOLE_BITS)
-    index = jnp.where(is_whole, exact_index, index)
-    real = _place(step, index, *_start_and_length(index, period * 1.0, period_mult, _BITS))
-    exact = _place(step, index, *_start_and_length(exact_index, period, whole, _WHOLE_BITS))
-    # The integers carry no gradient with respect to period_mult: the floats' is added to them.
-    return Place(
-        index,
-        *(
-            jnp.where(is_whole, fraction + (slope - jax.lax.stop_gradient(slope)), slope)
-            for fraction, slope in zip(exact[1:], real[1:], strict=True)
-        ),
-    )
-
-
-def _place(step: Any, index: Any, start: Any, length: Any) -> Place:
+    index, start, whole_length = _cycle(step, period, whole)
     clock = since(step, start)
-    return Place(index, progress(clock, length), remaining(clock, length))
+    # A cycle that ends beyond the last step may have a length that no int32 holds.
+    held = whole_length < LAST_STEP
+    done = jnp.where(held, progress(clock, whole_length), progress(clock, length))
+    left = jnp.where(held, remaining(clock, whole_length), remaining(clock, length))
+    # The integers carry no gradient with respect to period_mult: they take that of the floats.
+    exact = Place(index, with_gradient_of(done, real.progress), with_gradient_of(left, real.remaining))
+    return Place(*(jnp.where(is_whole, a, b) for a, b in zip(exact, real, strict=True)))
 
 
-def _index(step: Any, period: Any, period_mult: Any, bits: int) -> jax.Array:
-    step, period, period_mult = jax.lax.stop_gradient((step, period, period_mult))
-    growth = period_mult - 1
-    grows = growth != 0
-    guess = jnp.log1p(ratio(step, period) * growth) / jnp.log1p(jnp.where(grows, growth, 1) * 1.0)
+def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
+    """The index, start and length of the cycle that holds `step`."""
+    growth = jax.lax.stop_gradient(period_mult - 1)
+    grows = growth > 0
+    periods = jax.lax.stop_gradient(ratio(step, period))
+    guess = jnp.log1p(periods * growth) / jnp.log1p(jnp.where(grows, growth, 1) * 1.0)
+    guess = jnp.minimum(jnp.where(grows, guess, periods), LAST_STEP / 2).astype(jnp.int32)
     # Log and floor may be off by one: begin a cycle early, then step over the boundaries passed.
-    guess = jnp.where(grows, guess, ratio(step, period))
-    index = jnp.maximum(jnp.minimum(guess, LAST_STEP / 2).astype(jnp.int32) - 1, 0)
+    index = jnp.maximum(guess - 1, 0)
     if is_int(period):
         index = jnp.where(grows, index, step // jnp.maximum(period, 1))
-    start, length = _start_and_length(index, period, period_mult, bits)
+    total, power = (_whole_sum if is_int(period) else _real_sum)(index, period_mult)
+    start, length = total * period, _saturating_product(power, period)
     for _ in range(2):
         passed = _passed(step, start, length)
-        start, length = (
-            jnp.where(passed, start + length, start),
-            jnp.where(passed, _product(length, period_mult), length),
-        )
+        start = jnp.where(passed, start + length, start)
+        length = jnp.where(passed, _saturating_product(length, period_mult), length)
         index += passed
-    return index
+    return index, start, length
+
+
+def _whole_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
+    """`1 + m + ... + m^(n-1)` and `m^n` in integers, by doubling."""
+    total, power = jnp.zeros_like(m), jnp.ones_like(m)
+    for bit in reversed(range(_WHOLE_BITS)):
+        total, power = total * (1 + power), power * power
+        odd = (n >> bit) & 1 == 1
+        total, power = jnp.where(odd, total * m + 1, total), jnp.where(odd, power * m, power)
+    return jnp.where(m == 1, n, total), power
+
+
+def _real_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
+    """The same for a real m >= 1, with the right gradient at 1 too."""
+    n, growth = n * 1.0, m - 1
+    near_one = n * growth < 1e-3
+    series = n * (1 + (n - 1) / 2 * growth * (1 + (n - 2) / 3 * growth))
+    growing = jnp.where(near_one, 1.0, growth)
+    total = jnp.where(near_one, series, jnp.expm1(n * jnp.log1p(growing)) / growing)
+    return total, 1 + growth * total
 
 
 def _passed(step: Any, start: Any, length: Any) -> jax.Array:
@@ -72,22 +94,10 @@ def _passed(step: Any, start: Any, length: Any) -> jax.Array:
         return step - start >= length  # start + length may be beyond the last step
     # 100 * (1 + 1.1) must count as 210, as it does in decimals, though it may round above.
     end = start + length
-    return reached(step, end - jnp.minimum(end * 2.0**-22, 0.01))
+    return reached(step, end - jnp.minimum(end * 2.0**-20, 0.01))
 
 
-def _start_and_length(index: Any, period: Any, period_mult: Any, bits: int) -> Any:
-    """`period * (1 + m + ... + m^(i-1))` and `period * m^i`, by doubling: exact in integers."""
-    total, power = jnp.zeros_like(period_mult), jnp.ones_like(period_mult)
-    for bit in reversed(range(bits)):
-        total, power = _product(total, 1 + power), _product(power, power)
-        odd = (index >> bit) & 1 == 1
-        total = jnp.where(odd, _product(total, period_mult) + 1, total)
-        power = jnp.where(odd, _product(power, period_mult), power)
-    total = jnp.where((period_mult == 1) & (index >= 2**bits), index, total)
-    return _product(total, period), _product(power, period)
-
-
-def _product(a: Any, b: Any) -> jax.Array:
+def _saturating_product(a: Any, b: Any) -> jax.Array:
     """`a * b`; whole numbers of 0 or more stop at the last step."""
     if not is_int(a):
         return a * b

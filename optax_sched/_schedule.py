@@ -37,7 +37,7 @@ class Schedule:
     0.05 1.0
     """
 
-    __slots__ = ("_formula", "_leaves", "_structure")
+    __slots__ = ("__weakref__", "_formula", "_leaves", "_structure")  # jax.jit(s) refers weakly
     _formula: "_Formula"
     _leaves: tuple[Any, ...]
     _structure: tuple[Any, ...]
@@ -70,7 +70,8 @@ class Schedule:
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a Schedule is immutable: use replace({name}=...)")
 
-    __delattr__ = __setattr__  # pyright: ignore[reportAssignmentType]  # both refuse
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Schedule is immutable: use replace({name}=...)")
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._formula.kinds]
@@ -359,11 +360,12 @@ def _source(value: Any) -> str:
     if isinstance(value, Tracer):
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, jax.Array | np.ndarray):
-        # Shortest digits that give the same number back in the array's own precision.
-        digits = np.vectorize(
-            lambda x: repr(x.item() if value.dtype.kind in "iu" else float(str(x))), otypes=[object]
-        )
-        return "[" + ", ".join(map(_source, value)) + "]" if value.ndim else str(digits(value))
+        if value.ndim:
+            return "[" + ", ".join(map(_source, np.asarray(value))) + "]"
+        # The shortest digits that give the same number back in the array's own precision.
+        return repr(value.item() if value.dtype.kind in "iu" else float(str(value)))
+    if isinstance(value, np.generic):
+        return _source(np.asarray(value))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_source, value)) + "]"
     if isinstance(value, functools.partial) and not value.args and not value.keywords:

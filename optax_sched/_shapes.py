@@ -40,20 +40,19 @@ def later(step: Any, steps: Any) -> jax.Array:
 
 def progress(step: Any, steps: Any) -> jax.Array:
     """The fraction of a phase that is done: exactly 0 up to step 0, exactly 1 from `steps` on."""
-    return _fraction(jnp.clip(step, 0, steps), step, steps, at_start=0.0, at_end=1.0)
+    return _fraction(jnp.clip(step, 0, steps), step, steps, outside=step >= steps)
 
 
 def remaining(step: Any, steps: Any) -> jax.Array:
     """The fraction of a phase that is left: exactly 1 up to step 0, exactly 0 from `steps` on."""
-    return _fraction(steps - jnp.clip(step, 0, steps), step, steps, at_start=1.0, at_end=0.0)
+    return _fraction(steps - jnp.clip(step, 0, steps), step, steps, outside=step < steps)
 
 
-def _fraction(part: Any, step: Any, steps: Any, at_start: float, at_end: float) -> jax.Array:
+def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
     # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
     # two equal numbers need not be 1: the ends are selected.
     inside = (step > 0) & (step < steps)
-    quotient = jnp.where(inside, part, 1.0) / jnp.where(inside, steps, 1.0)
-    return jnp.where(inside, quotient, jnp.where(step >= steps, at_end, at_start))
+    return jnp.where(inside, jnp.where(inside, part, 1.0) / jnp.where(inside, steps, 1.0), outside)
 
 
 def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
@@ -76,8 +75,14 @@ def raised(x: Any, y: Any, exponent: Any) -> Weights:
     weight = jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** exponent, 0.0)
     # 1 - x**exponent cancels where x is near 1.
     small = jnp.where(y < 0.5, y, 0.0)
-    near_one = jnp.where(exponent == 1, small, -jnp.expm1(exponent * jnp.log1p(-small)))
+    near_one = -jnp.expm1(exponent * jnp.log1p(-small))
+    near_one = jnp.where(exponent == 1, with_gradient_of(small, near_one), near_one)
     return Weights(weight, jnp.where(y < 0.5, near_one, 1 - weight))
+
+
+def with_gradient_of(value: Any, other: Any) -> jax.Array:
+    """`value`, exact, to be differentiated as `other`."""
+    return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
 def half_wave(x: Any, y: Any) -> Weights:
@@ -86,7 +91,8 @@ def half_wave(x: Any, y: Any) -> Weights:
     By the series of (1 - cos(pi x)) / 2 on the smaller of the two: half the error of a float32 sine
     squared, since pi is never rounded, and half its time.
     """
-    small = jnp.minimum(x, y) ** 2
+    # Not jnp.minimum: where both are equal it gives each half of the gradient, and those cancel.
+    small = jnp.where(x <= y, x, y) ** 2
     series = 0.0
     for k in range(8 if small.dtype == jnp.float32 else 13, 0, -1):
         series = (-1) ** (k + 1) * np.pi ** (2 * k) / (2 * math.factorial(2 * k)) + series * small
@@ -102,20 +108,15 @@ def square_root(x: Any) -> jax.Array:
 def reached(step: Any, boundary: Any) -> jax.Array:
     """`step >= boundary`, exact for integer steps beyond 2**24 too."""
     if is_int(step) and not is_int(boundary):
-        # The largest float32 below 2**31 caps what the cast can hold.
-        boundary = jnp.clip(jnp.ceil(boundary), 0, 2.0**31 - 128).astype(jnp.int32)
+        inside = boundary < 2.0**31
+        whole = jnp.ceil(jnp.where(inside, boundary, 0)).astype(jnp.int32)
+        return inside & (step >= whole)
     return step >= boundary
-
-
-def starts(boundaries: Any) -> jax.Array:
-    """Where each piece between boundaries begins: the first one at 0."""
-    boundaries = jnp.asarray(boundaries)
-    return jnp.concatenate([jnp.zeros_like(boundaries, shape=(1,)), boundaries])
 
 
 def ratio(step: Any, steps: Any) -> jax.Array:
     """`step / steps`, not clipped: for curves that have no end."""
-    return step / jnp.where(steps > 0, steps, 1)
+    return step * 1.0 / jnp.where(steps > 0, steps, 1)
 
 
 def whole_periods(step: Any, period: Any) -> jax.Array:

@@ -1,0 +1,442 @@
+"""What DESIGN section 1 promises of every schedule: one test a promise, over the one table."""
+
+import copy
+import functools
+import inspect
+import pickle
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import BUILDERS, CASES, LAST, OWN, ROWS, Example, expected
+from mpmath import mpf
+
+import optax_sched
+from optax_sched import Schedule
+
+NAMES = {**vars(optax_sched), **OWN}
+TINY = float(np.finfo(np.float32).tiny)
+EXAMPLES = pytest.mark.parametrize(
+    "example", [pytest.param(example, id=label) for _, label, example in CASES]
+)
+FIRST = pytest.mark.parametrize(
+    "example", [pytest.param(row.examples[0], id=name) for name, row in ROWS.items()]
+)
+
+
+@jax.jit
+def values_at(schedule, steps):
+    """With the settings traced."""
+    return schedule(steps)
+
+
+@functools.cache
+def oracle_values(example: Example) -> np.ndarray:
+    return np.array([float(expected(example.schedule, int(step))) for step in example.steps()])
+
+
+def tolerance(name: str, example: Example) -> np.ndarray:
+    """5e-7, and for rows that are sensitive 4 ulp times the oracle's own sensitivity."""
+    if not ROWS[name].sensitive:
+        return np.full(len(example.steps()), 5e-7)
+    return 5e-7 + 4 * 2.0**-23 * np.array(
+        [sensitivity(example.schedule, int(t)) for t in example.steps()]
+    )
+
+
+def sensitivity(schedule: Schedule, step: int) -> float:
+    """How many times over a small relative change of a float or of the step shows in the value."""
+    value, h = expected(schedule, step), 1e-12
+    if abs(value) < TINY:
+        return 0.0
+    leaves, structure = jax.tree.flatten(schedule)
+    total = abs(
+        expected(schedule, step * (1 - h), rounded=False) / expected(schedule, step, rounded=False) - 1
+    )
+    for i, leaf in enumerate(leaves):
+        if np.asarray(leaf).dtype.kind == "f":
+            moved = jax.tree.unflatten(structure, [*leaves[:i], leaf * (1 - h), *leaves[i + 1 :]])
+            total += abs(
+                expected(moved, step, rounded=False) / expected(schedule, step, rounded=False) - 1
+            )
+    return min(float(total / h), 1e4)
+
+
+def relative_error(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """0 where both are nothing to float32, so that 0 is never right where a rate should be."""
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    nothing = (np.abs(want) < TINY) & (np.abs(got) < TINY)
+    return np.where(nothing, 0.0, np.abs(got - want) / np.maximum(np.abs(want), TINY))
+
+
+def leaf_names(schedule: Schedule) -> dict[str, type]:
+    """The hyperparameters that are one Python number each."""
+    names = inspect.signature(BUILDERS[repr(schedule).partition("(")[0]]).parameters
+    values = {name: getattr(schedule, name) for name in names}
+    return {
+        name: type(v)
+        for name, v in values.items()
+        if isinstance(v, int | float) and type(v) is not bool
+    }
+
+
+def test_every_public_builder_has_a_row():
+    assert set(BUILDERS) == set(ROWS)
+
+
+@pytest.mark.parametrize(("name", "example"), [pytest.param(n, e, id=i) for n, i, e in CASES])
+def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
+    steps, want, limit = example.steps(), oracle_values(example), tolerance(name, example)
+    schedule = example.schedule
+    for got in (
+        jax.jit(schedule)(steps),
+        values_at(schedule, steps),
+        schedule(steps),
+        jax.vmap(schedule)(steps),
+        jax.vmap(values_at, in_axes=(0, None))(
+            jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), schedule), steps
+        )[0],
+    ):
+        error = relative_error(got, want)
+        worst = np.argmax(error - limit)
+        assert error[worst] <= limit[worst], f"step {steps[worst]}: {got[worst]} for {want[worst]}"
+
+
+@EXAMPLES
+def test_ends_are_the_requested_values_to_the_bit(example):
+    schedule = example.schedule
+    end = max(example.marks, default=0)
+    for call in (schedule, jax.jit(schedule), functools.partial(values_at, schedule)):
+        if example.start is not None:
+            for step in (0, -1, -LAST, 0.0, -0.5, np.int8(-5)):
+                assert float(call(step)) == np.float32(example.start)
+        if example.end is not None:
+            for step in (end, end + 1, LAST, 2**32, 1e12) if call is schedule else (end, LAST):
+                assert float(call(step)) == np.float32(example.end)
+
+
+@EXAMPLES
+def test_never_nan_never_negative_never_outside_the_heights(example):
+    steps = np.unique(np.concatenate([example.steps(), np.arange(0, 400), np.arange(LAST - 50, LAST)]))
+    values = np.asarray(example.schedule(np.resize(steps, 600).astype(np.int32)))
+    assert np.all(np.isfinite(values))
+    heights = [leaf for leaf in jax.tree.leaves(example.schedule) if np.asarray(leaf).dtype.kind == "f"]
+    if min(np.min(leaf) for leaf in heights) >= 0:
+        assert np.all(values >= 0)
+    if isinstance(heights[0], float) and {"init_value", "end_value"} <= set(dir(example.schedule)):
+        low, high = sorted([example.schedule.init_value, example.schedule.end_value])
+        assert np.all((values >= np.float32(low)) & (values <= np.float32(high)))
+
+
+@EXAMPLES
+def test_gradients_are_finite_at_every_step(example):
+    leaves, structure = jax.tree.flatten(example.schedule)
+    floats = [i for i, leaf in enumerate(leaves) if np.asarray(leaf).dtype.kind == "f"]
+
+    def value(chosen, step):
+        changed = list(leaves)
+        for i, leaf in zip(floats, chosen, strict=True):
+            changed[i] = leaf
+        return jax.tree.unflatten(structure, changed)(step)
+
+    chosen = [jnp.asarray(leaves[i], jnp.float32) for i in floats]
+    steps = example.steps()
+    for gradient in jax.vmap(jax.grad(value), in_axes=(None, 0))(chosen, steps):
+        assert np.all(np.isfinite(gradient))
+    assert np.all(np.isfinite(jax.vmap(jax.grad(example.schedule))(steps.astype(np.float32))))
+
+
+@EXAMPLES
+def test_gradients_are_the_formulas(example):
+    """With respect to each float, and to lengths as floats, against 50 digits of the oracle."""
+    schedule = example.schedule
+    end = max(example.marks, default=1000)
+    steps = [t for t in (1, end // 4, end // 2, end - 2) if 0 < t < 10**5 and t not in example.marks]
+    values = np.array([float(expected(schedule, t)) for t in steps])
+    kinds = {name: kind for name, kind in leaf_names(schedule).items() if name != "num_cycles"}
+    floats = [name for name, kind in kinds.items() if kind is float]
+    if not steps or not floats:
+        pytest.skip("no float of its own, or nothing happens at a step that float32 tells apart")
+
+    def value(hypers):
+        return schedule.replace(**hypers)(np.array(steps))
+
+    for names in (floats, list(kinds)) if len(floats) < len(kinds) else (floats,):
+        at = {name: float(getattr(schedule, name)) for name in names}
+        forward = jax.jit(jax.jacfwd(value))(at)
+        backward = jax.jit(jax.jacrev(value))(at) if names is floats else forward
+        for name in names:
+            want = np.array([derivative(schedule, name, at[name], t) for t in steps])
+            # In float32 a gradient is no more exact than the value that it belongs to.
+            limit = 1e-3 * np.abs(want) + 1e-6 * np.abs(values) / max(abs(at[name]), 1e-3)
+            for got in (forward[name], backward[name]):
+                assert np.all(np.abs(got - want) <= limit), f"{name} at {steps}: {got} for {want}"
+
+
+def derivative(schedule: Schedule, name: str, at: float, step: int) -> float:
+    ends = []
+    for d in (1e-9, -1e-9):
+        try:
+            ends.append(at + d * max(abs(at), 1.0))
+            schedule.replace(**{name: ends[-1]})
+        except ValueError:  # at the edge of what is allowed: from one side
+            ends[-1] = at
+    high, low = (expected(schedule.replace(**{name: end}), step, rounded=False) for end in ends)
+    return float((high - low) / (mpf(ends[0]) - mpf(ends[1])))
+
+
+@FIRST
+def test_any_hyperparameter_may_be_traced(example):
+    schedule = example.schedule
+    for name, kind in leaf_names(schedule).items():
+        other = getattr(schedule, name)
+        values = jnp.asarray(
+            [other, other * 0.5 if kind is float and name != "period_mult" else other + 1]
+        )
+
+        def value(h, name=name):
+            return schedule.replace(**{name: h})(7)
+
+        singly = [float(jax.jit(value)(h)) for h in values]
+        assert singly[0] == pytest.approx(float(schedule(7)), rel=1e-6)
+        np.testing.assert_allclose(jax.vmap(value)(values), singly, rtol=1e-6)
+        _, scanned = jax.lax.scan(lambda carry, h, value=value: (carry, value(h)), None, values)
+        np.testing.assert_allclose(scanned, singly, rtol=1e-6)
+
+
+@FIRST
+def test_a_jitted_function_is_traced_once_for_all_values(example):
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def at(schedule, step):
+        return schedule(step)
+
+    schedule = example.schedule
+    for name, kind in leaf_names(schedule).items():
+        value = getattr(schedule, name)
+        for other in (
+            (np.float64(value), np.float32(value), value / 2 + 0.5 * (name == "period_mult"))
+            if kind is float
+            else (value + 1, np.int64(value))
+        ):
+            at(schedule.replace(**{name: other}), 3)
+        if kind is float and value == 1:
+            at(schedule.replace(**{name: 1}), 3)
+    at(schedule, 3)
+    chex.clear_trace_counter()
+
+
+@FIRST
+def test_a_new_value_compiles_nothing_and_an_eager_call_is_one_program(example):
+    compiled = []
+
+    def listen(event, duration, **_):
+        del duration
+        compiled.append(event) if event.endswith("backend_compile_duration") else None
+
+    jax.clear_caches()
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        example.schedule(5)
+        assert len(compiled) == 1
+        halved = jax.tree.map(lambda x: x / 2 if isinstance(x, float) else x, example.schedule)
+        halved(6)
+        assert len(compiled) == 1
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+@FIRST
+def test_a_batch_is_one_pytree_and_vmap_over_it_is_a_loop(example):
+    schedule = example.schedule
+    siblings = [
+        jax.tree.map(lambda x, f=f: x * f if isinstance(x, float) else x, schedule)
+        for f in (1.0, 0.5, 0.25)
+    ]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(jnp.asarray(leaves)), *siblings)
+    steps = jnp.asarray([0, 1, 50])
+    got = jax.jit(jax.vmap(lambda s: s(steps)))(batch)
+    np.testing.assert_allclose(got, [s(steps) for s in siblings], rtol=1e-6)
+
+
+@FIRST
+def test_a_batch_called_without_vmap_says_so(example):
+    batch = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), example.schedule)
+    with pytest.raises(ValueError, match=r"jax\.vmap|got shape \(2,\)") as caught:
+        batch(3)
+    assert "\n" not in str(caught.value.args[0])
+
+
+@FIRST
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(5, 5.0, np.array(5), np.int8(5), np.uint8(5), np.int16(5), np.uint32(5), np.int64(5)),
+        *(np.uint64(5), np.float16(5), jnp.int8(5), jnp.uint32(5), jnp.float32(5), jnp.bfloat16(5)),
+        jnp.bfloat16(5).dtype.type(5),
+    ],
+    ids=lambda step: f"{type(step).__name__}-{getattr(step, 'dtype', '')}",
+)
+def test_step_may_be_of_any_number_type(example, step):
+    value = example.schedule(step)
+    assert value.shape == ()
+    assert value.dtype == jnp.float32
+    assert float(value) == pytest.approx(float(expected(example.schedule, 5)), rel=1e-6)
+
+
+@FIRST
+def test_result_has_the_steps_shape(example):
+    for shape in ((3,), (2, 3), (0,), (1, 1, 4)):
+        steps = np.arange(np.prod(shape)).reshape(shape)
+        for form in (steps, jnp.asarray(steps), steps.astype(np.uint32), steps.astype(np.float32)):
+            got = example.schedule(form)
+            assert got.shape == shape
+            want = [float(expected(example.schedule, int(t))) for t in steps.ravel()]
+            np.testing.assert_allclose(np.ravel(got), want, rtol=1e-6)
+
+
+@FIRST
+def test_steps_that_an_integer_type_cannot_hold_saturate(example):
+    last = float(example.schedule(LAST))
+    for step in (2**31, 2**63, 2**100, np.uint32(2**32 - 1), np.uint64(2**63), jnp.uint32(2**32 - 1)):
+        assert float(example.schedule(step)) == last
+
+
+@FIRST
+@pytest.mark.parametrize("step", ["3", None, [1, 2], 1j, np.array(["a"]), object()], ids=repr)
+def test_step_that_is_no_number_is_refused_in_one_line(example, step):
+    with pytest.raises(TypeError, match=r"^\w+: step must be an integer or a float, got [^\n]*$"):
+        example.schedule(step)
+
+
+@FIRST
+def test_python_numbers_make_a_weak_float_and_arrays_a_strong_one(example):
+    schedule = example.schedule
+    assert schedule(3).weak_type
+    assert jax.jit(schedule)(jnp.arange(3)).weak_type
+    assert (jnp.bfloat16(1) * schedule(3)).dtype == jnp.bfloat16
+    for name, kind in leaf_names(schedule).items():
+        if kind is float:
+            number = 1.0 if name == "period_mult" else 0.5
+            assert not schedule.replace(**{name: jnp.float32(number)})(3).weak_type
+            narrow = schedule.replace(**{name: jnp.bfloat16(number)})(3)
+            assert narrow.dtype == jnp.float32
+
+
+@FIRST
+def test_float64_under_x64_is_exact_to_its_own_precision(example):
+    with jax.enable_x64(True):
+        schedule = eval(repr(example.schedule), NAMES)
+        got = schedule(example.steps()[:20])
+        assert got.dtype == jnp.float64
+        want = [float(expected(schedule, int(t), rounded=False)) for t in example.steps()[:20]]
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+@FIRST
+def test_evaluates_in_programs_of_strict_promotion(example):
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        got = jax.jit(lambda t: example.schedule(t))(jnp.arange(4))
+    np.testing.assert_allclose(got, example.schedule(np.arange(4)), rtol=1e-6)
+
+
+@EXAMPLES
+def test_repr_is_the_source_that_builds_it(example):
+    schedule = example.schedule
+    if "<locals>" in repr(schedule):
+        pytest.skip("somebody else's closure has no source")
+    again = eval(repr(schedule), NAMES)
+    assert repr(again) == repr(schedule)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(schedule), strict=True):
+        assert np.all(a == b)
+
+
+@FIRST
+def test_repr_of_arrays_is_short_and_evaluates_to_the_same_number(example):
+    schedule = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float) else x, example.schedule)
+    again = eval(repr(schedule), NAMES)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(schedule), strict=True):
+        assert np.all(np.float32(a) == np.float32(b))
+
+
+@FIRST
+def test_hyperparameters_read_and_replace(example):
+    schedule = example.schedule
+    for name in leaf_names(schedule):
+        value = getattr(schedule, name)
+        other = value / 2 if isinstance(value, float) and name != "period_mult" else value + 1
+        changed = schedule.replace(**{name: other})
+        assert getattr(changed, name) == other
+        assert getattr(schedule, name) == value
+        assert jax.tree.structure(changed) == jax.tree.structure(schedule)
+        with pytest.raises(ValueError, match=name):
+            schedule.replace(**{name: float("nan")})
+    with pytest.raises(TypeError, match="nonsense"):
+        schedule.replace(nonsense=1)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = schedule.nonsense
+
+
+@FIRST
+def test_it_is_immutable_and_has_no_value_equality(example):
+    schedule = example.schedule
+    with pytest.raises(AttributeError, match="replace"):
+        schedule.value = 1
+    with pytest.raises(AttributeError, match="replace"):
+        del schedule._leaves
+    assert schedule != schedule.replace()
+    assert hash(schedule) != hash(schedule.replace())
+
+
+@FIRST
+def test_it_pickles_and_copies(example):
+    if "<locals>" in repr(example.schedule):
+        pytest.skip("a closure of somebody else's does not pickle")
+    for again in (
+        pickle.loads(pickle.dumps(example.schedule)),
+        copy.copy(example.schedule),
+        copy.deepcopy(example.schedule),
+    ):
+        assert repr(again) == repr(example.schedule)
+        assert jax.tree.structure(again) == jax.tree.structure(example.schedule)
+        assert float(again(3)) == float(example.schedule(3))
+        assert again(3).weak_type
+
+
+@FIRST
+def test_optax_takes_it_for_a_schedule_and_not_a_stateful_one(example):
+    schedule = example.schedule
+    assert callable(schedule)
+    assert not hasattr(schedule, "init")
+    assert not hasattr(schedule, "update")
+    ours = optax.sgd(schedule)
+    plain = optax.sgd(lambda t: jnp.float32(float(expected(schedule, int(t)))))
+    params = jnp.ones(2)
+    state, plain_state = ours.init(params), plain.init(params)
+    for _ in range(3):
+        updates, state = ours.update(params, state)
+        wanted, plain_state = plain.update(params, plain_state)
+        np.testing.assert_allclose(updates, wanted, rtol=1e-6)
+
+
+@FIRST
+def test_it_is_sharded_like_any_pytree(example):
+    mesh = jax.make_mesh((4,), ("x",))
+    batch = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 8), example.schedule)
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    batch = jax.device_put(batch, spread)
+    got = jax.jit(jax.vmap(lambda s: s(3)))(batch)
+    assert got.sharding.is_equivalent_to(spread, 1)
+    np.testing.assert_allclose(got, [float(example.schedule(3))] * 8, rtol=1e-6)
+
+
+@FIRST
+def test_paths_name_the_hyperparameters(example):
+    paths = [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(example.schedule)
+    ]
+    for name in leaf_names(example.schedule):
+        assert f".{name}" in paths
