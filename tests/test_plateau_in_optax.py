@@ -19,6 +19,14 @@ ONE = np.float32(1.0)
 # To optax's types a state is any tree, so a checker does not know the fields of this one.
 plateau: Any = reduce_on_plateau
 
+
+@pytest.fixture(autouse=True)
+def standard_promotion():
+    """optax's own arithmetic does not run under strict promotion, whatever a conftest may set."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 # --- Inside other transformations ----------------------------------------------------------------
 
 PARAMS = {"a": jnp.ones(2, jnp.float32), "b": jnp.ones(2, jnp.float32)}
@@ -172,37 +180,38 @@ def looped(patience: Any, factor: Any) -> Any:
 PATIENCES, FACTORS = (0, 1, 3), (0.25, 0.7)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def loop_results() -> Any:
+    """Without any transformation of JAX."""
     results = {(p, f): looped(p, f) for p in PATIENCES for f in FACTORS}
     assert len({float(scale) for _, scale in results.values()}) == len(results)
     return results
 
 
-def test_a_vmapped_sweep_over_patience_and_factor_equals_a_python_loop(loop_results: Any):
+def test_a_vmapped_sweep_over_patience_and_factor_equals_a_python_loop():
     sweep = jax.vmap(jax.vmap(scanned, (None, 0)), (0, None))
     params, found = jax.jit(sweep)(jnp.array(PATIENCES, jnp.int32), jnp.array(FACTORS, jnp.float32))
     for (i, patience), (j, factor) in itertools.product(enumerate(PATIENCES), enumerate(FACTORS)):
-        expected_params, expected_scale = loop_results[patience, factor]
+        expected_params, expected_scale = loop_results()[patience, factor]
         assert found[i, j] == expected_scale
         np.testing.assert_allclose(params[i, j], expected_params, rtol=1e-5)
 
 
-def test_a_scan_inside_jit_equals_a_python_loop(loop_results: Any):
+def test_a_scan_inside_jit_equals_a_python_loop():
     params, found = jax.jit(lambda: scanned(1, 0.7))()
-    assert found == loop_results[1, 0.7][1]
-    np.testing.assert_allclose(params, loop_results[1, 0.7][0], rtol=1e-5)
+    assert found == loop_results()[1, 0.7][1]
+    np.testing.assert_allclose(params, loop_results()[1, 0.7][0], rtol=1e-5)
 
 
-def test_a_jitted_training_step_equals_a_python_loop_and_compiles_once(loop_results: Any):
+def test_a_jitted_training_step_equals_a_python_loop_and_compiles_once():
     opt, step, steps = quadratic(1, 0.7)
     step = jax.jit(chex.assert_max_traces(step, 1))
     params = jnp.float32(2.0)
     state = opt.init(params)
     for _ in range(steps):
         params, state = step(params, state)
-    assert state[1].scale == loop_results[1, 0.7][1]
-    np.testing.assert_allclose(params, loop_results[1, 0.7][0], rtol=1e-5)
+    assert state[1].scale == loop_results()[1, 0.7][1]
+    np.testing.assert_allclose(params, loop_results()[1, 0.7][0], rtol=1e-5)
 
 
 def test_one_compiled_update_serves_every_setting():
