@@ -6,7 +6,7 @@ from optax_sched._hyper import Boundaries, Rate, ShapeName, StepsOrZero
 from optax_sched._kinds import Vector
 from optax_sched._operands import Operand, Operands, Parts
 from optax_sched._schedule import schedule
-from optax_sched._shapes import reached, rise, since
+from optax_sched._shapes import last_reached, reached, rise, since
 
 
 def _one_boundary_less(schedules: Parts, boundaries: Vector):
@@ -42,9 +42,10 @@ def join(step, schedules: Operands, boundaries: Boundaries):
     >>> [f"{s(t):.2f}" for t in range(7)]
     ['0.00', '0.50', '0.50', '0.50', '0.50', '0.25', '0.00']
     """
-    begun = reached(step, boundaries)
-    clock = since(step, jnp.max(jnp.where(begun, boundaries, 0), initial=0))
-    return schedules.value_at(jnp.sum(begun), lambda active: jnp.where(active, clock, 0))
+    clock = since(step, last_reached(step, boundaries))
+    return schedules.value_at(
+        jnp.sum(reached(step, boundaries)), lambda active: jnp.where(active, clock, 0)
+    )
 
 
 @schedule

@@ -114,6 +114,11 @@ def reached(step: Any, boundary: Any) -> jax.Array:
     return step >= boundary
 
 
+def last_reached(step: Any, boundaries: Any) -> jax.Array:
+    """The last boundary at or before the step, or 0."""
+    return jnp.max(jnp.where(reached(step, boundaries), boundaries, 0), initial=0)
+
+
 def ratio(step: Any, steps: Any) -> jax.Array:
     """`step / steps`, not clipped: for curves that have no end."""
     return step * 1.0 / jnp.where(steps > 0, steps, 1)

@@ -4,6 +4,7 @@ import copy
 import functools
 import inspect
 import pickle
+from typing import Any
 
 import chex
 import jax
@@ -233,9 +234,10 @@ def test_a_jitted_function_is_traced_once_for_all_values(example):
 def test_a_new_value_compiles_nothing_and_an_eager_call_is_one_program(example):
     compiled = []
 
-    def listen(event, duration, **_):
+    def listen(event: str, duration: float, **_: Any) -> None:
         del duration
-        compiled.append(event) if event.endswith("backend_compile_duration") else None
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
 
     jax.clear_caches()
     jax.monitoring.register_event_duration_secs_listener(listen)
@@ -412,8 +414,8 @@ def test_optax_takes_it_for_a_schedule_and_not_a_stateful_one(example):
     assert callable(schedule)
     assert not hasattr(schedule, "init")
     assert not hasattr(schedule, "update")
-    ours = optax.sgd(schedule)
-    plain = optax.sgd(lambda t: jnp.float32(float(expected(schedule, int(t)))))
+    ours: Any = optax.sgd(schedule)
+    plain: Any = optax.sgd(lambda t: jnp.float32(float(expected(schedule, int(np.asarray(t))))))
     params = jnp.ones(2)
     state, plain_state = ours.init(params), plain.init(params)
     for _ in range(3):
