@@ -1,16 +1,32 @@
 """Learning-rate schedules for JAX: pure functions of the step that are also data."""
 
-from optax_sched._combine import join, warmup
-from optax_sched._cyclic import cosine_restarts
-from optax_sched._decay import constant, cosine_decay, linear, log_decay, polynomial_decay
-from optax_sched._geometric import exponential_decay, multistep_decay, step_decay
+from optax_sched._clock import delay, every, repeat, shift, stretch
+from optax_sched._combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
+from optax_sched._decay import (
+    constant,
+    cosine_decay,
+    cosine_waves,
+    k_decay,
+    linear,
+    log_decay,
+    polynomial_decay,
+    quarter_cosine_decay,
+    rex_decay,
+    tanh_decay,
+)
+from optax_sched._geometric import exponential, exponential_decay, multistep_decay, step_decay
 from optax_sched._hyper import (
     Boundaries,
     Count,
     CountOrZero,
     Factor,
     FactorOrFactors,
+    Fraction,
     Growth,
+    Key,
+    Negative,
+    PartOfOne,
     Positive,
     Rate,
     Rates,
@@ -23,11 +39,25 @@ from optax_sched._hyper import (
 )
 from optax_sched._kinds import is_traced
 from optax_sched._operands import Operand, Operands
+from optax_sched._piecewise import piecewise_constant, piecewise_interpolate, table
 from optax_sched._plateau import reduce_on_plateau
+from optax_sched._power import inverse_sqrt_decay, inverse_time_decay, power_law_decay
+from optax_sched._recipes import (
+    infinite,
+    knee,
+    noam,
+    tri_stage,
+    warmup_cosine_decay,
+    warmup_inverse_sqrt_decay,
+    warmup_linear_decay,
+    wsd,
+    wsd_cycles,
+)
 from optax_sched._rule import PlateauRule, PlateauState
 from optax_sched._schedule import Schedule, schedule
 from optax_sched._shapes import mix, progress, remaining
 from optax_sched._state import ScheduleState, observe
+from optax_sched._theory import chebyshev, silver
 from optax_sched._transform import scale_by_learning_rate, scale_by_schedule
 
 __version__ = "0.1.0"
@@ -38,9 +68,13 @@ __all__ = [
     "CountOrZero",
     "Factor",
     "FactorOrFactors",
+    "Fraction",
     "Growth",
+    "Key",
+    "Negative",
     "Operand",
     "Operands",
+    "PartOfOne",
     "PlateauRule",
     "PlateauState",
     "Positive",
@@ -54,24 +88,60 @@ __all__ = [
     "Steps",
     "StepsOrZero",
     "Switch",
+    "chebyshev",
+    "clip",
     "constant",
+    "cooldown",
     "cosine_decay",
     "cosine_restarts",
+    "cosine_waves",
+    "cyclic",
+    "delay",
+    "every",
+    "exponential",
     "exponential_decay",
+    "infinite",
+    "inverse_sqrt_decay",
+    "inverse_time_decay",
     "is_traced",
     "join",
+    "k_decay",
+    "knee",
     "linear",
     "log_decay",
     "mix",
+    "multiply",
     "multistep_decay",
+    "noam",
+    "noisy",
     "observe",
+    "one_cycle",
+    "piecewise_constant",
+    "piecewise_interpolate",
     "polynomial_decay",
+    "power_law_decay",
     "progress",
+    "quarter_cosine_decay",
     "reduce_on_plateau",
     "remaining",
+    "repeat",
+    "rex_decay",
     "scale_by_learning_rate",
     "scale_by_schedule",
     "schedule",
+    "select",
+    "shift",
+    "silver",
+    "slanted_triangular",
     "step_decay",
+    "stretch",
+    "table",
+    "tanh_decay",
+    "tri_stage",
     "warmup",
+    "warmup_cosine_decay",
+    "warmup_inverse_sqrt_decay",
+    "warmup_linear_decay",
+    "wsd",
+    "wsd_cycles",
 ]

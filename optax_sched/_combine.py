@@ -1,12 +1,27 @@
 """Combinators: schedules in, schedule out."""
 
+import functools
+import math
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
-from optax_sched._hyper import Boundaries, Rate, ShapeName, StepsOrZero
-from optax_sched._kinds import Vector
+from optax_sched._hyper import (
+    Boundaries,
+    CountOrZero,
+    Key,
+    Noise,
+    Rate,
+    Real,
+    ShapeName,
+    Steps,
+    StepsOrZero,
+)
+from optax_sched._kinds import Vector, as_key, default_float, is_traced
 from optax_sched._operands import Operand, Operands, Parts
-from optax_sched._schedule import schedule
-from optax_sched._shapes import last_reached, reached, rise, since
+from optax_sched._schedule import schedule as decorate
+from optax_sched._shapes import fall, last_reached, reached, rise, since, whole_step
 
 
 def _one_boundary_less(schedules: Parts, boundaries: Vector):
@@ -15,7 +30,7 @@ def _one_boundary_less(schedules: Parts, boundaries: Vector):
     return None
 
 
-@schedule(check=_one_boundary_less)
+@decorate(check=_one_boundary_less)
 def join(step, schedules: Operands, boundaries: Boundaries):
     """One schedule after another, each on its own clock from its boundary on.
 
@@ -48,7 +63,7 @@ def join(step, schedules: Operands, boundaries: Boundaries):
     )
 
 
-@schedule
+@decorate
 def warmup(
     step,
     schedule: Operand,
@@ -86,3 +101,167 @@ def warmup(
     """
     # On its own clock the schedule is still at its step 0 while the rate rises: one evaluation.
     return rise(step, warmup_steps, init_value, schedule(since(step, warmup_steps)), shape)
+
+
+@decorate
+def cooldown(
+    step,
+    schedule: Operand,
+    start: StepsOrZero,
+    cooldown_steps: Steps,
+    end_value: Rate = 0.0,
+    shape: ShapeName = "linear",
+):
+    """A schedule until `start`, and then down from its value there.
+
+        s(t)  before S,    e + (s(S) - e) f(1 - min(t - S, C) / C)  from S on
+
+    with S = start, C = cooldown_steps, e = end_value, f = shape. From S + C on it is `end_value`, to
+    the bit. `start` is a leaf: a cooldown is branched off a running job without a new trace.
+
+    Args:
+      schedule: what comes first; a schedule, a function of the step, or a number (a constant).
+      start: the step at which the cooldown begins, 0 or more.
+      cooldown_steps: the length of the cooldown in steps, positive.
+      end_value: the rate it ends at, 0 or more.
+      shape: how it falls, read on what remains: "linear", "cosine", "sqrt" (the 1-sqrt cooldown),
+        "square", or a function of [0, 1].
+
+    Raises:
+      TypeError, ValueError: a rate or the start is negative or not finite, the length not positive,
+        the shape unknown.
+
+    Elsewhere: the last phase of warmup-stable-decay schedules; OLMo-core's `override_decay`;
+    big_vision's `cooldown_steps`, there a factor on the decay that goes on below it.
+
+    References: Hagele et al., 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
+    Durations", https://arxiv.org/abs/2405.18392
+
+    >>> [f"{cooldown(1.0, 2, 4)(t):.2f}" for t in range(8)]
+    ['1.00', '1.00', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
+    """
+    held = jnp.where(reached(step, start), start, step)
+    return fall(since(step, start), cooldown_steps, schedule(held), end_value, shape)
+
+
+@decorate
+def multiply(step, *schedules: Operands):
+    """The product of schedules, each on the common clock.
+
+        s_1(t) s_2(t) ...
+
+    Args:
+      *schedules: one or more schedules, functions of the step, or numbers.
+
+    Raises:
+      TypeError, ValueError: there is none, or one is no schedule.
+
+    Elsewhere: torch's `ChainedScheduler` of factors, init2winit's compound "a * b".
+
+    >>> import optax_sched
+    >>> s = multiply(optax_sched.linear(1.0, 0.0, 4), 0.5)
+    >>> [f"{s(t):.3f}" for t in range(5)]
+    ['0.500', '0.375', '0.250', '0.125', '0.000']
+    """
+    return math.prod(s(step) for s in schedules)
+
+
+def _index_in_range(index, schedules: Parts):
+    if not is_traced(index) and int(index) >= len(schedules):
+        return "index", f"below the number of schedules, {len(schedules)}"
+    return None
+
+
+@decorate(check=_index_in_range)
+def select(step, index: CountOrZero, schedules: Operands):
+    """One of several schedules, by number: so that different families fit one batch.
+
+        s_index(t)
+
+    Args:
+      index: which one, a whole number from 0; a leaf. A traced one is clamped to the range.
+      schedules: one or more schedules, functions of the step, or numbers.
+
+    Raises:
+      TypeError, ValueError: the index is negative, not whole or too large, or there is no schedule.
+
+    >>> import optax_sched
+    >>> s = select(1, [optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
+    >>> print(f"{s(1):.3f} {s.replace(index=0)(1):.3f}")
+    0.854 0.750
+    """
+    index = jnp.clip(index, 0, len(schedules) - 1)
+    return schedules.value_at(index, lambda active: jnp.where(active, step, 0))
+
+
+def _bounds_in_order(min_value, max_value):
+    if not is_traced((min_value, max_value)) and min_value > max_value:
+        return "min_value", f"at most max_value = {max_value}"
+    return None
+
+
+@decorate(check=_bounds_in_order)
+def clip(step, schedule: Operand, min_value: Real, max_value: Real):
+    """A schedule between two bounds.
+
+        min(max(s(t), lo), hi)
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      min_value: the lower bound, any finite number.
+      max_value: the upper bound, at least `min_value`.
+
+    Raises:
+      TypeError, ValueError: a bound is not a finite number, or they are out of order.
+
+    >>> import optax_sched
+    >>> s = clip(optax_sched.linear(1.0, 0.0, 4), 0.2, 0.6)
+    >>> [f"{s(t):.2f}" for t in range(5)]
+    ['0.60', '0.60', '0.50', '0.25', '0.20']
+    """
+    return jnp.minimum(jnp.maximum(schedule(step), min_value), max_value)
+
+
+@decorate
+def noisy(
+    step,
+    schedule: Operand,
+    key: Key,
+    scale: Rate,
+    start: StepsOrZero = 0,
+    end: Steps | None = None,
+    kind: Noise = "normal",
+):
+    """A schedule with a random factor at each step, the same for the same key and step.
+
+        s(t) max(0, 1 + scale eps(t))  for start <= t < end,    s(t)  elsewhere
+
+    with eps drawn from N(0, 1), or U(-1, 1) where kind is "uniform". It is a pure function: a run
+    that is resumed or evaluated in another order sees the same noise. Never negative.
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      key: a JAX random key or a whole number of 0 or more as its seed.
+      scale: the size of the noise as a part of the rate, 0 or more.
+      start: the first step with noise.
+      end: the first step without noise again; None for ever on.
+      kind: "normal" or "uniform".
+
+    Raises:
+      TypeError, ValueError: the key is neither key nor seed, the scale negative or not finite, a step
+        negative, the kind unknown.
+
+    Elsewhere: timm's `noise_range_t`, `noise_pct`: a normal noise redrawn until it is below pct.
+
+    >>> s = noisy(1.0, key=0, scale=0.1, start=2)
+    >>> print(f"{s(1):.1f} {bool(s(2) == s(2))} {bool(s(2) == s(3))}")
+    1.0 True False
+    """
+    value = schedule(step)
+    key_at_step: Any = jax.random.fold_in(as_key(key), whole_step(step))
+    draw = jax.random.normal if kind == "normal" else functools.partial(jax.random.uniform, minval=-1.0)
+    noise = draw(key_at_step, dtype=default_float())
+    active = reached(step, start)
+    if end is not None:
+        active &= ~reached(step, end)
+    return jnp.where(active, value * jnp.maximum(0, 1 + scale * noise), value)

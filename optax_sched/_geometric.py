@@ -1,11 +1,11 @@
-"""Decays by a factor: continuous, by equal steps, or at given boundaries."""
+"""Curves that change by factors: continuously, by equal steps, or at given boundaries."""
 
 import jax.numpy as jnp
 
-from optax_sched._hyper import Boundaries, Factor, FactorOrFactors, Rate, Steps
+from optax_sched._hyper import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
 from optax_sched._kinds import Vector
 from optax_sched._schedule import schedule
-from optax_sched._shapes import ratio, reached, whole_periods
+from optax_sched._shapes import progress, ratio, reached, remaining, whole_periods
 
 
 @schedule
@@ -108,3 +108,33 @@ def multistep_decay(
     if rate.ndim:
         return init_value * jnp.prod(jnp.where(drops, rate, 1.0))
     return init_value * rate ** jnp.sum(drops)
+
+
+@schedule
+def exponential(step, init_value: Positive, end_value: Positive, transition_steps: Steps):
+    """A straight line in log space between two positive values, up or down, and then flat.
+
+        i (e / i)^z,    z = min(t, T) / T,  T = transition_steps
+
+    At step 0 and before it is `init_value`, from `transition_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the value at step 0, positive.
+      end_value: the value from `transition_steps` on, positive.
+      transition_steps: the length of the line in steps, positive.
+
+    Raises:
+      TypeError, ValueError: a value or the length is not positive and finite.
+
+    Elsewhere: fastai's `SchedExp`, praxis' `Exponential`, flair's `ExpAnnealLR`; the rising one is
+    the curve of a learning-rate range test. Not to be confused with `exponential_decay`, which is
+    given a factor and has no end.
+
+    >>> [f"{exponential(1.0, 0.01, 4)(t):.3f}" for t in range(6)]
+    ['1.000', '0.316', '0.100', '0.032', '0.010', '0.010']
+    """
+    z, u = progress(step, transition_steps), remaining(step, transition_steps)
+    # (e / i)^z from the nearer end; as a square, since e / i may be beyond what a float holds.
+    down, up = jnp.sqrt(end_value) / jnp.sqrt(init_value), jnp.sqrt(init_value) / jnp.sqrt(end_value)
+    from_start, from_end = down ** jnp.minimum(z, 0.5), up ** jnp.minimum(u, 0.5)
+    return jnp.where(z <= u, init_value * from_start * from_start, end_value * from_end * from_end)

@@ -12,6 +12,7 @@ import numpy as np
 
 from optax_sched._kinds import (
     Choice,
+    KeyKind,
     Kind,
     Number,
     OneOrMany,
@@ -19,6 +20,7 @@ from optax_sched._kinds import (
     ShapeKind,
     Vectorial,
     admit,
+    bind,
 )
 from optax_sched._shapes import LAST_STEP
 
@@ -26,6 +28,11 @@ _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
 _POSITIVE = Number("a positive finite number", minimum=0.0, above_minimum=True)
 _FACTOR = Number("a factor in (0, 1]", 0.0, 1.0, above_minimum=True)
+_PART_OF_ONE = Number("a number in [0, 1)", 0.0, 1.0, below_maximum=True)
+_FRACTION = Number(
+    "a fraction in (0, 1), ends excluded", 0.0, 1.0, above_minimum=True, below_maximum=True
+)
+_NEGATIVE = Number("a negative finite number", maximum=0.0, below_maximum=True)
 _GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
 _LENGTH = f"number of steps (as an integer at most {LAST_STEP})"
 _STEPS = Number(f"a positive finite {_LENGTH}", 0.0, above_minimum=True, as_float=False)
@@ -46,8 +53,14 @@ Positive = Annotated[Scalar, _POSITIVE]
 """A positive finite number."""
 Factor = Annotated[Scalar, _FACTOR]
 """A factor in (0, 1]."""
+Fraction = Annotated[Scalar, _FRACTION]
+"""A fraction in (0, 1), ends excluded."""
+Negative = Annotated[Scalar, _NEGATIVE]
+"""A negative finite number."""
 Growth = Annotated[Scalar, _GROWTH]
 """A finite factor, 1 or more."""
+PartOfOne = Annotated[Scalar, _PART_OF_ONE]
+"""A number in [0, 1)."""
 Steps = Annotated[Scalar, _STEPS]
 """A length: a positive number of steps, exact where it is an integer."""
 StepsOrZero = Annotated[Scalar, _STEPS_OR_ZERO]
@@ -74,6 +87,11 @@ _ANYTHING = OneOrMany(
 )
 Switch = Annotated[bool, Choice((False, True))]
 """Yes or no, fixed when the schedule is built."""
+
+Key = Annotated[Any, KeyKind()]
+"""A JAX random key, or a whole number of 0 or more as its seed."""
+Noise = Annotated[Literal["normal", "uniform"], Choice(("normal", "uniform"))]
+"""The distribution of a noise."""
 
 # The words of the library mean the same in a user's own formula, annotated or not.
 _BY_NAME: dict[str, Kind] = {
@@ -103,8 +121,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
+        bound = bind(function.__name__, signature, args, kwargs)
         for name, kind in kinds.items():
             bound.arguments[name] = admit(function.__name__, name, kind, bound.arguments[name])
         return function(*bound.args, **bound.kwargs)

@@ -4,6 +4,7 @@ Values under a trace cannot be checked; their shape and type still are.
 """
 
 import dataclasses
+import inspect
 import itertools
 import math
 import numbers
@@ -75,6 +76,19 @@ def admit(where: str, name: str, kind: "Kind", value: Any) -> Any:
     except (TypeError, ValueError, OverflowError) as error:
         fault = TypeError if isinstance(error, TypeError) else ValueError
         raise fault(complaint(where, name, kind.rule, value)) from None
+
+
+def bind(
+    where: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments by name, or an error that says whose they are and what it takes."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        hypers = (hyper.replace(annotation=hyper.empty) for hyper in signature.parameters.values())
+        raise TypeError(f"{where}: {error}; it takes ({', '.join(map(str, hypers))})") from None
+    bound.apply_defaults()
+    return bound
 
 
 def complaint(where: str, name: str, rule: str, value: Any) -> str:
@@ -217,6 +231,8 @@ class ShapeKind(Kind):
     static = True
 
     def admit(self, value: Any) -> str | Callable[..., Any]:
+        if isinstance(value, Shape):  # one that a formula read, on its way to another
+            return value.shape
         if isinstance(value, str):
             if value not in SHAPES:
                 raise ValueError
@@ -273,6 +289,26 @@ class Optional(Kind):
 
     def public(self, stored: Any) -> Any:
         return None if stored is None else self.of.public(stored)
+
+
+class KeyKind(Kind):
+    """A random key, or an integer as its seed."""
+
+    rule = "a JAX random key, or a whole number of 0 or more as its seed"
+
+    def admit(self, value: Any) -> Any:
+        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            if value.shape:
+                raise TypeError
+            return value
+        if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
+            return jax.random.wrap_key_data(jnp.asarray(value))
+        return Number("", 0, as_float=False, whole=True).admit(value)
+
+
+def as_key(key: Any) -> Any:
+    """The key that a stored key or seed stands for."""
+    return jax.random.key(key) if jnp.issubdtype(key.dtype, jnp.integer) else key
 
 
 class OneOrMany(Kind):

@@ -1,4 +1,4 @@
-"""Where a step lies in cycles whose length grows by a ratio: the index exact on every boundary."""
+"""Where a step lies in cycles whose length grows by a ratio: exact on every boundary."""
 
 from typing import Any, NamedTuple
 
@@ -20,9 +20,10 @@ _WHOLE_BITS = 5  # of an index: from a whole ratio of 2 on, 31 cycles fill all s
 
 
 class Place(NamedTuple):
-    """The index of a cycle, and the fractions of it that are done and that remain."""
+    """Where a step lies in its cycle."""
 
-    cycle: jax.Array
+    number: jax.Array  # the cycle's, from 0
+    clock: jax.Array  # steps since it began, slowed down to the length of the first: a float
     progress: jax.Array
     remaining: jax.Array
 
@@ -31,7 +32,8 @@ def place_in_cycles(step: Any, period: Any, period_mult: Any) -> Place:
     """The cycle that holds `step`, where cycle i lasts `period * period_mult**i`."""
     index, start, length = _cycle(step, period * 1.0, period_mult)
     clock = since(step, start)
-    real = Place(index, progress(clock, length), remaining(clock, length))
+    stretched = clock / (length / period)
+    real = Place(index, stretched, progress(clock, length), remaining(clock, length))
     if not (is_int(step) and is_int(period)):
         return real
     # A whole ratio makes whole boundaries: there floats would lose steps beyond 2**24.
@@ -43,9 +45,10 @@ def place_in_cycles(step: Any, period: Any, period_mult: Any) -> Place:
     held = whole_length < LAST_STEP
     done = jnp.where(held, progress(clock, whole_length), progress(clock, length))
     left = jnp.where(held, remaining(clock, whole_length), remaining(clock, length))
+    exact = (clock / jnp.where(held, whole_length // period, length / period), done, left)
     # The integers carry no gradient with respect to period_mult: they take that of the floats.
-    exact = Place(index, with_gradient_of(done, real.progress), with_gradient_of(left, real.remaining))
-    return Place(*(jnp.where(is_whole, a, b) for a, b in zip(exact, real, strict=True)))
+    fractions = (with_gradient_of(a, b) for a, b in zip(exact, real[1:], strict=True))
+    return Place(*(jnp.where(is_whole, a, b) for a, b in zip((index, *fractions), real, strict=True)))
 
 
 def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:

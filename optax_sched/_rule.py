@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from optax_sched._kinds import in_a_word
 from optax_sched._shapes import later
@@ -29,7 +30,7 @@ class PlateauState(NamedTuple):
     best: jax.Array  # shape (), float32: the best observation, as the metric was given
     bad_count: jax.Array  # shape (), int32: observations in a row without improvement
     cooldown_count: jax.Array  # shape (), int32: observations that are still ignored
-    window_sum: jax.Array  # shape (), float32: of the values since the last observation
+    window_mean: jax.Array  # shape (), float32: of the values since the last observation
     window_count: jax.Array  # shape (), int32
     rule: PlateauRule
 
@@ -41,7 +42,7 @@ def initial_state(rule: PlateauRule) -> PlateauState:
         best=rule.sign * jnp.full((), jnp.inf, jnp.float32),
         bad_count=jnp.zeros((), jnp.int32),
         cooldown_count=jnp.zeros((), jnp.int32),
-        window_sum=jnp.zeros((), jnp.float32),
+        window_mean=jnp.zeros((), jnp.float32),
         window_count=jnp.zeros((), jnp.int32),
         rule=rule,
     )
@@ -49,10 +50,11 @@ def initial_state(rule: PlateauRule) -> PlateauState:
 
 def observed(state: PlateauState, value: jax.Array) -> PlateauState:
     """The state after one more value: an observation, if it completes a window."""
-    window_sum = state.window_sum + value
     window_count = state.window_count + 1
-    waiting = state._replace(window_sum=window_sum, window_count=window_count)
-    decided = _decided(state, window_sum / window_count)
+    # A running mean: a sum of many values would drift, or overflow.
+    window_mean = state.window_mean + (value - state.window_mean) / window_count.astype(jnp.float32)
+    waiting = state._replace(window_mean=window_mean, window_count=window_count)
+    decided = _decided(state, window_mean)
     complete = window_count >= state.rule.window
     return jax.tree.map(lambda new, old: jnp.where(complete, new, old), decided, waiting)
 
@@ -71,16 +73,17 @@ def _decided(state: PlateauState, value: jax.Array) -> PlateauState:
         scale=jnp.where(cut, jnp.maximum(state.scale * rule.factor, rule.min_scale), state.scale),
         best=jnp.where(better, value, state.best),
         bad_count=jnp.where(cut, 0, bad_count),
-        cooldown_count=jnp.where(cut, rule.cooldown, state.cooldown_count - cooling),
-        window_sum=jnp.zeros_like(state.window_sum),
+        cooldown_count=jnp.where(cut, rule.cooldown, state.cooldown_count - cooling.astype(jnp.int32)),
+        window_mean=jnp.zeros_like(state.window_mean),
         window_count=jnp.zeros_like(state.window_count),
     )
 
 
 def metric(where: str, value: Any) -> jax.Array:
     """A value to observe as float32; not finite is allowed, not a number is not."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return jnp.asarray(value, jnp.float32)
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool | np.complexfloating):
+        with np.errstate(over="ignore"):  # beyond float32 is not finite
+            return jnp.asarray(np.float32(min(max(value, -1e300), 1e300) if value == value else value))
     dtype = getattr(value, "dtype", None)
     if dtype is None or jnp.shape(value) != () or not jnp.issubdtype(dtype, jnp.number):
         dtype = jnp.complex64  # as good as any that is refused

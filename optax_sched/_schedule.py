@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._hyper import kind_of
-from optax_sched._kinds import Kind, admit, complaint, default_float, in_a_word, weak_flags
+from optax_sched._kinds import Kind, admit, bind, complaint, default_float, in_a_word, weak_flags
 from optax_sched._shapes import LAST_STEP
 
 P = ParamSpec("P")
@@ -159,12 +159,7 @@ class _Formula:
     def _make_builder(self) -> Callable[..., Schedule]:
         @functools.wraps(self.function)
         def builder(*args: Any, **kwargs: Any) -> Schedule:
-            try:
-                bound = self.signature.bind(*args, **kwargs)
-            except TypeError as error:
-                hypers = ", ".join(map(_without_annotation, self.signature.parameters.values()))
-                raise TypeError(f"{self.name}: {error}; it takes ({hypers})") from None
-            bound.apply_defaults()
+            bound = bind(self.name, self.signature, args, kwargs)
             return self.build(bound.arguments)
 
         builder.__name__ = self.name
@@ -349,10 +344,6 @@ def _saturated(integer: Any) -> Any:
     if jnp.iinfo(integer.dtype).max > LAST_STEP:
         integer = jnp.minimum(integer, LAST_STEP)
     return integer.astype(jnp.int32)
-
-
-def _without_annotation(hyper: inspect.Parameter) -> str:
-    return str(hyper.replace(annotation=inspect.Parameter.empty))
 
 
 def _source(value: Any) -> str:

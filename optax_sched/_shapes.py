@@ -55,6 +55,23 @@ def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
     return jnp.where(inside, jnp.where(inside, part, 1.0) / jnp.where(inside, steps, 1.0), outside)
 
 
+class Fractions(NamedTuple):
+    """How much of a phase is done, and how much remains."""
+
+    progress: jax.Array
+    remaining: jax.Array
+
+
+def phase(step: Any, start: Any, end: Any) -> Fractions:
+    """Where a step lies between two others, each fraction exact at both ends and near its own 0."""
+    begun, ended = reached(step, start), reached(step, end)
+    inside = begun & ~ended
+    length = jnp.where(inside, since(end, start), 1)
+    done = jnp.where(inside, since(step, start) / length, ended)
+    left = jnp.where(inside, since(end, step) / length, ~ended)
+    return Fractions(done, left)
+
+
 def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
     """From `at_zero` at weight 0 to `at_one` at weight 1, both to the bit, and never beyond them.
 
@@ -119,9 +136,28 @@ def last_reached(step: Any, boundaries: Any) -> jax.Array:
     return jnp.max(jnp.where(reached(step, boundaries), boundaries, 0), initial=0)
 
 
+def next_reached(step: Any, boundaries: Any) -> jax.Array:
+    """The first boundary after the step, or the last step of all."""
+    return jnp.min(jnp.where(reached(step, boundaries), LAST_STEP, boundaries), initial=LAST_STEP)
+
+
 def ratio(step: Any, steps: Any) -> jax.Array:
     """`step / steps`, not clipped: for curves that have no end."""
     return step * 1.0 / jnp.where(steps > 0, steps, 1)
+
+
+def whole_step(step: Any) -> jax.Array:
+    """The step as an integer: a float is rounded down."""
+    if is_int(step):
+        return step
+    # The largest float32 below 2**31 caps what the cast can hold.
+    return jnp.floor(jnp.minimum(step, 2.0**31 - 128)).astype(jnp.int32)
+
+
+def pick(values: Any, index: Any) -> jax.Array:
+    """`values[index]`, by a sum: JAX cannot gather from a batch that is spread over devices."""
+    chosen = jnp.arange(values.shape[0]) == index
+    return jnp.sum(jnp.where(chosen, values, 0), dtype=values.dtype)
 
 
 def whole_periods(step: Any, period: Any) -> jax.Array:
@@ -162,14 +198,14 @@ class Shape:
     """A shape by name or by function, read on a fraction x and its exact complement y = 1 - x."""
 
     def __init__(self, shape: str | Callable[..., Any]):
-        self._shape = shape
+        self.shape = shape
 
     def __call__(self, x: Any, y: Any) -> Weights:
-        if isinstance(self._shape, str):
-            return SHAPES[self._shape](x, y)
+        if isinstance(self.shape, str):
+            return SHAPES[self.shape](x, y)
         # A user's function need not be exact, or differentiable, at 0 and 1: it is not asked there.
         inside = (x > 0) & (y > 0)
-        value = jnp.where(inside, self._shape(jnp.where(inside, x, 0.5)), x)
+        value = jnp.where(inside, self.shape(jnp.where(inside, x, 0.5)), x)
         return Weights(value, 1 - value)
 
 

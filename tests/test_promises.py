@@ -234,8 +234,8 @@ def test_a_jitted_function_is_traced_once_for_all_values(example):
 def test_a_new_value_compiles_nothing_and_an_eager_call_is_one_program(example):
     compiled = []
 
-    def listen(event: str, duration: float, **_: Any) -> None:
-        del duration
+    def listen(event: str, duration_secs: float, **_: str | int | float) -> None:
+        del duration_secs
         if event.endswith("backend_compile_duration"):
             compiled.append(event)
 
@@ -410,7 +410,7 @@ def test_it_pickles_and_copies(example):
 
 @FIRST
 def test_optax_takes_it_for_a_schedule_and_not_a_stateful_one(example):
-    schedule = example.schedule
+    schedule: Any = example.schedule
     assert callable(schedule)
     assert not hasattr(schedule, "init")
     assert not hasattr(schedule, "update")
