@@ -43,19 +43,15 @@ from optax_sched._piecewise import piecewise_constant, piecewise_interpolate, ta
 from optax_sched._plateau import reduce_on_plateau
 from optax_sched._power import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._recipes import (
-    infinite,
-    knee,
     noam,
-    tri_stage,
     warmup_cosine_decay,
     warmup_inverse_sqrt_decay,
     warmup_linear_decay,
-    wsd,
-    wsd_cycles,
 )
 from optax_sched._rule import PlateauRule, PlateauState
 from optax_sched._schedule import Schedule, schedule
 from optax_sched._shapes import mix, progress, remaining
+from optax_sched._stable import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._state import ScheduleState, observe
 from optax_sched._theory import chebyshev, silver
 from optax_sched._transform import scale_by_learning_rate, scale_by_schedule

@@ -24,11 +24,15 @@ LAYERS = [
     "_periods",
     "_decay",
     "_geometric",
+    "_power",
+    "_theory",
     "_piecewise",
     "_cyclic",
     "_operands",
     "_combine",
+    "_clock",
     "_recipes",
+    "_stable",
     "_rule",
     "_state",
     "_transform",
@@ -40,7 +44,8 @@ LAYERS = [
     "__init__",
     "__main__",
 ]
-FAMILIES = {"_decay", "_geometric", "_piecewise", "_cyclic"}  # they do not know each other
+# They do not know each other.
+FAMILIES = {"_decay", "_geometric", "_power", "_theory", "_piecewise", "_cyclic"}
 MAY_IMPORT_OPTAX = {"_rule", "_state", "_transform", "_plateau", "_range_test"}
 
 each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
