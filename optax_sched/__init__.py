@@ -40,7 +40,7 @@ from optax_sched._hyper import (
 from optax_sched._kinds import is_traced
 from optax_sched._operands import Operand, Operands
 from optax_sched._piecewise import piecewise_constant, piecewise_interpolate, table
-from optax_sched._plateau import reduce_on_plateau
+from optax_sched._plateau import greedy, plateau, reduce_on_plateau
 from optax_sched._power import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._recipes import (
     noam,
@@ -52,7 +52,13 @@ from optax_sched._rule import PlateauRule, PlateauState
 from optax_sched._schedule import Schedule, schedule
 from optax_sched._shapes import mix, progress, remaining
 from optax_sched._stable import infinite, knee, tri_stage, wsd, wsd_cycles
-from optax_sched._state import ScheduleState, observe
+from optax_sched._state import (
+    PlateauScheduleState,
+    ScheduleState,
+    current_value,
+    observe,
+    replace_schedule,
+)
 from optax_sched._theory import chebyshev, silver
 from optax_sched._transform import scale_by_learning_rate, scale_by_schedule
 
@@ -72,6 +78,7 @@ __all__ = [
     "Operands",
     "PartOfOne",
     "PlateauRule",
+    "PlateauScheduleState",
     "PlateauState",
     "Positive",
     "Rate",
@@ -91,11 +98,13 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "current_value",
     "cyclic",
     "delay",
     "every",
     "exponential",
     "exponential_decay",
+    "greedy",
     "infinite",
     "inverse_sqrt_decay",
     "inverse_time_decay",
@@ -114,6 +123,7 @@ __all__ = [
     "one_cycle",
     "piecewise_constant",
     "piecewise_interpolate",
+    "plateau",
     "polynomial_decay",
     "power_law_decay",
     "progress",
@@ -121,6 +131,7 @@ __all__ = [
     "reduce_on_plateau",
     "remaining",
     "repeat",
+    "replace_schedule",
     "rex_decay",
     "scale_by_learning_rate",
     "scale_by_schedule",

@@ -1,4 +1,4 @@
-"""The closed-loop rule as a transformation that reads the loss through extra arguments."""
+"""The closed-loop rule, as a transformation and as a stateful schedule."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optax_sched._hyper import Count, CountOrZero, Rate, Scalar, checked
+from optax_sched._hyper import Count, CountOrZero, Growth, Rate, Scalar, checked
 from optax_sched._kinds import Choice, Number
+from optax_sched._operands import Operand
 from optax_sched._rule import PlateauRule, PlateauState, initial_state, metric, observed
+from optax_sched._shapes import later
+from optax_sched._state import PlateauScheduleState, start, strong
 
 _CUT = Number("a factor above 0 and below 1", 0.0, 1.0, above_minimum=True, below_maximum=True)
 _SCALE = Number("a number from 0 to 1", 0.0, 1.0)
@@ -82,16 +85,8 @@ def reduce_on_plateau(
     >>> print(f"{updates:.2f} {state[1].scale:.1f}")
     -0.05 0.5
     """
-    rule = PlateauRule(
-        factor=jnp.asarray(factor, jnp.float32),
-        patience=jnp.asarray(patience, jnp.int32),
-        relative=jnp.asarray(threshold if threshold_mode == "rel" else 0.0, jnp.float32),
-        absolute=jnp.asarray(threshold if threshold_mode == "abs" else 0.0, jnp.float32),
-        sign=jnp.asarray(1.0 if mode == "min" else -1.0, jnp.float32),
-        cooldown=jnp.asarray(cooldown, jnp.int32),
-        min_scale=jnp.asarray(min_scale, jnp.float32),
-        window=jnp.asarray(window, jnp.int32),
-    )
+    settings = (factor, patience, threshold, threshold_mode, mode, cooldown, window)
+    rule = _rule(*settings, min_scale=min_scale)
 
     def init(params: Any) -> PlateauState:
         del params
@@ -106,13 +101,168 @@ def reduce_on_plateau(
         **extra: Any,
     ) -> Any:
         del params, extra
-        if value is _MISSING:
-            raise TypeError(
-                "reduce_on_plateau: update needs value=, the metric to watch; pass value=None and "
-                "call optax_sched.observe where it is known only now and then"
-            )
+        _refuse_missing("reduce_on_plateau", value)
         if value is not None:
             state = observed(state, metric("reduce_on_plateau", value))
         return jax.tree.map(lambda g: state.scale.astype(g.dtype) * g, updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+class PlateauSchedule:
+    """What optax takes for a stateful schedule: `init`, `update`, and the rate when called."""
+
+    def __init__(self, name: str, schedule: Any, rule: PlateauRule, min_value: Any):
+        self._name = name
+        self._schedule = schedule
+        self._rule = rule
+        self._min_value = jnp.asarray(min_value, jnp.float32)
+
+    def init(self) -> PlateauScheduleState:
+        """The state before the first update."""
+        return PlateauScheduleState(start(self._schedule), self._min_value, initial_state(self._rule))
+
+    def update(self, state: Any, *, value: Any = _MISSING, **extra: Any) -> PlateauScheduleState:
+        """The state after an update with this metric."""
+        del extra
+        _refuse_missing(self._name, value)
+        state = self._at_this_update(state, value)
+        count = later(state.schedule.count, 1)
+        return state._replace(schedule=state.schedule._replace(count=count))
+
+    def __call__(self, state: Any, *, value: Any = None, **extra: Any) -> jax.Array:
+        """The rate of the update that this metric comes with; without one, the rate as it stands."""
+        del extra
+        return self._at_this_update(state, value).rate()
+
+    def _at_this_update(self, state: PlateauScheduleState, value: Any) -> PlateauScheduleState:
+        inner = state.schedule
+        inner = inner._replace(value=strong(inner.schedule(inner.count)))
+        plateau = state.plateau
+        if value is not None:
+            plateau = observed(plateau, metric(self._name, value))
+        return PlateauScheduleState(inner, state.min_value, plateau)
+
+
+@checked
+def plateau(
+    schedule: Operand,
+    factor: Cut = 0.1,
+    patience: CountOrZero = 10,
+    threshold: Rate = 1e-4,
+    threshold_mode: ThresholdMode = "rel",
+    mode: Mode = "min",
+    cooldown: CountOrZero = 0,
+    window: Count = 1,
+    min_value: Rate = 0.0,
+) -> PlateauSchedule:
+    """A schedule that is also scaled down whenever a metric stops improving, for inject_hyperparams.
+
+        max(s(t) scale, min(s(t), min_value))
+
+    with the rule and the settings of `reduce_on_plateau`. It is an optax *stateful schedule*:
+    `optax.inject_hyperparams(optax.adamw)(learning_rate=plateau(...))` reads the metric through
+    `update(..., value=loss)`, and shows the rate in its state. An observation acts on the update that
+    it comes with. `value=None` says that there is none; `observe` feeds one from outside.
+
+    Args:
+      schedule: what is scaled: a schedule, a function of the step, or a number.
+      factor, patience, threshold, threshold_mode, mode, cooldown, window: as for `reduce_on_plateau`.
+      min_value: the rate is never cut below it, 0 or more; a schedule below it stays as it is.
+
+    Raises:
+      TypeError, ValueError: a setting breaks its rule; at update: `value` is left out or no number.
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> rate = plateau(optax_sched.linear(0.1, 0.0, 10), factor=0.5, patience=0)
+    >>> opt = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
+    >>> params = jnp.ones(2)
+    >>> state = opt.init(params)
+    >>> for loss in (1.0, 1.0):
+    ...     updates, state = opt.update(jnp.ones(2), state, params, value=loss)
+    >>> print(f"{state.hyperparams['learning_rate']:.3f} {optax_sched.current_value(state):.3f}")
+    0.045 0.045
+    """
+    settings = (factor, patience, threshold, threshold_mode, mode, cooldown, window)
+    return PlateauSchedule("plateau", schedule, _rule(*settings), min_value)
+
+
+@checked
+def greedy(
+    schedule: Operand,
+    factor: Cut = 0.9,
+    patience: CountOrZero = 10,
+    threshold: Rate = 1e-4,
+    threshold_mode: ThresholdMode = "rel",
+    mode: Mode = "min",
+    cooldown: CountOrZero = 0,
+    window: Count = 1,
+    min_scale: Annotated[Scalar, _SCALE] = 0.0,
+    max_scale: Growth = 10.0,
+) -> PlateauSchedule:
+    """A plateau that also raises the rate while the metric keeps improving.
+
+        s(t) scale,    cut:   scale = max(factor scale, min_scale)
+                       rise:  scale = min(scale / factor, max_scale)
+
+    with the rule and the settings of `reduce_on_plateau`; it rises after more than `patience`
+    improvements in a row, as it is cut after more than `patience` observations without one. It is an
+    optax stateful schedule, as `plateau` is.
+
+    Args:
+      schedule: what is scaled: a schedule, a function of the step, or a number.
+      factor, patience, threshold, threshold_mode, mode, cooldown, window: as for `reduce_on_plateau`.
+      min_scale: the scale never falls below it, 0 to 1.
+      max_scale: nor rises above it, 1 or more.
+
+    Raises:
+      TypeError, ValueError: a setting breaks its rule; at update: `value` is left out or no number.
+
+    Elsewhere: transformers' `GreedyLR`, its relative, which also counts observations after a rise.
+
+    References: "GreedyLR", https://arxiv.org/abs/2512.14527
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> opt = optax.inject_hyperparams(optax.sgd)(learning_rate=greedy(0.1, factor=0.5, patience=1))
+    >>> params = jnp.ones(2)
+    >>> state = opt.init(params)
+    >>> for loss in (1.0, 0.9):
+    ...     updates, state = opt.update(jnp.ones(2), state, params, value=loss)
+    >>> print(f"{optax_sched.current_value(state):.1f}")
+    0.2
+    """
+    settings = (factor, patience, threshold, threshold_mode, mode, cooldown, window)
+    rule = _rule(*settings, min_scale=min_scale, max_scale=max_scale)
+    return PlateauSchedule("greedy", schedule, rule, 0.0)
+
+
+def _rule(
+    factor: Any,
+    patience: Any,
+    threshold: Any,
+    threshold_mode: str,
+    mode: str,
+    cooldown: Any,
+    window: Any,
+    min_scale: Any = 0.0,
+    max_scale: Any = 0.0,
+) -> PlateauRule:
+    return PlateauRule(
+        factor=jnp.asarray(factor, jnp.float32),
+        patience=jnp.asarray(patience, jnp.int32),
+        relative=jnp.asarray(threshold if threshold_mode == "rel" else 0.0, jnp.float32),
+        absolute=jnp.asarray(threshold if threshold_mode == "abs" else 0.0, jnp.float32),
+        sign=jnp.asarray(1.0 if mode == "min" else -1.0, jnp.float32),
+        cooldown=jnp.asarray(cooldown, jnp.int32),
+        min_scale=jnp.asarray(min_scale, jnp.float32),
+        max_scale=jnp.asarray(max_scale, jnp.float32),
+        window=jnp.asarray(window, jnp.int32),
+    )
+
+
+def _refuse_missing(where: str, value: Any) -> None:
+    if value is _MISSING:
+        raise TypeError(
+            f"{where}: update needs value=, the metric to watch; pass value=None and call "
+            "optax_sched.observe where it is known only now and then"
+        )

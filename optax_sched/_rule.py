@@ -1,4 +1,4 @@
-"""The plateau rule: from a metric to a cut of the scale."""
+"""The plateau rule: from a metric to a cut of the scale, or a rise."""
 
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ class PlateauRule(NamedTuple):
     sign: jax.Array  # shape (), float32: 1 where lower is better, -1 where higher is
     cooldown: jax.Array  # shape (), int32
     min_scale: jax.Array  # shape (), float32
+    max_scale: jax.Array  # shape (), float32: where improvements raise the scale up to, else 0
     window: jax.Array  # shape (), int32
 
 
@@ -29,6 +30,7 @@ class PlateauState(NamedTuple):
     scale: jax.Array  # shape (), float32: the factor on the rate
     best: jax.Array  # shape (), float32: the best observation, as the metric was given
     bad_count: jax.Array  # shape (), int32: observations in a row without improvement
+    good_count: jax.Array  # shape (), int32: improvements in a row
     cooldown_count: jax.Array  # shape (), int32: observations that are still ignored
     window_mean: jax.Array  # shape (), float32: of the values since the last observation
     window_count: jax.Array  # shape (), int32
@@ -41,6 +43,7 @@ def initial_state(rule: PlateauRule) -> PlateauState:
         scale=jnp.ones((), jnp.float32),
         best=rule.sign * jnp.full((), jnp.inf, jnp.float32),
         bad_count=jnp.zeros((), jnp.int32),
+        good_count=jnp.zeros((), jnp.int32),
         cooldown_count=jnp.zeros((), jnp.int32),
         window_mean=jnp.zeros((), jnp.float32),
         window_count=jnp.zeros((), jnp.int32),
@@ -68,11 +71,15 @@ def _decided(state: PlateauState, value: jax.Array) -> PlateauState:
     better = jnp.isfinite(value) & (first | (gain > rule.relative * jnp.abs(best) + rule.absolute))
     cooling = state.cooldown_count > 0
     bad_count = jnp.where(better | cooling, 0, later(state.bad_count, 1))
-    cut = bad_count > rule.patience
+    good_count = jnp.where(better, later(state.good_count, 1), 0)
+    cut, rise = bad_count > rule.patience, good_count > rule.patience
+    lower = jnp.maximum(state.scale * rule.factor, rule.min_scale)
+    higher = jnp.maximum(jnp.minimum(state.scale / rule.factor, rule.max_scale), state.scale)
     return state._replace(
-        scale=jnp.where(cut, jnp.maximum(state.scale * rule.factor, rule.min_scale), state.scale),
+        scale=jnp.where(cut, lower, jnp.where(rise, higher, state.scale)),
         best=jnp.where(better, value, state.best),
         bad_count=jnp.where(cut, 0, bad_count),
+        good_count=jnp.where(rise, 0, good_count),
         cooldown_count=jnp.where(cut, rule.cooldown, state.cooldown_count - cooling.astype(jnp.int32)),
         window_mean=jnp.zeros_like(state.window_mean),
         window_count=jnp.zeros_like(state.window_count),

@@ -3,13 +3,12 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
-from optax_sched._kinds import admit, default_float
+from optax_sched._kinds import admit
 from optax_sched._operands import OneSchedule, Operand
 from optax_sched._shapes import later
-from optax_sched._state import ScheduleState
+from optax_sched._state import ScheduleState, start, strong
 
 
 def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
@@ -67,25 +66,13 @@ def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
 def _scale_by(schedule: Any, sign: int) -> optax.GradientTransformation:
     def init(params: Any) -> ScheduleState:
         del params
-        count = jnp.zeros((), jnp.int32)
-        carried = jax.tree.map(_strong, schedule)
-        return ScheduleState(count, _strong(carried(count)), carried)
+        return start(schedule)
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         del params
-        value = _strong(state.schedule(state.count))
+        value = strong(state.schedule(state.count))
         factor = sign * value
         updates = jax.tree.map(lambda g: factor.astype(g.dtype) * g, updates)
         return updates, ScheduleState(later(state.count, 1), value, state.schedule)
 
     return optax.GradientTransformation(init, update)
-
-
-def _strong(leaf: Any) -> jax.Array:
-    """As an array of a fixed dtype, so that `init` and `update` agree on it."""
-    dtype = jnp.result_type(leaf)
-    if isinstance(leaf, jax.Array):
-        return jax.lax.convert_element_type(leaf, dtype)
-    if jnp.issubdtype(dtype, jnp.floating):
-        return jnp.asarray(leaf, default_float())
-    return jnp.asarray(leaf, jnp.int32)
