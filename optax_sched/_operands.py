@@ -162,7 +162,7 @@ def _stack(leaves: Sequence[Any]) -> Any:
 
 
 # Any, since the formula under the decorator sees what these become: a callable, and `Parts`.
-Operand = Annotated[Any, OneSchedule()]
+Operand = Annotated[Any, "Operand", OneSchedule()]
 """A schedule, any function of the step, or a number, which means `constant`."""
-Operands = Annotated[Any, ManySchedules()]
+Operands = Annotated[Any, "Operands", ManySchedules()]
 """A sequence of schedules, functions of the step, or numbers."""

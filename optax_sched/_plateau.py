@@ -17,9 +17,10 @@ _CUT = Number("a factor above 0 and below 1", 0.0, 1.0, above_minimum=True, belo
 _SCALE = Number("a number from 0 to 1", 0.0, 1.0)
 _MISSING: Any = object()
 
-Cut = Annotated[Scalar, _CUT]
-Mode = Annotated[Literal["min", "max"], Choice(("min", "max"))]
-ThresholdMode = Annotated[Literal["rel", "abs"], Choice(("rel", "abs"))]
+Cut = Annotated[Scalar, "Cut", _CUT]
+Scale = Annotated[Scalar, "Scale", _SCALE]
+Mode = Annotated[Literal["min", "max"], "Mode", Choice(("min", "max"))]
+ThresholdMode = Annotated[Literal["rel", "abs"], "ThresholdMode", Choice(("rel", "abs"))]
 
 
 @checked
@@ -30,7 +31,7 @@ def reduce_on_plateau(
     threshold_mode: ThresholdMode = "rel",
     mode: Mode = "min",
     cooldown: CountOrZero = 0,
-    min_scale: Annotated[Scalar, _SCALE] = 0.0,
+    min_scale: Scale = 0.0,
     window: Count = 1,
 ) -> optax.GradientTransformationExtraArgs:
     """Scale the updates down whenever a metric stops improving.
@@ -197,7 +198,7 @@ def greedy(
     mode: Mode = "min",
     cooldown: CountOrZero = 0,
     window: Count = 1,
-    min_scale: Annotated[Scalar, _SCALE] = 0.0,
+    min_scale: Scale = 0.0,
     max_scale: Growth = 10.0,
 ) -> PlateauSchedule:
     """A plateau that also raises the rate while the metric keeps improving.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._hyper import kind_of
+from optax_sched._hyper import kind_of, readable
 from optax_sched._kinds import Kind, admit, bind, complaint, default_float, in_a_word, weak_flags
 from optax_sched._shapes import LAST_STEP
 
@@ -130,11 +130,12 @@ class _Formula:
         if not parameters:
             raise TypeError(f"{self.name}: a formula takes the step first, then its hyperparameters")
         _step, *hypers = parameters
-        self.signature = inspect.Signature(hypers, return_annotation=Schedule)
         try:
             hints = typing.get_type_hints(self.function, include_extras=True)
         except NameError:  # an annotation that only a type checker can see
             hints = {}
+        self.hints = {hyper.name: hints[hyper.name] for hyper in hypers if hyper.name in hints}
+        self.signature = readable(hypers, self.hints, Schedule)
         self.kinds: dict[str, Kind] = {}
         for hyper in hypers:
             if hyper.name in _RESERVED or hyper.name.startswith("_"):
@@ -167,11 +168,7 @@ class _Formula:
             # A lambda bound to a module-level name of this name pickles by it.
             builder.__qualname__ = self.name
         builder.__signature__ = self.signature  # pyright: ignore[reportAttributeAccessIssue]
-        builder.__annotations__ = {
-            hyper.name: hyper.annotation
-            for hyper in self.signature.parameters.values()
-            if hyper.annotation is not hyper.empty
-        } | {"return": Schedule}
+        builder.__annotations__ = {**self.hints, "return": Schedule}
         return builder
 
     def build(self, values: dict[str, Any]) -> Schedule:
