@@ -111,10 +111,7 @@ jax.tree_util.register_pytree_with_keys(
 
 
 def _unpickle(builder: Callable[..., Schedule], values: dict[str, Any]) -> Schedule:
-    return _FORMULAS[builder].assemble(values)
-
-
-_FORMULAS: dict[Callable[..., Schedule], "_Formula"] = {}
+    return vars(builder)["formula"].assemble(values)
 
 
 @dataclasses.dataclass(eq=False)
@@ -155,7 +152,6 @@ class _Formula:
                 f"{self.name}: the check asks for {', '.join(sorted(unknown))}, not in the formula"
             )
         self.builder = self._make_builder()
-        _FORMULAS[self.builder] = self
 
     def _make_builder(self) -> Callable[..., Schedule]:
         @functools.wraps(self.function)
@@ -168,6 +164,7 @@ class _Formula:
             # A lambda bound to a module-level name of this name pickles by it.
             builder.__qualname__ = self.name
         builder.__signature__ = self.signature  # pyright: ignore[reportAttributeAccessIssue]
+        vars(builder)["formula"] = self  # for what is unpickled
         builder.__annotations__ = {**self.hints, "return": Schedule}
         return builder
 
