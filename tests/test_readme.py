@@ -65,15 +65,10 @@ def test_the_compositions_are_all_found():
     assert len(COMPOSED) == 13
 
 
-def sampled(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A curve of the builder, up to where it stops, and the vectors of numbers that it was given."""
-    examples = ROWS[name].examples
-    example = min(examples, key=lambda e: (max(e.marks, default=200) > 5000, examples.index(e)))
-    end = min(max(example.marks, default=200), 5000)
-    values = np.asarray(example.schedule(np.arange(end + 1)), np.float64)
-    vectors = [
-        np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(example.schedule) if np.ndim(leaf)
-    ]
+def sampled(example) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A curve's first steps, and the vectors of numbers that it was given."""
+    values = np.asarray(example.schedule(np.arange(2500)), np.float64)
+    vectors = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(example.schedule) if np.ndim(leaf)]
     return values, vectors
 
 
@@ -98,6 +93,8 @@ def how(values: np.ndarray, vectors: list[np.ndarray]) -> str:
     ratios = stairs[1:] / np.where(stairs[:-1] == 0, np.nan, stairs[:-1])
     if np.allclose(ratios[:-1], ratios[0], rtol=1e-4) and len(ratios) > 1:
         return "factor"
+    if any(np.array_equal(values[p:], values[:-p]) for p in range(2, min(300, len(values) // 2))):
+        return "cyclic"
     tops = stairs[1:-1][(stairs[1:-1] > stairs[:-2]) & (stairs[1:-1] >= stairs[2:])]
     tops = np.append(stairs[0], tops) if stairs[0] > stairs[1] else tops
     # Tops that are alike, or shrink by one factor.
@@ -108,8 +105,12 @@ def how(values: np.ndarray, vectors: list[np.ndarray]) -> str:
 
 @pytest.mark.parametrize("name", sorted(set(INDEX) - {"reduce_on_plateau"}))
 def test_labels_are_those_of_the_sampled_curve(name):
-    values, vectors = sampled(name)
-    assert INDEX[name] == (how_often(values), how(values, vectors))
+    # Parts and settings decide too (a staircase may be warmed up): one example shows what is said.
+    found = {
+        (how_often(values), how(values, vectors))
+        for values, vectors in map(sampled, ROWS[name].examples)
+    }
+    assert INDEX[name] in found
 
 
 def test_a_plateau_answers_to_the_metric_and_to_nothing_else():
