@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import optax
 
 from optax_sched._hyper import Count, CountOrZero, Growth, Rate, Scalar, checked
-from optax_sched._kinds import Choice, Number
+from optax_sched._kinds import Choice, Number, in_a_word
 from optax_sched._operands import Operand
 from optax_sched._rule import PlateauRule, PlateauState, initial_state, metric, observed
 from optax_sched._shapes import later
-from optax_sched._state import PlateauScheduleState, start, strong
+from optax_sched._state import PlateauScheduleState, start, strong, weak
 
 _CUT = Number("a factor above 0 and below 1", 0.0, 1.0, above_minimum=True, below_maximum=True)
 _SCALE = Number("a number from 0 to 1", 0.0, 1.0)
@@ -49,11 +49,18 @@ def reduce_on_plateau(
     is needed at every update; None says that there is no observation at this one. For a metric that
     is known once an epoch, pass None and call `observe`.
 
-    Put it after the optimizer in a chain: before Adam, Adam normalises the scale away.
+    Put it after the optimizer in a chain, `optax.chain(optax.adam(1e-3), reduce_on_plateau())`: Adam
+    divides by the size of what it gets, so before Adam the scale has no lasting effect.
+
+    After a spike nothing is forgotten: where the loss jumps up and then falls steadily, each value
+    above the old best counts as bad, however long it has been falling, and the scale is cut again and
+    again until the old best is passed. A longer `patience` helps, and a `window` in which spikes
+    average out.
 
     Args:
       factor: what the scale is multiplied by at a cut, above 0 and below 1.
-      patience: how many observations in a row without improvement are ignored, 0 or more.
+      patience: how many observations in a row without improvement are ignored, 0 or more. 2**31 - 1
+        switches the rule off, as data: a sweep may hold runs with a plateau and runs without.
       threshold: the least improvement that counts, 0 or more.
       threshold_mode: "rel", as a part of |best|, or "abs".
       mode: "min" where lower is better, "max" where higher is.
@@ -65,7 +72,8 @@ def reduce_on_plateau(
 
     Returns:
       A `GradientTransformationExtraArgs` with a `PlateauState`, in float32 and int32 whatever the
-      parameters' dtype. The scale is cast to each update's dtype.
+      parameters' dtype. The scale is cast to each update's dtype, to an integer too where updates are
+      integers: 1 until the first cut, and 0 from it on.
 
     Raises:
       TypeError, ValueError: a setting breaks its rule above; at update: `value` is left out, or is
@@ -74,8 +82,6 @@ def reduce_on_plateau(
     Elsewhere: torch's `ReduceLROnPlateau`, step by step (there the improvement is
     v < b (1 - threshold), so that a constant negative loss improves for ever; and a change below eps
     is dropped). keras and optax.contrib cut one observation earlier: their patience is this one + 1.
-    A spike in the loss has no effect but to count as bad; a steady fall that starts above an old best
-    counts as bad until it passes it.
 
     >>> import jax.numpy as jnp, optax
     >>> opt = optax.chain(optax.sgd(0.1), reduce_on_plateau(factor=0.5, patience=2))
@@ -134,7 +140,13 @@ class PlateauSchedule:
     def __call__(self, state: Any, *, value: Any = None, **extra: Any) -> jax.Array:
         """The rate of the update that this metric comes with; without one, the rate as it stands."""
         del extra
-        return self._at_this_update(state, value).rate()
+        if not isinstance(state, PlateauScheduleState):
+            raise TypeError(
+                f"{self._name}: it needs a state of its own, as optax.inject_hyperparams gives it: "
+                f"optax.inject_hyperparams(optax.adamw)(learning_rate={self._name}(...)), got "
+                f"{in_a_word(state)}"
+            )
+        return weak(self._at_this_update(state, value).rate())
 
     def _at_this_update(self, state: PlateauScheduleState, value: Any) -> PlateauScheduleState:
         inner = state.schedule
@@ -164,11 +176,15 @@ def plateau(
     with the rule and the settings of `reduce_on_plateau`. It is an optax *stateful schedule*:
     `optax.inject_hyperparams(optax.adamw)(learning_rate=plateau(...))` reads the metric through
     `update(..., value=loss)`, and shows the rate in its state. An observation acts on the update that
-    it comes with. `value=None` says that there is none; `observe` feeds one from outside.
+    it comes with. `value=None` says that there is none; `observe` feeds one from outside. The rate is
+    the optimizer's own, so there is no order to get wrong, as there is with `reduce_on_plateau` and
+    Adam. What is said there of a spike and a steady descent after it holds here too. inject_hyperparams
+    casts the rate to the widest dtype among the parameters: to an integer where all are integers.
 
     Args:
       schedule: what is scaled: a schedule, a function of the step, or a number.
-      factor, patience, threshold, threshold_mode, mode, cooldown, window: as for `reduce_on_plateau`.
+      factor, patience, threshold, threshold_mode, mode, cooldown, window: as for `reduce_on_plateau`;
+        patience = 2**31 - 1 switches the rule off, as data.
       min_value: the rate is never cut below it, 0 or more; a schedule below it stays as it is.
 
     Raises:
@@ -207,19 +223,24 @@ def greedy(
                        rise:  scale = min(scale / factor, max_scale)
 
     with the rule and the settings of `reduce_on_plateau`; it rises after more than `patience`
-    improvements in a row, as it is cut after more than `patience` observations without one. It is an
-    optax stateful schedule, as `plateau` is.
+    improvements in a row, as it is cut after more than `patience` observations without one. The first
+    finite observation is an improvement. A rise starts the count of improvements again, and so does
+    any observation that is none. Improvements count during a cooldown too. It is an optax stateful
+    schedule, as `plateau` is, and what is said there of Adam, spikes and integers holds here too: a
+    steady fall after a spike is no improvement until it passes the old best.
 
     Args:
       schedule: what is scaled: a schedule, a function of the step, or a number.
-      factor, patience, threshold, threshold_mode, mode, cooldown, window: as for `reduce_on_plateau`.
+      factor, patience, threshold, threshold_mode, mode, cooldown, window: as for `reduce_on_plateau`;
+        patience = 2**31 - 1 switches cuts and rises off, as data.
       min_scale: the scale never falls below it, 0 to 1.
       max_scale: nor rises above it, 1 or more.
 
     Raises:
       TypeError, ValueError: a setting breaks its rule; at update: `value` is left out or no number.
 
-    Elsewhere: transformers' `GreedyLR`, its relative, which also counts observations after a rise.
+    Elsewhere: transformers' `GreedyLR`, its relative (its bounds are rates, its threshold is absolute;
+    it looks away in a cooldown, waits after a rise too, its window moves, and it may start again).
 
     References: "GreedyLR", https://arxiv.org/abs/2512.14527
 
@@ -234,7 +255,7 @@ def greedy(
     """
     settings = (factor, patience, threshold, threshold_mode, mode, cooldown, window)
     rule = _rule(*settings, min_scale=min_scale, max_scale=max_scale)
-    return PlateauSchedule("greedy", schedule, rule, 0.0)
+    return PlateauSchedule("greedy", schedule, rule, -jnp.inf)  # its scale alone has bounds
 
 
 def _rule(

@@ -1,14 +1,13 @@
 """States, and what is read from them and done to them from outside a transformation."""
 
-import functools
-import operator
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from optax_sched._kinds import admit, default_float
+from optax_sched._kinds import admit, default_float, is_traced
 from optax_sched._operands import OneSchedule, Operand
 from optax_sched._rule import PlateauState, metric, observed
 
@@ -45,6 +44,14 @@ def strong(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf, default_float() if jnp.issubdtype(dtype, jnp.floating) else jnp.int32)
 
 
+def weak(value: jax.Array) -> jax.Array:
+    """As optax wants a rate: it casts a weakly typed one, so that updates keep their dtype."""
+    # The public convert_element_type makes no weak types: this is the operation under it.
+    return jax.lax.convert_element_type_p.bind(
+        value, new_dtype=value.dtype, weak_type=True, sharding=None
+    )
+
+
 def start(schedule: Any) -> ScheduleState:
     """The state before the first update."""
     count = jnp.zeros((), jnp.int32)
@@ -75,10 +82,9 @@ def observe(opt_state: State, value: Any) -> State:
     0.5
     """
     number = metric("observe", value)
-    opt_state, found = _replace(opt_state, PlateauState, lambda state: observed(state, number))
-    if not found:
+    if not _states(opt_state, PlateauState):
         raise ValueError("observe: opt_state must hold a plateau, such as reduce_on_plateau makes")
-    return opt_state
+    return _changed(opt_state, PlateauState, lambda state: observed(state, number))
 
 
 def replace_schedule(opt_state: State, schedule: Operand) -> State:
@@ -88,13 +94,16 @@ def replace_schedule(opt_state: State, schedule: Operand) -> State:
       opt_state: the state of an optimizer that holds `scale_by_schedule`, `scale_by_learning_rate`,
         `plateau` or `greedy`.
       schedule: the new schedule: the same builders, with other numbers. They are cast to the dtypes
-        of the old ones.
+        of the old ones. It goes on from the same count.
 
     Returns:
       The state with the new schedule wherever one of its structure was.
 
     Raises:
-      TypeError, ValueError: `schedule` is none, or `opt_state` holds none of its structure.
+      TypeError, ValueError: `schedule` is none, `opt_state` holds none of its structure, or a number
+        would be cut to a whole one.
+
+    `opt_state` surgery with `_replace` does the same, if the new leaves are arrays of the old dtypes.
 
     >>> import jax.numpy as jnp, optax_sched
     >>> opt = optax_sched.scale_by_learning_rate(optax_sched.linear(0.1, 0.0, 10))
@@ -103,29 +112,25 @@ def replace_schedule(opt_state: State, schedule: Operand) -> State:
     -0.2
     """
     new = jax.tree.map(strong, admit("replace_schedule", "schedule", OneSchedule(), schedule))
-    met: list[Any] = []
-
-    def put(state: ScheduleState) -> ScheduleState:
-        met.append(state.schedule)
-        if not _alike(state.schedule, new):
-            return state
-        met.append(None)
-        cast = jax.tree.map(lambda a, old: a.astype(old.dtype), new, state.schedule)
-        first = cast(state.count).astype(state.value.dtype)
-        return ScheduleState(state.count, jnp.where(state.count == 0, first, state.value), cast)
-
-    opt_state, found = _replace(opt_state, ScheduleState, put)
-    if not found:
+    olds = [state.schedule for state in _states(opt_state, ScheduleState)]
+    if not olds:
         raise ValueError(
             "replace_schedule: opt_state must hold a schedule, such as scale_by_learning_rate, "
             "scale_by_schedule or plateau keeps; optax's own keep none"
         )
-    if None not in met:
-        raise ValueError(
-            f"replace_schedule: schedule must have the structure of the one it replaces, {met[0]!r}, "
-            f"got {new!r}"
-        )
-    return opt_state
+    alike = [old for old in olds if _alike(old, new)]
+    if not alike or any(_cuts(new, old) for old in alike):
+        rule = "have whole numbers where the old one has" if alike else "be of the old one's structure"
+        raise ValueError(f"replace_schedule: schedule must {rule}, {(alike or olds)[0]!r}, got {new!r}")
+
+    def put(state: ScheduleState) -> ScheduleState:
+        if not _alike(state.schedule, new):
+            return state
+        cast = jax.tree.map(_as_dtype_of, new, state.schedule)
+        first = strong(cast(state.count)).astype(state.value.dtype)
+        return ScheduleState(state.count, jnp.where(state.count == 0, first, state.value), cast)
+
+    return _changed(opt_state, ScheduleState, put)
 
 
 def current_value(opt_state: Any) -> Any:
@@ -141,7 +146,7 @@ def current_value(opt_state: Any) -> Any:
 
     Returns:
       The rate, of shape (); for `optax.multi_transform` a dict of rates by label, without the labels
-      that have none.
+      that have none. What stands outside it counts for every label.
 
     Raises:
       ValueError: the state holds no rate: `optax.adamw(schedule)` keeps only a count.
@@ -156,14 +161,14 @@ def current_value(opt_state: Any) -> Any:
     >>> print(f"{current_value(state):.3f}")
     0.045
     """
-    rates, scale = _found(opt_state)
-    if not rates:
+    rate = _rate(_factor(opt_state))
+    if rate is None:
         raise ValueError(
             "current_value: opt_state holds no rate (optax.adamw(schedule) keeps only a count): use "
             "optax.inject_hyperparams(optax.adamw)(learning_rate=schedule), or a chain that ends in "
             "optax_sched.scale_by_learning_rate(schedule)"
         )
-    return _times(functools.reduce(_times, rates), scale)
+    return rate
 
 
 _INJECTED = (optax.schedules.InjectHyperparamsState, optax.schedules.InjectStatefulHyperparamsState)
@@ -176,52 +181,90 @@ _TELLING = (
 )
 
 
-def _found(tree: Any) -> tuple[list[Any], Any]:
-    """The rates in a state, each a number or a dict by label, and the scale of its plateaus."""
-    rates, scale = [], 1
+class _Factor(NamedTuple):
+    """What a state multiplies the updates by, and whether a rate is in it or only a plateau's scale."""
+
+    value: Any
+    is_rate: bool
+
+
+def _factor(tree: Any) -> Any:
+    """The product of all factors in a state: None, one, or a dict of them by label."""
+    product = None
     for node in jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, _TELLING)):
         if isinstance(node, ScheduleState):
-            rates.append(node.value)
+            product = _times(product, _Factor(node.value, True))
         elif isinstance(node, PlateauScheduleState):
-            rates.append(node.rate())
+            product = _times(product, _Factor(node.rate(), True))
         elif isinstance(node, PlateauState):
-            scale = scale * node.scale
+            product = _times(product, _Factor(node.scale, False))
         elif isinstance(node, optax.transforms.PartitionState):
-            labelled = {label: _found(state) for label, state in node.inner_states.items()}
-            by_label = {
-                label: _times(functools.reduce(_times, values), inner)
-                for label, (values, inner) in labelled.items()
-                if values
-            }
-            rates += [by_label] if by_label else []
+            by_label = {label: _factor(state) for label, state in node.inner_states.items()}
+            product = _times(product, by_label if any(by_label.values()) else None)
         elif isinstance(node, _INJECTED):
-            inner, inner_scale = _found(node.inner_state)
-            rates += inner
-            scale = scale * inner_scale
-            states: Any = getattr(node, "hyperparams_states", {})
-            if isinstance(states.get("learning_rate"), PlateauScheduleState):
-                rates.append(states["learning_rate"].rate())  # observe may have changed it since
+            product = _times(product, _factor(node.inner_state))
+            state = getattr(node, "hyperparams_states", {}).get("learning_rate")
+            if isinstance(state, PlateauScheduleState):
+                product = _times(product, _factor(state))  # observe may have changed it since
             elif "learning_rate" in node.hyperparams:
-                rates.append(node.hyperparams["learning_rate"])
-    return rates, scale
+                rate = jnp.asarray(node.hyperparams["learning_rate"])
+                product = _times(product, _Factor(rate, True))
+    return product
 
 
 def _times(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return b if a is None else a
     if isinstance(a, dict):
-        return {label: _times(rate, b) for label, rate in a.items()}
-    return _times(b, a) if isinstance(b, dict) else operator.mul(a, b)
+        same = isinstance(b, dict) and a.keys() == b.keys()
+        return {label: _times(factor, b[label] if same else b) for label, factor in a.items()}
+    if isinstance(b, dict):
+        return _times(b, a)
+    return _Factor(a.value * b.value, a.is_rate or b.is_rate)
 
 
-def _replace(tree: Any, kind: type, change: Any) -> tuple[Any, bool]:
-    """The tree with every state of a kind changed, and whether there was one."""
-    nodes, structure = jax.tree.flatten(tree, is_leaf=lambda node: isinstance(node, kind))
-    found = any(isinstance(node, kind) for node in nodes)
+def _rate(factor: Any) -> Any:
+    """The rate that a factor is, if it is one; by label, of those that have one."""
+    if isinstance(factor, dict):
+        rates = {label: _rate(of_label) for label, of_label in factor.items()}
+        return {label: rate for label, rate in rates.items() if rate is not None} or None
+    return factor.value if factor and factor.is_rate else None
+
+
+def _nodes(tree: Any, kind: type) -> tuple[list[Any], Any]:
+    return jax.tree.flatten(tree, is_leaf=lambda node: isinstance(node, kind))
+
+
+def _states(tree: Any, kind: type) -> list[Any]:
+    """All states of a kind."""
+    return [node for node in _nodes(tree, kind)[0] if isinstance(node, kind)]
+
+
+def _changed(tree: Any, kind: type, change: Any) -> Any:
+    """The tree with every state of a kind changed."""
+    nodes, structure = _nodes(tree, kind)
     nodes = [change(node) if isinstance(node, kind) else node for node in nodes]
-    return jax.tree.unflatten(structure, nodes), found
+    return jax.tree.unflatten(structure, nodes)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _alike(old: Any, new: Any) -> bool:
-    same = jax.tree.structure(old) == jax.tree.structure(new)
-    return same and all(
-        map(operator.eq, *(list(map(jnp.shape, jax.tree.leaves(s))) for s in (old, new)))
+    """Whether one schedule fits where the other is: a number for a number, a key for such a key."""
+    return jax.tree.structure(old) == jax.tree.structure(new) and all(
+        jnp.shape(a) == jnp.shape(b) and (a.dtype == b.dtype or not (_is_key(a) or _is_key(b)))
+        for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
     )
+
+
+def _cuts(new: Any, old: Any) -> bool:
+    """Whether a number that is known and not whole comes where whole ones are."""
+    pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
+    into_whole = [a for a, b in pairs if jnp.issubdtype(b.dtype, jnp.integer) and not is_traced(a)]
+    return any(np.any((a != np.round(a)) | (np.abs(a) > 2.0**31)) for a in map(np.asarray, into_whole))
+
+
+def _as_dtype_of(new: jax.Array, old: Any) -> jax.Array:
+    return new if new.dtype == old.dtype else new.astype(old.dtype)

@@ -14,10 +14,14 @@ from optax_sched._state import ScheduleState, start, strong
 def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     """Multiply the updates by a schedule of the number of updates so far.
 
-    A drop-in for `optax.scale_by_schedule` whose state, `ScheduleState(count, value, schedule)`,
-    also tells the rate that the last update used, and carries the schedule itself: it is
-    checkpointed with the state, and another one of the same structure may be put there in a running
-    job without a new trace. The factor is cast to each update's dtype.
+    A drop-in for `optax.scale_by_schedule(schedule)`, by position, whose state, `ScheduleState(count,
+    value, schedule)`, also tells the rate that the last update used, and carries the schedule itself:
+    it is checkpointed with the state, and another one of the same structure may be put there in a
+    running job without a new trace (`replace_schedule`). The factor is cast to each update's dtype, to
+    an integer too where updates are integers.
+
+    Since the state's schedule counts, this cannot take a number that `optax.inject_hyperparams` passes
+    anew at each update: within its factory use optax's own.
 
     Args:
       schedule: a schedule, any function of the step, or a number.
@@ -42,7 +46,8 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
 def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
     """Multiply the updates by minus a schedule: the last link of a chain that descends.
 
-    A drop-in for `optax.scale_by_learning_rate`; for its state see `scale_by_schedule`.
+    A drop-in for `optax.scale_by_learning_rate(schedule)`, by position; where that has
+    `flip_sign=False`, this is `scale_by_schedule`, which also says what the state holds.
 
     Args:
       schedule: a schedule, any function of the step, or a number.
