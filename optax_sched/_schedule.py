@@ -344,6 +344,9 @@ def _source(value: Any) -> str:
     """A hyperparameter as Python source."""
     if isinstance(value, Tracer):
         return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        data = np.asarray(jax.random.key_data(value)).tolist()
+        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'))"
     if isinstance(value, jax.Array | np.ndarray):
         if value.ndim:
             return "[" + ", ".join(map(_source, np.asarray(value))) + "]"

@@ -193,11 +193,11 @@ def _factor(tree: Any) -> Any:
     product = None
     for node in jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, _TELLING)):
         if isinstance(node, ScheduleState):
-            product = _times(product, _Factor(node.value, True))
+            product = _times(product, _Factor(jnp.asarray(node.value), True))
         elif isinstance(node, PlateauScheduleState):
             product = _times(product, _Factor(node.rate(), True))
         elif isinstance(node, PlateauState):
-            product = _times(product, _Factor(node.scale, False))
+            product = _times(product, _Factor(jnp.asarray(node.scale), False))
         elif isinstance(node, optax.transforms.PartitionState):
             by_label = {label: _factor(state) for label, state in node.inner_states.items()}
             product = _times(product, by_label if any(by_label.values()) else None)
