@@ -130,8 +130,9 @@ def repeat(
       TypeError, ValueError: the period or value_mult is not positive, period_mult below 1,
         num_cycles not a whole number of 1 or more.
 
-    Elsewhere: praxis' `CycleSchedule` (which hands the absolute step on), keras' polynomial
-    `cycle`, levanter's cycles. `cosine_restarts` is `repeat(cosine_decay(i, P, e), P, m)`.
+    Elsewhere: praxis' `CycleSchedule` (which hands the absolute step on), levanter's cycles. Not
+    keras' polynomial `cycle`, whose n-th cycle has 1/n of the height. `cosine_restarts` is
+    `repeat(cosine_decay(i, P, e), P, m)`.
 
     >>> import optax_sched
     >>> s = repeat(optax_sched.linear(1.0, 0.0, 2), 2, value_mult=0.5, num_cycles=2)

@@ -66,7 +66,7 @@ def phase(step: Any, start: Any, end: Any) -> Fractions:
     """Where a step lies between two others, each fraction exact at both ends and near its own 0."""
     begun, ended = reached(step, start), reached(step, end)
     inside = begun & ~ended
-    length = jnp.where(inside, since(end, start), 1)
+    length = jnp.where(inside, since(end, start), 1) * 1.0  # int32 by int32 is float32 even in x64
     done = jnp.where(inside, since(step, start) / length, ended)
     left = jnp.where(inside, since(end, step) / length, ~ended)
     return Fractions(done, left)
@@ -133,7 +133,8 @@ def reached(step: Any, boundary: Any) -> jax.Array:
 
 def last_reached(step: Any, boundaries: Any) -> jax.Array:
     """The last boundary at or before the step, or 0."""
-    return jnp.max(jnp.where(reached(step, boundaries), boundaries, 0), initial=0)
+    # Not jnp.max(..., initial=0): a boundary at 0 would be equal, and get half of the gradient.
+    return pick(boundaries, jnp.sum(reached(step, boundaries)) - 1)
 
 
 def next_reached(step: Any, boundaries: Any) -> jax.Array:

@@ -68,7 +68,9 @@ def test_the_compositions_are_all_found():
 def sampled(example) -> tuple[np.ndarray, list[np.ndarray]]:
     """A curve's first steps, and the vectors of numbers that it was given."""
     values = np.asarray(example.schedule(np.arange(2500)), np.float64)
-    vectors = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(example.schedule) if np.ndim(leaf)]
+    vectors = [
+        np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(example.schedule) if np.ndim(leaf)
+    ]
     return values, vectors
 
 
