@@ -203,6 +203,13 @@ def test_another_structure_raises_one_line_that_shows_both(name: str):
             assert repr(FALL) in str(raised.value).partition(", got ")[2]
 
 
+def test_a_seed_does_not_fit_where_a_key_is_nor_a_key_where_a_seed_is():
+    seeded, keyed = (optax_sched.noisy(0.5, key, 0.1) for key in (3, jax.random.key(3)))
+    for old, new in ((seeded, keyed), (keyed, seeded)):
+        with pytest.raises(ValueError, match=r"^replace_schedule: schedule must be of the old one's"):
+            replace_schedule(rate(old).init(PARAMS), new)
+
+
 @pytest.mark.parametrize("length", [4.5, np.float32(2.25), jnp.float32(1e12)])
 def test_a_length_that_would_be_cut_to_a_whole_one_raises(length: Any):
     with pytest.raises(
