@@ -191,7 +191,8 @@ def select(step, index: CountOrZero, schedules: Operands):
     0.854 0.750
     """
     index = jnp.clip(index, 0, len(schedules) - 1)
-    return schedules.value_at(index, lambda active: jnp.where(active, step, 0))
+    # Not jnp.where(active, step, 0): JAX cannot choose between two scalars by a spread boolean.
+    return schedules.value_at(index, lambda active: step * active)
 
 
 def _bounds_in_order(min_value, max_value):

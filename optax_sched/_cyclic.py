@@ -130,7 +130,8 @@ def cyclic(
     fallen = since(clock, steps_up)
     wave = jnp.where(up, progress(clock, steps_up), remaining(fallen, steps_down))
     rest = jnp.where(up, remaining(clock, steps_up), progress(fallen, steps_down))
-    return mix(base_value, peak_value, wave * scale, jnp.where(scale == 1, rest, 1 - wave * scale))
+    # The complement is 1 - wave * scale, of two terms that do not cancel.
+    return mix(base_value, peak_value, wave * scale, rest + wave * (1 - scale))
 
 
 def _early_enough(pct_start, three_phase):

@@ -158,11 +158,14 @@ def cosine_waves(
     ['1.00', '0.50', '0.00', '0.50', '1.00', '0.50', '0.00', '0.00']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    # 1 - h z, the distance from a trough, counted from the nearer end of the whole.
-    offset = jnp.where(z < u, 1 - half_waves * z, half_waves * u + (1 - half_waves) % 2)
-    x = jnp.abs((offset + 1) % 2 - 1)
-    x = jnp.where(jnp.abs(offset) <= 1, jnp.abs(offset), x)
-    return mix(end_value, init_value, *half_wave(x, 1 - x))
+    # h z, counted from the nearer end of the whole: there it is most exact.
+    last = jnp.round(half_waves)
+    phase = jnp.where(z < u, half_waves * z, half_waves - last - half_waves * u)
+    extreme = jnp.round(phase)
+    is_crest = (extreme + jnp.where(z < u, 0, last)) % 2 == 0
+    near, far = jnp.abs(phase - extreme), 1 - jnp.abs(phase - extreme)
+    x, y = jnp.where(is_crest, far, near), jnp.where(is_crest, near, far)
+    return mix(end_value, init_value, *half_wave(x, y))
 
 
 @schedule

@@ -136,5 +136,6 @@ def exponential(step, init_value: Positive, end_value: Positive, transition_step
     z, u = progress(step, transition_steps), remaining(step, transition_steps)
     # (e / i)^z from the nearer end; as a square, since e / i may be beyond what a float holds.
     down, up = jnp.sqrt(end_value) / jnp.sqrt(init_value), jnp.sqrt(init_value) / jnp.sqrt(end_value)
-    from_start, from_end = down ** jnp.minimum(z, 0.5), up ** jnp.minimum(u, 0.5)
+    # Not jnp.minimum(z, 0.5): half way, where both are equal, it gives each half of the gradient.
+    from_start, from_end = down ** jnp.where(z <= u, z, 0.0), up ** jnp.where(z <= u, 0.0, u)
     return jnp.where(z <= u, init_value * from_start * from_start, end_value * from_end * from_end)

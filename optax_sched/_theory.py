@@ -1,12 +1,14 @@
 """Step sizes that theory gives for gradient descent: not monotone, and made for exact gradients."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from optax_sched._hyper import Count, Positive
 from optax_sched._kinds import is_traced
 from optax_sched._schedule import schedule
-from optax_sched._shapes import half_wave, whole_step
+from optax_sched._shapes import half_wave, pick, whole_step
 
 
 def _bounds_in_order_and_a_power_of_two(min_curvature, max_curvature, num_steps):
@@ -79,4 +81,6 @@ def silver(step, smoothness: Positive):
     """
     n = whole_step(step).astype(jnp.uint32) + 1
     exponent = jax.lax.population_count((n & (~n + 1)) - 1).astype(jnp.int32)
-    return (1 + (1 + jnp.sqrt(2.0)) ** (exponent - 1)) / smoothness
+    # rho^(nu - 1) for every nu: a power of a rounded rho would be off by nu of its roundings.
+    powers = jnp.asarray([(1 + math.sqrt(2)) ** (nu - 1) for nu in range(32)])
+    return (1 + pick(powers, exponent)) / smoothness

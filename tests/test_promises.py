@@ -2,8 +2,8 @@
 
 import copy
 import functools
-import inspect
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -13,13 +13,12 @@ import numpy as np
 import optax
 import pytest
 from cases import BUILDERS, CASES, LAST, OWN, ROWS, Example, expected
-from mpmath import mpf
+from precision import derivative, oracle_values, relative_error, tolerance
+from rows import COUNTS, numbers, other_value
 
 import optax_sched
-from optax_sched import Schedule
 
 NAMES = {**vars(optax_sched), **OWN}
-TINY = float(np.finfo(np.float32).tiny)
 EXAMPLES = pytest.mark.parametrize(
     "example", [pytest.param(example, id=label) for _, label, example in CASES]
 )
@@ -30,58 +29,32 @@ FIRST = pytest.mark.parametrize(
 
 @jax.jit
 def values_at(schedule, steps):
-    """With the settings traced."""
+    """With the settings traced: compiled once for all examples of one structure."""
     return schedule(steps)
 
 
 @functools.cache
-def oracle_values(example: Example) -> np.ndarray:
-    return np.array([float(expected(example.schedule, int(step))) for step in example.steps()])
+def with_constants(example: Example) -> Callable[..., jax.Array]:
+    """With the settings as constants of the program."""
+    return jax.jit(example.schedule)
 
 
-def tolerance(name: str, example: Example) -> np.ndarray:
-    """5e-7, and for rows that are sensitive 4 ulp times the oracle's own sensitivity."""
-    if not ROWS[name].sensitive:
-        return np.full(len(example.steps()), 5e-7)
-    return 5e-7 + 4 * 2.0**-23 * np.array(
-        [sensitivity(example.schedule, int(t)) for t in example.steps()]
+@jax.jit
+def gradients_at(schedule, steps):
+    """With respect to every leaf and to the step; those of integers are void."""
+    return jax.vmap(jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True), in_axes=(None, 0))(
+        schedule, steps
     )
 
 
-def sensitivity(schedule: Schedule, step: int) -> float:
-    """How many times over a small relative change of a float or of the step shows in the value."""
-    value, h = expected(schedule, step), 1e-12
-    if abs(value) < TINY:
-        return 0.0
-    leaves, structure = jax.tree.flatten(schedule)
-    total = abs(
-        expected(schedule, step * (1 - h), rounded=False) / expected(schedule, step, rounded=False) - 1
-    )
-    for i, leaf in enumerate(leaves):
-        if np.asarray(leaf).dtype.kind == "f":
-            moved = jax.tree.unflatten(structure, [*leaves[:i], leaf * (1 - h), *leaves[i + 1 :]])
-            total += abs(
-                expected(moved, step, rounded=False) / expected(schedule, step, rounded=False) - 1
-            )
-    return min(float(total / h), 1e4)
+@functools.partial(jax.jit, static_argnums=0)
+def jacobian_at(way, schedule, hypers, steps):
+    return way(lambda hypers: schedule.replace(**hypers)(steps))(hypers)
 
 
-def relative_error(got: np.ndarray, want: np.ndarray) -> np.ndarray:
-    """0 where both are nothing to float32, so that 0 is never right where a rate should be."""
-    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-    nothing = (np.abs(want) < TINY) & (np.abs(got) < TINY)
-    return np.where(nothing, 0.0, np.abs(got - want) / np.maximum(np.abs(want), TINY))
-
-
-def leaf_names(schedule: Schedule) -> dict[str, type]:
-    """The hyperparameters that are one Python number each."""
-    names = inspect.signature(BUILDERS[repr(schedule).partition("(")[0]]).parameters
-    values = {name: getattr(schedule, name) for name in names}
-    return {
-        name: type(v)
-        for name, v in values.items()
-        if isinstance(v, int | float) and type(v) is not bool
-    }
+def like_the_steps(steps: Any) -> np.ndarray:
+    """Some steps, repeated to the number of an example's: that many have been compiled for."""
+    return np.resize(steps, 80).astype(np.int32)
 
 
 def test_every_public_builder_has_a_row():
@@ -90,10 +63,10 @@ def test_every_public_builder_has_a_row():
 
 @pytest.mark.parametrize(("name", "example"), [pytest.param(n, e, id=i) for n, i, e in CASES])
 def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
-    steps, want, limit = example.steps(), oracle_values(example), tolerance(name, example)
+    steps, want, limit = example.steps(), oracle_values(example), tolerance(ROWS[name], example)
     schedule = example.schedule
     for got in (
-        jax.jit(schedule)(steps),
+        with_constants(example)(steps),
         values_at(schedule, steps),
         schedule(steps),
         jax.vmap(schedule)(steps),
@@ -101,7 +74,7 @@ def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
             jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), schedule), steps
         )[0],
     ):
-        error = relative_error(got, want)
+        error = relative_error(ROWS[name], got, want)
         worst = np.argmax(error - limit)
         assert error[worst] <= limit[worst], f"step {steps[worst]}: {got[worst]} for {want[worst]}"
 
@@ -109,45 +82,40 @@ def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
 @EXAMPLES
 def test_ends_are_the_requested_values_to_the_bit(example):
     schedule = example.schedule
-    end = max(example.marks, default=0)
-    for call in (schedule, jax.jit(schedule), functools.partial(values_at, schedule)):
-        if example.start is not None:
-            for step in (0, -1, -LAST, 0.0, -0.5, np.int8(-5)):
-                assert float(call(step)) == np.float32(example.start)
-        if example.end is not None:
-            for step in (end, end + 1, LAST, 2**32, 1e12) if call is schedule else (end, LAST):
-                assert float(call(step)) == np.float32(example.end)
+    first, last = (0, -1, -LAST), (max(example.marks, default=0), LAST)
+    programs = schedule, with_constants(example), functools.partial(values_at, schedule)
+    if example.start is not None:
+        for step in (*first, 0.0, -0.5, np.int8(-5)):
+            assert float(schedule(step)) == np.float32(example.start)
+        for program in programs:
+            assert np.all(program(like_the_steps(first)) == np.float32(example.start))
+    if example.end is not None:
+        for step in (*last, last[0] + 1, 2**32, 1e12):
+            assert float(schedule(step)) == np.float32(example.end)
+        for program in programs:
+            assert np.all(program(like_the_steps(last)) == np.float32(example.end))
 
 
 @EXAMPLES
 def test_never_nan_never_negative_never_outside_the_heights(example):
+    schedule = example.schedule
     steps = np.unique(np.concatenate([example.steps(), np.arange(0, 400), np.arange(LAST - 50, LAST)]))
-    values = np.asarray(example.schedule(np.resize(steps, 600).astype(np.int32)))
+    values = np.array([schedule(part) for part in np.resize(steps, (8, 80)).astype(np.int32)])
     assert np.all(np.isfinite(values))
-    heights = [leaf for leaf in jax.tree.leaves(example.schedule) if np.asarray(leaf).dtype.kind == "f"]
-    if min(np.min(leaf) for leaf in heights) >= 0:
+    settings = [leaf for leaf in jax.tree.leaves(schedule) if np.asarray(leaf).dtype.kind == "f"]
+    if min(np.min(leaf) for leaf in settings) >= 0:
         assert np.all(values >= 0)
-    if isinstance(heights[0], float) and {"init_value", "end_value"} <= set(dir(example.schedule)):
-        low, high = sorted([example.schedule.init_value, example.schedule.end_value])
-        assert np.all((values >= np.float32(low)) & (values <= np.float32(high)))
+    heights = [value for name, value in numbers(schedule).items() if name.endswith("_value")]
+    if {"init_value", "end_value"} <= numbers(schedule).keys():
+        assert np.all((values >= np.float32(min(heights))) & (values <= np.float32(max(heights))))
 
 
 @EXAMPLES
 def test_gradients_are_finite_at_every_step(example):
-    leaves, structure = jax.tree.flatten(example.schedule)
-    floats = [i for i, leaf in enumerate(leaves) if np.asarray(leaf).dtype.kind == "f"]
-
-    def value(chosen, step):
-        changed = list(leaves)
-        for i, leaf in zip(floats, chosen, strict=True):
-            changed[i] = leaf
-        return jax.tree.unflatten(structure, changed)(step)
-
-    chosen = [jnp.asarray(leaves[i], jnp.float32) for i in floats]
     steps = example.steps()
-    for gradient in jax.vmap(jax.grad(value), in_axes=(None, 0))(chosen, steps):
-        assert np.all(np.isfinite(gradient))
-    assert np.all(np.isfinite(jax.vmap(jax.grad(example.schedule))(steps.astype(np.float32))))
+    for clock in (steps, steps.astype(np.float32)):
+        for gradient in jax.tree.leaves(gradients_at(example.schedule, clock)):
+            assert gradient.dtype == jax.dtypes.float0 or np.all(np.isfinite(gradient))
 
 
 @EXAMPLES
@@ -157,46 +125,26 @@ def test_gradients_are_the_formulas(example):
     end = max(example.marks, default=1000)
     steps = [t for t in (1, end // 4, end // 2, end - 2) if 0 < t < 10**5 and t not in example.marks]
     values = np.array([float(expected(schedule, t)) for t in steps])
-    kinds = {name: kind for name, kind in leaf_names(schedule).items() if name != "num_cycles"}
-    floats = [name for name, kind in kinds.items() if kind is float]
+    lengths = {name: float(value) for name, value in numbers(schedule).items() if name not in COUNTS}
+    floats = {name: value for name, value in lengths.items() if type(numbers(schedule)[name]) is float}
     if not steps or not floats:
         pytest.skip("no float of its own, or nothing happens at a step that float32 tells apart")
-
-    def value(hypers):
-        return schedule.replace(**hypers)(np.array(steps))
-
-    for names in (floats, list(kinds)) if len(floats) < len(kinds) else (floats,):
-        at = {name: float(getattr(schedule, name)) for name in names}
-        forward = jax.jit(jax.jacfwd(value))(at)
-        backward = jax.jit(jax.jacrev(value))(at) if names is floats else forward
-        for name in names:
+    ways = [(jax.jacfwd, lengths), (jax.jacrev, floats)]
+    for way, at in ways:
+        slopes = jacobian_at(way, schedule, at, np.resize(steps, 4))
+        for name, got in slopes.items():
             want = np.array([derivative(schedule, name, at[name], t) for t in steps])
             # In float32 a gradient is no more exact than the value that it belongs to.
             limit = 1e-3 * np.abs(want) + 1e-6 * np.abs(values) / max(abs(at[name]), 1e-3)
-            for got in (forward[name], backward[name]):
-                assert np.all(np.abs(got - want) <= limit), f"{name} at {steps}: {got} for {want}"
-
-
-def derivative(schedule: Schedule, name: str, at: float, step: int) -> float:
-    ends = []
-    for d in (1e-9, -1e-9):
-        try:
-            ends.append(at + d * max(abs(at), 1.0))
-            schedule.replace(**{name: ends[-1]})
-        except ValueError:  # at the edge of what is allowed: from one side
-            ends[-1] = at
-    high, low = (expected(schedule.replace(**{name: end}), step, rounded=False) for end in ends)
-    return float((high - low) / (mpf(ends[0]) - mpf(ends[1])))
+            fine = np.isnan(want) | (np.abs(got[: len(steps)] - want) <= limit)
+            assert np.all(fine), f"{name} at {steps}: {got} for {want}"
 
 
 @FIRST
 def test_any_hyperparameter_may_be_traced(example):
     schedule = example.schedule
-    for name, kind in leaf_names(schedule).items():
-        other = getattr(schedule, name)
-        values = jnp.asarray(
-            [other, other * 0.5 if kind is float and name != "period_mult" else other + 1]
-        )
+    for name, number in numbers(schedule).items():
+        values = jnp.asarray([number, other_value(name, number)])
 
         def value(h, name=name):
             return schedule.replace(**{name: h})(7)
@@ -216,15 +164,13 @@ def test_a_jitted_function_is_traced_once_for_all_values(example):
         return schedule(step)
 
     schedule = example.schedule
-    for name, kind in leaf_names(schedule).items():
-        value = getattr(schedule, name)
-        for other in (
-            (np.float64(value), np.float32(value), value / 2 + 0.5 * (name == "period_mult"))
-            if kind is float
-            else (value + 1, np.int64(value))
-        ):
+    for name, value in numbers(schedule).items():
+        same = (
+            (np.float64(value), np.float32(value)) if isinstance(value, float) else (np.int64(value),)
+        )
+        for other in (*same, other_value(name, value)):
             at(schedule.replace(**{name: other}), 3)
-        if kind is float and value == 1:
+        if value == 1:
             at(schedule.replace(**{name: 1}), 3)
     at(schedule, 3)
     chex.clear_trace_counter()
@@ -320,9 +266,9 @@ def test_python_numbers_make_a_weak_float_and_arrays_a_strong_one(example):
     assert schedule(3).weak_type
     assert jax.jit(schedule)(jnp.arange(3)).weak_type
     assert (jnp.bfloat16(1) * schedule(3)).dtype == jnp.bfloat16
-    for name, kind in leaf_names(schedule).items():
-        if kind is float:
-            number = 1.0 if name == "period_mult" else 0.5
+    for name, value in numbers(schedule).items():
+        if isinstance(value, float):
+            number = other_value(name, value)
             assert not schedule.replace(**{name: jnp.float32(number)})(3).weak_type
             narrow = schedule.replace(**{name: jnp.bfloat16(number)})(3)
             assert narrow.dtype == jnp.float32
@@ -330,12 +276,15 @@ def test_python_numbers_make_a_weak_float_and_arrays_a_strong_one(example):
 
 @FIRST
 def test_float64_under_x64_is_exact_to_its_own_precision(example):
-    with jax.enable_x64(True):
+    jax.config.update("jax_enable_x64", True)
+    try:
         schedule = eval(repr(example.schedule), NAMES)
         got = schedule(example.steps()[:20])
         assert got.dtype == jnp.float64
         want = [float(expected(schedule, int(t), rounded=False)) for t in example.steps()[:20]]
         np.testing.assert_allclose(got, want, rtol=1e-12)
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 @FIRST
@@ -367,9 +316,8 @@ def test_repr_of_arrays_is_short_and_evaluates_to_the_same_number(example):
 @FIRST
 def test_hyperparameters_read_and_replace(example):
     schedule = example.schedule
-    for name in leaf_names(schedule):
-        value = getattr(schedule, name)
-        other = value / 2 if isinstance(value, float) and name != "period_mult" else value + 1
+    for name, value in numbers(schedule).items():
+        other = other_value(name, value)
         changed = schedule.replace(**{name: other})
         assert getattr(changed, name) == other
         assert getattr(schedule, name) == value
@@ -414,7 +362,7 @@ def test_optax_takes_it_for_a_schedule_and_not_a_stateful_one(example):
     assert callable(schedule)
     assert not hasattr(schedule, "init")
     assert not hasattr(schedule, "update")
-    ours: Any = optax.sgd(schedule)
+    ours: Any = optax.sgd(example.schedule)
     plain: Any = optax.sgd(lambda t: jnp.float32(float(expected(schedule, int(np.asarray(t))))))
     params = jnp.ones(2)
     state, plain_state = ours.init(params), plain.init(params)
@@ -440,5 +388,5 @@ def test_paths_name_the_hyperparameters(example):
     paths = [
         jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(example.schedule)
     ]
-    for name in leaf_names(example.schedule):
+    for name in numbers(example.schedule):
         assert f".{name}" in paths
