@@ -140,8 +140,11 @@ def cooldown(
     >>> [f"{cooldown(1.0, 2, 4)(t):.2f}" for t in range(8)]
     ['1.00', '1.00', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
     """
-    held = jnp.where(reached(step, start), start, step)
-    return fall(since(step, start), cooldown_steps, schedule(held), end_value, shape)
+    begun = reached(step, start)
+    value = schedule(jnp.where(begun, start, step))
+    falling = fall(since(step, start), cooldown_steps, value, end_value, shape)
+    # Before it has begun, a fall of no length would count as over: recipes may come to have one.
+    return jnp.where(begun, falling, value)
 
 
 @decorate
@@ -223,7 +226,13 @@ def clip(step, schedule: Operand, min_value: Real, max_value: Real):
     return jnp.minimum(jnp.maximum(schedule(step), min_value), max_value)
 
 
-@decorate
+def _starts_before_it_ends(start, end):
+    if end is not None and not is_traced((start, end)) and end <= start:
+        return "end", f"above start = {start}"
+    return None
+
+
+@decorate(check=_starts_before_it_ends)
 def noisy(
     step,
     schedule: Operand,

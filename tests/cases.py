@@ -7,7 +7,7 @@ import numpy as np
 import optax
 from oracles import LAST
 from rows import Example, Row
-from rows import expected as expected  # the tests' other half of the table
+from rows import expected as expected  # re-exported: the tests read both here
 
 import optax_sched as os
 from optax_sched import Schedule

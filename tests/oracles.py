@@ -332,7 +332,9 @@ def knee(t, peak_value, warmup_steps, explore_steps, total_steps):
     if t < warmup_steps:
         return risen(t, warmup_steps, 0, peak_value)
     falls_from = warmup_steps + explore_steps
-    return fallen(max(t - falls_from, 0), total_steps - falls_from, peak_value, 0)
+    if t < falls_from:
+        return peak_value
+    return fallen(t - falls_from, total_steps - falls_from, peak_value, 0)
 
 
 def halving(t, init_value, period):

@@ -57,6 +57,20 @@ def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
     return np.where(both_are, 0.0, np.abs(got - want) / np.maximum(np.abs(want), nothing))
 
 
+@jax.jit
+def gradients_at(schedule, steps):
+    """Gradients with respect to every leaf and to the step; those of integers are void."""
+    return jax.vmap(jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True), in_axes=(None, 0))(
+        schedule, steps
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def jacobian_at(way, schedule, hypers, steps):
+    """With respect to some hyperparameters, by `way`."""
+    return way(lambda hypers: schedule.replace(**hypers)(steps))(hypers)
+
+
 def derivative(schedule: Schedule, name: str, at: float, step: int) -> float:
     """The formula's slope with respect to a hyperparameter; NaN where it jumps or may not move."""
     ends = []
