@@ -143,4 +143,6 @@ def repeat(
     if num_cycles is not None:
         over: Any = n >= num_cycles
         clock, n = jnp.where(over, period, clock), jnp.where(over, num_cycles - 1, n)
-    return schedule(clock) * value_mult**n
+    value = schedule(clock) * value_mult**n
+    largest = jnp.finfo(value.dtype).max  # growing cycles stop there
+    return jnp.clip(value, -largest, largest)

@@ -198,9 +198,10 @@ class Vectorial(Kind):
             weak = all(isinstance(item, int | float) or item.weak_type for item in scalars)
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return Vector(jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars))), weak)
-        self._check_order(scalars)
         whole = all(isinstance(item, int) for item in scalars)
-        return Vector(np.asarray(scalars, np.int32 if whole else default_float()), weak=True)
+        array = np.asarray(scalars, np.int32 if whole else default_float())
+        self._check_order(array.tolist())  # as they are stored: rounding may make two equal
+        return Vector(array, weak=True)
 
     def _admit_array(self, array: jax.Array) -> Vector:
         if array.ndim != 1:

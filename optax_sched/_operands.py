@@ -49,6 +49,10 @@ class Layout:
         self.pythonic = tuple(map(tuple, pythonic))
         self._hash = hash((self.places, self.pythonic))
 
+    def is_alone(self, family: int) -> bool:
+        """Whether a family has one member, which is then not stacked."""
+        return sum(number == family for number, _ in self.places) == 1
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -83,7 +87,9 @@ class Parts:
         for (structure, *_), rows in members.items():
             columns = list(zip(*rows, strict=True))
             pythonic.append([isinstance(column[0], int | float) for column in columns])
-            families.append(jax.tree.unflatten(structure, [_stack(column) for column in columns]))
+            # One alone stays as it is: nothing to pick from, and nests of such parts stay small.
+            leaves = rows[0] if len(rows) == 1 else [_stack(column) for column in columns]
+            families.append(jax.tree.unflatten(structure, leaves))
         return cls(families, Layout(places, pythonic))
 
     def weak_flags(self) -> list[bool]:
@@ -99,11 +105,13 @@ class Parts:
 
     def __getitem__(self, index: int) -> Any:
         family, place = self.layout.places[index]
+        if self.layout.is_alone(family):
+            return self.families[family]
         leaves, structure = jax.tree.flatten(self.families[family])
         return jax.tree.unflatten(
             structure,
             [
-                leaf[place].item() if pythonic and isinstance(leaf, np.ndarray) else leaf[place]
+                _number(leaf[place]) if pythonic and isinstance(leaf, np.ndarray) else leaf[place]
                 for leaf, pythonic in zip(leaves, self.layout.pythonic[family], strict=True)
             ],
         )
@@ -121,7 +129,9 @@ class Parts:
             active = jnp.any(chosen)
             # One that is not active is evaluated too: as its first member.
             chosen |= ~active & (np.arange(len(chosen)) == 0)
-            member = jax.tree.map(lambda leaf, chosen=chosen: _pick(leaf, chosen), family)
+            member = family
+            if not self.layout.is_alone(number):
+                member = jax.tree.map(lambda leaf, chosen=chosen: _pick(leaf, chosen), family)
             value = member(clock(active))
             result = value if result is None else jnp.where(active, value, result)
         return result
@@ -151,6 +161,11 @@ def _leaf_type(leaf: Any) -> Any:
     if isinstance(leaf, int | float):
         return type(leaf)
     return jnp.shape(leaf), jnp.result_type(leaf), getattr(leaf, "weak_type", False)
+
+
+def _number(item: Any) -> int | float:
+    """The Python number that a stacked one was: the shortest that rounds to it."""
+    return item.item() if item.dtype.kind in "iu" else float(str(item))
 
 
 def _stack(leaves: Sequence[Any]) -> Any:

@@ -281,6 +281,9 @@ def _evaluate(s: Schedule, step: jax.Array) -> jax.Array:
     # An eager call is this one cached program; under a trace it is inlined. Hyperparameters mix with
     # the step by JAX's usual promotion, whatever mode the user's own program runs in.
     with jax.numpy_dtype_promotion("standard"):
+        # Under jax.disable_jit the leaves arrive as they are stored.
+        s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
+        step = jnp.asarray(step)
         dtype, weak = _result_type(s)
         if jnp.issubdtype(step.dtype, jnp.integer):
             step = jnp.maximum(_saturated(step), 0)

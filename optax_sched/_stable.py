@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from optax_sched._clock import delay
 from optax_sched._combine import cooldown, warmup
@@ -11,12 +12,15 @@ from optax_sched._geometric import exponential
 from optax_sched._hyper import Boundaries, Fraction, Positive, Rate, ShapeName, Steps, StepsOrZero
 from optax_sched._kinds import Vector, is_traced
 from optax_sched._schedule import schedule
-from optax_sched._shapes import mix, next_reached, reached, since
+from optax_sched._shapes import mix, next_reached, phase, reached
 
 
 def _at_least_the_sum(name, total, **phases):
-    if not is_traced((total, phases)) and sum(phases.values()) > total:
-        return name, f"at least {' + '.join(phases)} = {sum(phases.values())}"
+    if not is_traced((total, phases)):
+        # As Python numbers, which do not wrap.
+        needed = sum(np.asarray(length).item() for length in phases.values())
+        if needed > np.asarray(total).item():
+            return name, f"at least {' + '.join(phases)} = {needed}"
     return None
 
 
@@ -121,11 +125,9 @@ def wsd_cycles(
     """
     budget = next_reached(step, boundaries := jnp.asarray(budgets))
     stable = warmup(constant(peak_value), warmup_steps)(step)
-    left = since(budget, step) / (decay_fraction * budget)
-    falling = left < 1
-    x = jnp.where(falling, left, 1.0)
+    fall = phase(step, budget - decay_fraction * budget, budget)
     weights: Any = shape
-    value = mix(end_value, stable, *weights(x, 1 - x))
+    value = mix(end_value, stable, *weights(fall.remaining, fall.progress))
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 

@@ -93,7 +93,7 @@ def test_parts_of_a_few_structures_cost_one_formula_for_each_structure():
     def mixed(n: int) -> Schedule:
         return joined(lambda i: (COSINE, LINE, 0.1)[i % 3], n)
 
-    assert equations(mixed(256)) == equations(mixed(3))
+    assert equations(mixed(256)) == equations(mixed(6))
 
 
 # Each takes one schedule, or it and another one.
