@@ -183,4 +183,4 @@ def test_custom_prints_changes_and_refuses(custom):
     assert "depth 0.5, at steps 0, 25, 50: 0.1000, 0.0396, 0.0215\n" in custom.stdout
     assert "  0.0148, 0.0431, 0.0573\n" in custom.stdout
     assert "own_log_decay: init_value must be a finite number, 0 or more, got -0.1\n" in custom.stdout
-    assert "rippled: depth must be a factor above 0 and at most 1, got 1.5\n" in custom.stdout
+    assert "rippled: depth must be a factor in (0, 1], got 1.5\n" in custom.stdout
