@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 
+import jax
 import numpy as np
 import optax
 from oracles import LAST
@@ -36,6 +37,12 @@ ROWS: dict[str, Row] = {
         Example(os.linear(1.0, 0.0, 2**24 + 1), [2**24 + 1], 1.0, 0.0),
         Example(os.linear(1.0, 0.0, 1), [1], 1.0, 0.0),
     ),
+    "exponential": Row(
+        Example(os.exponential(0.1, 1e-5, 1000), [1000], 0.1, 1e-5),
+        Example(os.exponential(1e-6, 0.3, 10**6), [10**6], 1e-6, 0.3),
+        Example(os.exponential(1.0, 0.5, LAST), [LAST], 1.0, 0.5),
+        sensitive=True,
+    ),
     "polynomial_decay": Row(
         Example(os.polynomial_decay(0.1, 1000, power=0.9), [1000], 0.1, 0.0),
         Example(os.polynomial_decay(0.1, 250, 0.01, 2.5), [250], 0.1, 0.01),
@@ -50,10 +57,18 @@ ROWS: dict[str, Row] = {
         Example(os.cosine_decay(0.0, 10**5, 0.3), [10**5], 0.0, 0.3),
         Example(os.cosine_decay(0.1, 3), [3], 0.1, 0.0),
     ),
-    "log_decay": Row(
-        Example(os.log_decay(0.1, 1000), [1000], 0.1, 0.0),
-        Example(os.log_decay(0.1, LAST, 0.01), [LAST], 0.1, 0.01),
-        Example(os.log_decay(0.3, 1), [1], 0.3, 0.0),
+    "cosine_waves": Row(
+        Example(os.cosine_waves(0.1, 1000, 3), [333, 667, 1000], 0.1, 0.0),
+        Example(os.cosine_waves(0.3, 10**5, 2, 0.01), [10**5 // 2, 10**5], 0.3, 0.3),
+        Example(os.cosine_waves(0.0, LAST, 2.5, 0.1), [LAST], 0.0),
+        Example(os.cosine_waves(1, 777, 7), [111, 333, 555, 777], 1.0, 0.0),
+        sensitive=True,
+        inner_zeros=True,
+    ),
+    "quarter_cosine_decay": Row(
+        Example(os.quarter_cosine_decay(0.1, 1000), [1000], 0.1, 0.0),
+        Example(os.quarter_cosine_decay(0.0, LAST, 0.3), [LAST], 0.0, 0.3),
+        Example(os.quarter_cosine_decay(1.0, 3, 0.1), [3], 1.0, 0.1),
     ),
     "exponential_decay": Row(
         Example(os.exponential_decay(0.1, 100, 0.96), [100, 1000], 0.1),
@@ -72,56 +87,6 @@ ROWS: dict[str, Row] = {
         Example(os.multistep_decay(0.1, [2**24 + 1, 2**30 + 1], [0.5, 0.25]), [2**24 + 1, 2**30 + 1]),
         Example(os.multistep_decay(0.1, np.array([5]), 0.5), [5], 0.1, 0.05),
         sensitive=True,
-    ),
-    "cosine_restarts": Row(
-        Example(os.cosine_restarts(0.1, 10, period_mult=3), [10, 40, 130, 1210, 3640], 0.1),
-        Example(os.cosine_restarts(0.1, 7), [7, 14, 7 * 2**21, LAST // 7 * 7], 0.1),
-        Example(os.cosine_restarts(0.1, 1, 0.01, 10, 0.5, 4), [1, 11, 111, 1111], 0.1, 0.01),
-        Example(os.cosine_restarts(0.1, 100, 0.0, 1.1, num_cycles=5), [100, 210, 331, 611], 0.1, 0.0),
-        Example(os.cosine_restarts(0.1, 10, period_mult=1.5, num_cycles=12), [10, 25, 2575], 0.1, 0.0),
-        sensitive=True,
-    ),
-    "join": Row(
-        Example(os.join([os.linear(0.0, 0.1, 100), COSINE], [100]), [100, 1100], 0.0, 0.0),
-        Example(
-            os.join([os.linear(1.0, 0.5, 9), os.linear(0.4, 0.2, 5), os.linear(0.1, 0.1, 3)], [9, 20]),
-            [9, 20, 23],
-            1.0,
-            0.1,
-        ),
-        Example(os.join([0.3, LONG, halving(0.1, 9)], [10, 2**24 + 1]), [10, 2**24 + 1], 0.3),
-        Example(os.join([optax.constant_schedule(0.5), COSINE], [5]), [5, 1005], 0.5, 0.0),
-    ),
-    "warmup": Row(
-        Example(os.warmup(COSINE, 100), [100, 1100], 0.0, 0.0),
-        Example(os.warmup(COSINE, 0), [1000], 0.1, 0.0),
-        Example(os.warmup(0.1, 10**6, 0.01, "cosine"), [10**6], 0.01, 0.1),
-        Example(os.warmup(LONG, 1000, 0.001, "sqrt"), [1000], 0.001),
-        Example(
-            os.warmup(os.linear(1.0, 0.0, 9), 2**24 + 1, shape="square"),
-            [2**24 + 1, 2**24 + 10],
-            0.0,
-            0.0,
-        ),
-    ),
-    "exponential": Row(
-        Example(os.exponential(0.1, 1e-5, 1000), [1000], 0.1, 1e-5),
-        Example(os.exponential(1e-6, 0.3, 10**6), [10**6], 1e-6, 0.3),
-        Example(os.exponential(1.0, 0.5, LAST), [LAST], 1.0, 0.5),
-        sensitive=True,
-    ),
-    "cosine_waves": Row(
-        Example(os.cosine_waves(0.1, 1000, 3), [333, 667, 1000], 0.1, 0.0),
-        Example(os.cosine_waves(0.3, 10**5, 2, 0.01), [10**5 // 2, 10**5], 0.3, 0.3),
-        Example(os.cosine_waves(0.0, LAST, 2.5, 0.1), [LAST], 0.0),
-        Example(os.cosine_waves(1, 777, 7), [111, 333, 555, 777], 1.0, 0.0),
-        sensitive=True,
-        inner_zeros=True,
-    ),
-    "quarter_cosine_decay": Row(
-        Example(os.quarter_cosine_decay(0.1, 1000), [1000], 0.1, 0.0),
-        Example(os.quarter_cosine_decay(0.0, LAST, 0.3), [LAST], 0.0, 0.3),
-        Example(os.quarter_cosine_decay(1.0, 3, 0.1), [3], 1.0, 0.1),
     ),
     "inverse_time_decay": Row(
         Example(os.inverse_time_decay(0.1, 100, 0.5, 1e-3), [100, 19801], 0.1, 1e-3),
@@ -143,6 +108,11 @@ ROWS: dict[str, Row] = {
         Example(os.tanh_decay(0.0, LAST, 0.3), [LAST], 0.0, 0.3),
         Example(os.tanh_decay(1.0, 41, 0.01, -20.0, 20.0), [41], 1.0, 0.01),
         sensitive=True,
+    ),
+    "log_decay": Row(
+        Example(os.log_decay(0.1, 1000), [1000], 0.1, 0.0),
+        Example(os.log_decay(0.1, LAST, 0.01), [LAST], 0.1, 0.01),
+        Example(os.log_decay(0.3, 1), [1], 0.3, 0.0),
     ),
     "rex_decay": Row(
         Example(os.rex_decay(0.1, 1000), [1000], 0.1, 0.0),
@@ -198,6 +168,14 @@ ROWS: dict[str, Row] = {
         Example(os.cyclic(0.3, 0.1, 2**24 + 1, 5), [2**24 + 1, 2**24 + 6], 0.3),
         sensitive=True,
     ),
+    "cosine_restarts": Row(
+        Example(os.cosine_restarts(0.1, 10, period_mult=3), [10, 40, 130, 1210, 3640], 0.1),
+        Example(os.cosine_restarts(0.1, 7), [7, 14, 7 * 2**21, LAST // 7 * 7], 0.1),
+        Example(os.cosine_restarts(0.1, 1, 0.01, 10, 0.5, 4), [1, 11, 111, 1111], 0.1, 0.01),
+        Example(os.cosine_restarts(0.1, 100, 0.0, 1.1, num_cycles=5), [100, 210, 331, 611], 0.1, 0.0),
+        Example(os.cosine_restarts(0.1, 10, period_mult=1.5, num_cycles=12), [10, 25, 2575], 0.1, 0.0),
+        sensitive=True,
+    ),
     "one_cycle": Row(
         Example(os.one_cycle(0.1, 1000), [300, 1000]),
         Example(os.one_cycle(1.0, LAST, 0.25, 10, 100, shape="linear"), [2**29, LAST]),
@@ -213,9 +191,32 @@ ROWS: dict[str, Row] = {
         Example(os.slanted_triangular(0.1, 10, 0.7), [7, 10]),
         Example(os.slanted_triangular(0.1, 1), [1]),
     ),
+    "join": Row(
+        Example(os.join([os.linear(0.0, 0.1, 100), COSINE], [100]), [100, 1100], 0.0, 0.0),
+        Example(
+            os.join([os.linear(1.0, 0.5, 9), os.linear(0.4, 0.2, 5), os.linear(0.1, 0.1, 3)], [9, 20]),
+            [9, 20, 23],
+            1.0,
+            0.1,
+        ),
+        Example(os.join([0.3, LONG, halving(0.1, 9)], [10, 2**24 + 1]), [10, 2**24 + 1], 0.3),
+        Example(os.join([optax.constant_schedule(0.5), COSINE], [5]), [5, 1005], 0.5, 0.0),
+    ),
     "multiply": Row(
         Example(os.multiply(2, COSINE, LINE), [100, 1000], end=0.0),
         Example(os.multiply(LONG, LONG, halving(2.0, 9), optax.constant_schedule(0.5)), [9, 18]),
+    ),
+    "warmup": Row(
+        Example(os.warmup(COSINE, 100), [100, 1100], 0.0, 0.0),
+        Example(os.warmup(COSINE, 0), [1000], 0.1, 0.0),
+        Example(os.warmup(0.1, 10**6, 0.01, "cosine"), [10**6], 0.01, 0.1),
+        Example(os.warmup(LONG, 1000, 0.001, "sqrt"), [1000], 0.001),
+        Example(
+            os.warmup(os.linear(1.0, 0.0, 9), 2**24 + 1, shape="square"),
+            [2**24 + 1, 2**24 + 10],
+            0.0,
+            0.0,
+        ),
     ),
     "cooldown": Row(
         Example(os.cooldown(COSINE, 500, 301, 0.001, "sqrt"), [500, 801], 0.1, 0.001),
@@ -255,6 +256,7 @@ ROWS: dict[str, Row] = {
     "noisy": Row(
         Example(os.noisy(COSINE, 0, 0.1), [1000], end=0.0),
         Example(os.noisy(0.3, 42, 0.5, 10, 1000, "uniform"), [10, 1000], 0.3, 0.3),
+        Example(os.noisy(LINE, jax.random.key(7), 0.2, 2**24 + 1), [100, 2**24 + 1], 0.1),
     ),
     "select": Row(
         Example(os.select(1, [0.1, COSINE, LINE]), [100, 1000], 0.1, 0.0),

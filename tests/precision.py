@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 from mpmath import mpf
-from rows import Example, Row, expected
+from rows import Example, Row, expected, is_float
 
 from optax_sched import Schedule
 
@@ -34,7 +34,7 @@ def sensitivity(example: Example) -> np.ndarray:
     moved = [
         jax.tree.unflatten(structure, [*leaves[:i], leaf * (1 - float(h)), *leaves[i + 1 :]])
         for i, leaf in enumerate(leaves)
-        if np.asarray(leaf).dtype.kind == "f"
+        if is_float(leaf)
     ]
 
     def at(step: int) -> float:

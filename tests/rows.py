@@ -75,6 +75,10 @@ def _exact(value: Any, rounded: bool) -> Any:
     return value
 
 
+def is_float(leaf: Any) -> bool:
+    return jax.numpy.issubdtype(getattr(leaf, "dtype", type(leaf)), jax.numpy.floating)
+
+
 def name_of(schedule: Schedule) -> str:
     return repr(schedule).partition("(")[0]
 
@@ -82,7 +86,7 @@ def name_of(schedule: Schedule) -> str:
 def noisy(t, schedule, key, scale, start, end, kind):
     if t < start or (end is not None and t >= end):
         return schedule(t)
-    key = jax.random.fold_in(jax.random.key(key), int(t))
+    key = jax.random.fold_in(jax.random.key(key) if isinstance(key, int) else key, int(t))
     draw = jax.random.normal(key) if kind == "normal" else jax.random.uniform(key, minval=-1)
     return schedule(t) * max(0, 1 + scale * mpf(float(draw)))
 

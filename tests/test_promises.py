@@ -21,11 +21,11 @@ from precision import (
     relative_error,
     tolerance,
 )
-from rows import COUNTS, numbers, other_value
+from rows import COUNTS, is_float, numbers, other_value
 
 import optax_sched
 
-NAMES = {**vars(optax_sched), **OWN}
+NAMES = {**vars(optax_sched), **OWN, "jax": jax}
 EXAMPLES = pytest.mark.parametrize(
     "example", [pytest.param(example, id=label) for _, label, example in CASES]
 )
@@ -65,7 +65,7 @@ def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
         schedule(steps),
         jax.vmap(schedule)(steps),
         jax.vmap(values_at, in_axes=(0, None))(
-            jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), schedule), steps
+            jax.tree.map(lambda x: jnp.stack([x] * 2), schedule), steps
         )[0],
     ):
         error = relative_error(ROWS[name], got, want)
@@ -96,7 +96,7 @@ def test_never_nan_never_negative_never_outside_the_heights(example):
     steps = np.unique(np.concatenate([example.steps(), np.arange(0, 400), np.arange(LAST - 50, LAST)]))
     values = np.array([schedule(part) for part in np.resize(steps, (8, 80)).astype(np.int32)])
     assert np.all(np.isfinite(values))
-    settings = [leaf for leaf in jax.tree.leaves(schedule) if np.asarray(leaf).dtype.kind == "f"]
+    settings = [leaf for leaf in jax.tree.leaves(schedule) if is_float(leaf)]
     if min(np.min(leaf) for leaf in settings) >= 0:
         assert np.all(values >= 0)
     heights = [value for name, value in numbers(schedule).items() if name.endswith("_value")]
