@@ -130,7 +130,7 @@ MISFITS = {
     "one knot more": Misfit(
         "knots",
         lambda: adam(o.scale_by_learning_rate(o.piecewise_interpolate([0.0, 0.03, 0.0], [10, 99]))),
-        "(3,) is not compatible with the stored shape: (2,)",
+        "is not compatible with the stored shape",
     ),
     "optax's own": Misfit("scale_by_learning_rate", lambda: optax.adamw(COSINE), "'opt_state', '2'"),
     "a plateau more": Misfit(
