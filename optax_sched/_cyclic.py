@@ -48,7 +48,8 @@ def cosine_restarts(
         u_n = what remains of cycle n, which lasts P m^n steps,  P = period,  m = period_mult
 
     Each cycle begins at its peak to the bit, at the exact step: in integers where period and
-    period_mult are whole, else at the real number (not rounded). At step 0 and before it is
+    period_mult are whole. Else cycles start at real numbers, which are not rounded to steps but are held
+    in float32: from some thousand steps on a boundary may come a step early or late. At step 0 and before it is
     `init_value`; after `num_cycles` cycles it stays at `end_value`, to the bit.
 
     Args:

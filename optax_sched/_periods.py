@@ -1,4 +1,4 @@
-"""Where a step lies in cycles whose length grows by a ratio: exact on every boundary."""
+"""Where a step lies in cycles whose length grows by a ratio: exact where the ratio is whole."""
 
 from typing import Any, NamedTuple
 
