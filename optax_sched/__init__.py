@@ -42,6 +42,7 @@ from optax_sched._kinds import is_traced
 from optax_sched._operands import Operand, Operands
 from optax_sched._piecewise import piecewise_constant, piecewise_interpolate, table
 from optax_sched._plateau import greedy, plateau, reduce_on_plateau
+from optax_sched._plot import plot
 from optax_sched._power import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._recipes import (
     noam,
@@ -126,6 +127,7 @@ __all__ = [
     "piecewise_constant",
     "piecewise_interpolate",
     "plateau",
+    "plot",
     "polynomial_decay",
     "power_law_decay",
     "progress",

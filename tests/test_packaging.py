@@ -39,6 +39,7 @@ LAYERS = [
     "_plateau",
     "_sweep",
     "_range_test",
+    "_phases",
     "_plot",
     "_config",
     "__init__",
