@@ -44,6 +44,7 @@ from optax_sched._piecewise import piecewise_constant, piecewise_interpolate, ta
 from optax_sched._plateau import greedy, plateau, reduce_on_plateau
 from optax_sched._plot import plot
 from optax_sched._power import inverse_sqrt_decay, inverse_time_decay, power_law_decay
+from optax_sched._range_test import RangeTest, lr_range_test
 from optax_sched._recipes import (
     noam,
     warmup_cosine_decay,
@@ -84,6 +85,7 @@ __all__ = [
     "PlateauScheduleState",
     "PlateauState",
     "Positive",
+    "RangeTest",
     "Rate",
     "Rates",
     "Real",
@@ -117,6 +119,7 @@ __all__ = [
     "knee",
     "linear",
     "log_decay",
+    "lr_range_test",
     "mix",
     "multiply",
     "multistep_decay",
