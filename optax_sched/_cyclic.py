@@ -47,10 +47,10 @@ def cosine_restarts(
         e + (i g^n - e) sin^2(pi u_n / 2),    g = peak_mult,  n = the cycle's index from 0,
         u_n = what remains of cycle n, which lasts P m^n steps,  P = period,  m = period_mult
 
-    Each cycle begins at its peak to the bit, at the exact step: in integers where period and
-    period_mult are whole. Else cycles start at real numbers, which are not rounded to steps but are held
-    in float32: from some thousand steps on a boundary may come a step early or late. At step 0 and before it is
-    `init_value`; after `num_cycles` cycles it stays at `end_value`, to the bit.
+    Each cycle begins at its peak to the bit, at the exact step: with a fractional period or
+    period_mult at the first step at or after a real number, which is not rounded (and 1.1 is meant in
+    decimals). At step 0 and before it is `init_value`; after `num_cycles` cycles it stays at
+    `end_value`, to the bit.
 
     Args:
       init_value: the peak of the first cycle, 0 or more.

@@ -1,22 +1,20 @@
-"""Where a step lies in cycles whose length grows by a ratio: exact where the ratio is whole."""
+"""Where a step lies in cycles whose length grows by a ratio: exact on every boundary."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from optax_sched._double import Double, as_double, choose, minus, plus, single, times
 from optax_sched._shapes import (
     LAST_STEP,
-    is_int,
     progress,
     ratio,
-    reached,
     remaining,
-    since,
     with_gradient_of,
 )
 
-_WHOLE_BITS = 5  # of an index: from a whole ratio of 2 on, 31 cycles fill all steps
+_EXACT_BITS = 12  # of an index: 4095 cycles, and any number of equal ones
 
 
 class Place(NamedTuple):
@@ -30,60 +28,68 @@ class Place(NamedTuple):
 
 def place_in_cycles(step: Any, period: Any, period_mult: Any) -> Place:
     """The cycle that holds `step`, where cycle i lasts `period * period_mult**i`."""
-    index, start, length = _cycle(step, period * 1.0, period_mult)
-    clock = since(step, start)
-    stretched = clock / (length / period)
-    real = Place(index, stretched, progress(clock, length), remaining(clock, length))
-    if not (is_int(step) and is_int(period)):
-        return real
-    # A whole ratio makes whole boundaries: there floats would lose steps beyond 2**24.
-    is_whole = period_mult == jnp.round(period_mult)
-    whole = jnp.round(jax.lax.stop_gradient(period_mult)).astype(jnp.int32)
-    index, start, whole_length = _cycle(step, period, whole)
-    clock = since(step, start)
-    # A cycle that ends beyond the last step may have a length that no int32 holds.
-    held = whole_length < LAST_STEP
-    done = jnp.where(held, progress(clock, whole_length), progress(clock, length))
-    left = jnp.where(held, remaining(clock, whole_length), remaining(clock, length))
-    exact = (clock / jnp.where(held, whole_length // period, length / period), done, left)
-    # The integers carry no gradient with respect to period_mult: they take that of the floats.
-    fractions = (with_gradient_of(a, b) for a, b in zip(exact, real[1:], strict=True))
-    return Place(*(jnp.where(is_whole, a, b) for a, b in zip((index, *fractions), real, strict=True)))
+    index, exact = jax.lax.stop_gradient(_cycle(step, period, period_mult))
+    # Twice the digits carry no gradient: they take that of the same sums in floats.
+    total, power = _real_sum(index, period_mult)
+    clock, length = jnp.maximum(step - total * period, 0.0), power * period
+    floats = (clock / power, progress(clock, length), remaining(clock, length))
+    return Place(index, *(with_gradient_of(a, b) for a, b in zip(exact, floats, strict=True)))
 
 
-def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
-    """The index, start and length of the cycle that holds `step`."""
-    growth = jax.lax.stop_gradient(period_mult - 1)
-    grows = growth > 0
-    periods = jax.lax.stop_gradient(ratio(step, period))
-    guess = jnp.log1p(periods * growth) / jnp.log1p(jnp.where(grows, growth, 1) * 1.0)
-    guess = jnp.minimum(jnp.where(grows, guess, periods), LAST_STEP / 2).astype(jnp.int32)
+def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+    """The index of the cycle that holds `step`, and the step's place in it."""
+    period = jnp.where(period > 0, period, 1)
+    now, first, mult = as_double(step), as_double(period), as_double(period_mult)
     # Log and floor may be off by one: begin a cycle early, then step over the boundaries passed.
-    index = jnp.maximum(guess - 1, 0)
-    if is_int(period):
-        index = jnp.where(grows, index, step // jnp.maximum(period, 1))
-    total, power = (_whole_sum if is_int(period) else _real_sum)(index, period_mult)
-    start, length = total * period, _saturating_product(power, period)
+    index = jnp.maximum(_guess(step, period, period_mult) - 1, 0)
+    total, power = _sum_of_powers(index, mult, period_mult)
+    start, length = times(total, first), times(power, first)
     for _ in range(2):
-        passed = _passed(step, start, length)
-        start = jnp.where(passed, start + length, start)
-        length = jnp.where(passed, _saturating_product(length, period_mult), length)
+        end = plus(start, length)
+        passed = (single(minus(now, end)) >= -_tolerance(end)) & (index < LAST_STEP)
+        start, power = choose(passed, end, start), choose(passed, times(power, mult), power)
+        length = times(power, first)
         index += passed
-    return index, start, length
+    clock, left = single(minus(now, start)), single(minus(plus(start, length), now))
+    clock = jnp.where(clock <= _tolerance(start), 0.0, clock)
+    whole = single(length)
+    return index, (clock / single(power), clock / whole, jnp.where(clock > 0, left / whole, 1.0))
 
 
-def _whole_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
-    """`1 + m + ... + m^(n-1)` and `m^n` in integers, by doubling."""
-    total, power = jnp.zeros_like(m), jnp.ones_like(m)
-    for bit in reversed(range(_WHOLE_BITS)):
-        total, power = total * (1 + power), power * power
-        odd = (n >> bit) & 1 == 1
-        total, power = jnp.where(odd, total * m + 1, total), jnp.where(odd, power * m, power)
-    return jnp.where(m == 1, n, total), power
+def _guess(step: Any, period: Any, period_mult: Any) -> jax.Array:
+    """About how many cycles have passed: exactly so where all are equal."""
+    periods, growth = ratio(step, period), period_mult - 1
+    grows = growth > 0
+    log = jnp.log1p(periods * growth) / jnp.log1p(jnp.where(grows, growth, 1.0))
+    log = jnp.minimum(log, LAST_STEP / 2).astype(jnp.int32)
+    most = jnp.minimum(jnp.floor(periods), 2.0**31 - 128)  # the largest float32 that an int32 holds
+    counted = times(Double(most, jnp.zeros_like(most)), as_double(period))
+    rest = jnp.floor(single(minus(as_double(step), counted)) / period)
+    equal = most.astype(jnp.int32) + jnp.clip(rest, -(2.0**20), 127).astype(jnp.int32)
+    return jnp.where(grows, log, equal)
+
+
+def _sum_of_powers(n: Any, mult: Double, m: Any) -> tuple[Double, Double]:
+    """`1 + m + ... + m^(n-1)` and `m^n`, by doubling."""
+    one = as_double(jnp.ones_like(n))
+
+    def append_bit(place: Any, sums: tuple[Double, Double]) -> tuple[Double, Double]:
+        total, power = sums
+        total, power = times(total, plus(one, power)), times(power, power)
+        odd = (n >> (_EXACT_BITS - 1 - place)) & 1 == 1
+        return (
+            choose(odd, plus(times(total, mult), one), total),
+            choose(odd, times(power, mult), power),
+        )
+
+    total, power = _real_sum(n >> _EXACT_BITS, m)  # 0 and 1, or equal cycles: as exact as the rest
+    none = jnp.zeros_like(total)
+    start = Double(total, none), Double(power, none)
+    return jax.lax.fori_loop(0, _EXACT_BITS, append_bit, start)
 
 
 def _real_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
-    """The same for a real m >= 1, with the right gradient at 1 too."""
+    """The same in floats, for m >= 1, with the right gradient at 1 too."""
     n, growth = n * 1.0, m - 1
     near_one = n * growth < 1e-3
     series = n * (1 + (n - 1) / 2 * growth * (1 + (n - 2) / 3 * growth))
@@ -92,16 +98,6 @@ def _real_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
     return total, 1 + growth * total
 
 
-def _passed(step: Any, start: Any, length: Any) -> jax.Array:
-    if is_int(start):
-        return step - start >= length  # start + length may be beyond the last step
-    # 100 * (1 + 1.1) must count as 210, as it does in decimals, though it may round above.
-    end = start + length
-    return reached(step, end - jnp.minimum(end * 2.0**-20, 0.01))
-
-
-def _saturating_product(a: Any, b: Any) -> jax.Array:
-    """`a * b`; whole numbers of 0 or more stop at the last step."""
-    if not is_int(a):
-        return a * b
-    return jnp.where(a > LAST_STEP // jnp.maximum(b, 1), LAST_STEP, a * b)
+def _tolerance(boundary: Double) -> jax.Array:
+    """What a boundary may be early or late by its own rounding: a part of a millionth of a step."""
+    return boundary.high * (jnp.finfo(boundary.high.dtype).eps ** 2 * 2**3)

@@ -21,6 +21,7 @@ LAYERS = [
     "_kinds",
     "_hyper",
     "_schedule",
+    "_double",
     "_periods",
     "_decay",
     "_geometric",
