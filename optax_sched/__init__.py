@@ -2,6 +2,7 @@
 
 from optax_sched._clock import delay, every, repeat, shift, stretch
 from optax_sched._combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._config import from_config, to_config
 from optax_sched._cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._decay import (
     constant,
@@ -109,6 +110,7 @@ __all__ = [
     "every",
     "exponential",
     "exponential_decay",
+    "from_config",
     "greedy",
     "infinite",
     "inverse_sqrt_decay",
@@ -151,6 +153,7 @@ __all__ = [
     "stretch",
     "table",
     "tanh_decay",
+    "to_config",
     "tri_stage",
     "warmup",
     "warmup_cosine_decay",

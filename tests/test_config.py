@@ -1,0 +1,562 @@
+"""Schedules as plain dicts: there and back exactly, and one clear line for all that is neither."""
+
+import functools
+import json
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import BUILDERS, CASES, OWN, ROWS, halving
+from hypothesis import HealthCheck, Phase, given, settings
+from trees import OWN_FUNCTIONS, some_trees
+
+import optax_sched as os
+from optax_sched import Schedule, _config, from_config, to_config
+
+COSINE = os.cosine_decay(0.1, 1000)
+PLAIN_TYPES = {dict, list, str, int, float, bool, type(None)}
+
+
+def through_json(config: Any) -> Any:
+    return json.loads(json.dumps(config, allow_nan=False))
+
+
+def through_yaml(config: Any) -> Any:
+    yaml = pytest.importorskip("yaml")
+    return yaml.safe_load(yaml.safe_dump(config))
+
+
+def functions_in(schedule: Any) -> bool:
+    """Whether any operand is a function, which no plain data stands for."""
+    nodes = jax.tree.leaves(schedule, is_leaf=lambda node: isinstance(node, jax.tree_util.Partial))
+    return any(isinstance(node, jax.tree_util.Partial) for node in nodes)
+
+
+def assert_plain(config: Any) -> None:
+    assert type(config) in PLAIN_TYPES
+    if type(config) is dict:
+        assert next(iter(config)) in ("builder", "impl")
+        assert all(type(key) is str for key in config)
+    for item in config.values() if type(config) is dict else config if type(config) is list else ():
+        assert_plain(item)
+
+
+def bits(leaf: Any) -> tuple[Any, Any, bytes]:
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return str(leaf.dtype), leaf.shape, np.asarray(jax.random.key_data(leaf)).tobytes()
+    if isinstance(leaf, int | float):
+        return type(leaf), (), np.asarray(leaf).tobytes()
+    return str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()
+
+
+def assert_same(schedule: Schedule, back: Schedule) -> None:
+    """The same structure and the same bits; so one program, and the same values from it."""
+    assert repr(back) == repr(schedule)
+    leaves, structure = jax.tree.flatten(schedule)
+    leaves_back, structure_back = jax.tree.flatten(back)
+    assert structure_back == structure
+    assert list(map(bits, leaves_back)) == list(map(bits, leaves))
+
+
+# ---- there and back ----
+
+
+def test_every_built_in_builder_is_known_by_its_name():
+    public = {name: vars(builder)["formula"] for name, builder in BUILDERS.items() if name not in OWN}
+    assert public == _config.BUILT_IN
+
+
+@pytest.mark.parametrize(("name", "label", "example"), CASES, ids=[label for _, label, _ in CASES])
+@pytest.mark.parametrize("through", [lambda config: config, through_json, through_yaml])
+def test_every_example_comes_back_exactly(name, label, example, through):
+    if functions_in(example.schedule):
+        with pytest.raises(TypeError, match=r"^to_config: schedules\[\d\] must be plain data"):
+            to_config(example.schedule)
+        return
+    config = to_config(example.schedule)
+    assert config["builder"] == name
+    assert_plain(config)
+    assert_same(example.schedule, from_config(through(config), OWN))
+
+
+def test_every_builder_has_an_example_that_comes_back():
+    assert [n for n, row in ROWS.items() if all(functions_in(e.schedule) for e in row.examples)] == []
+
+
+@pytest.mark.parametrize("name", ["join", "noisy", "one_cycle", "halving", "wsd_cycles"])
+def test_values_come_back_to_the_bit(name):
+    for example in ROWS[name].examples:
+        if not functions_in(example.schedule):
+            back = from_config(through_json(to_config(example.schedule)), OWN)
+            steps = example.steps()
+            np.testing.assert_array_equal(back(steps), example.schedule(steps), strict=True)
+
+
+@settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(some_trees)
+def test_compositions_come_back_exactly(schedule):
+    if functions_in(schedule):
+        with pytest.raises(TypeError) as caught:
+            to_config(schedule)
+        text = str(caught.value)
+        assert text.startswith("to_config: schedule") and "\n" not in text
+        assert any(text.endswith(f"got {own.__name__}") for own in OWN_FUNCTIONS)
+        return
+    config = to_config(schedule)
+    assert_plain(config)
+    assert_same(schedule, from_config(through_json(config)))
+    assert_same(schedule, from_config(through_yaml(config)))
+
+
+def test_the_form_of_the_contract():
+    assert to_config(os.warmup(COSINE, 100)) == {
+        "builder": "warmup",
+        "schedule": {
+            "builder": "cosine_decay",
+            "init_value": 0.1,
+            "decay_steps": 1000,
+            "end_value": 0.0,
+            "exponent": 1.0,
+        },
+        "warmup_steps": 100,
+        "init_value": 0.0,
+        "shape": "linear",
+    }
+    assert to_config(os.multiply(2, os.table([1, 0.5]))) == {
+        "builder": "multiply",
+        "schedules": [
+            {"builder": "constant", "value": 2.0},
+            {"builder": "table", "values": [1.0, 0.5]},
+        ],
+    }
+    config = to_config(os.cyclic(0.0, 1.0, 10))
+    assert config["steps_down"] is None
+    assert to_config(os.one_cycle(0.1, 100))["three_phase"] is False
+
+
+def test_a_config_by_hand_may_leave_out_defaults_and_write_numbers_for_constants():
+    config = {"builder": "join", "schedules": [0.3, {"builder": "silver", "smoothness": 2}]}
+    back = from_config({**config, "boundaries": [5]})
+    assert repr(back) == "join(schedules=[constant(value=0.3), silver(smoothness=2.0)], boundaries=[5])"
+    assert repr(from_config({"builder": "warmup", "schedule": 0.1, "warmup_steps": 3})) == repr(
+        os.warmup(0.1, 3)
+    )
+
+
+FLOATS = [0.1, 1 / 3, 1e-5, 3e-38, 16777217.0, 1e22, 5e-324 * 2**1000, 0.1 + 2**-40]
+
+
+@pytest.mark.parametrize("value", FLOATS)
+@pytest.mark.parametrize("through", [through_json, through_yaml])
+def test_numbers_come_back_to_the_bit_and_arrays_as_the_numbers_they_equal(value, through):
+    back = from_config(through(to_config(os.constant(value))))
+    assert back.value == value and type(back.value) is float
+    for kind in (np.float32, jnp.float32, jnp.bfloat16):
+        given = os.constant(kind(value))
+        back = from_config(through(to_config(given)))
+        assert type(back.value) is float
+        assert np.float32(back.value) == np.float32(given.value)
+        assert back(0) == given(0)
+
+
+def test_float32_is_written_with_the_shortest_digits():
+    assert to_config(os.constant(jnp.float32(0.1)))["value"] == 0.1
+    assert to_config(os.table(jnp.array([0.1, 0.3], jnp.float32)))["values"] == [0.1, 0.3]
+    assert to_config(os.cosine_decay(0.1, jnp.int32(7)))["decay_steps"] == 7
+
+
+def test_what_arrays_made_strong_is_weak_afterwards():
+    strong = os.constant(jnp.float32(0.1))
+    back = from_config(to_config(strong))
+    assert not strong(0).weak_type and back(0).weak_type
+
+
+def test_float64_keeps_all_digits_under_x64():
+    third = 1 / 3
+    with jax.enable_x64(True):
+        for given in (os.constant(third), os.constant(jnp.float64(third)), os.table([third, 1.0])):
+            back = from_config(through_json(to_config(given)))
+            assert float(back(0)) == third
+        narrow = os.constant(jnp.float32(third))  # here it counts as the float64 next to it
+        assert float(from_config(through_json(to_config(narrow)))(0)) == float(np.float32(third))
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_random_keys_of_every_kind_come_back(impl):
+    noisy = os.noisy(COSINE, jax.random.key(7, impl=impl), 0.1)
+    config = through_yaml(through_json(to_config(noisy)))
+    assert config["key"]["impl"] == impl
+    assert_same(noisy, from_config(config))
+
+
+def test_a_changed_config_is_a_changed_schedule():
+    config = through_json(to_config(os.warmup(COSINE, 100)))
+    config["schedule"]["decay_steps"] = 50
+    assert float(from_config(config)(150)) == 0.0
+
+
+# ---- builders of one's own ----
+
+
+def test_own_builders_are_found_under_the_names_they_are_given():
+    config = to_config(os.warmup(halving(0.1, 9), 3))
+    assert config["schedule"] == {"builder": "halving", "init_value": 0.1, "period": 9}
+    assert_same(os.warmup(halving(0.1, 9), 3), from_config(config, builders={"halving": halving}))
+    renamed = {**config, "schedule": {**config["schedule"], "builder": "old_name"}}
+    assert_same(os.warmup(halving(0.1, 9), 3), from_config(renamed, builders={"old_name": halving}))
+    message = (
+        r"^from_config: schedule\.builder must be the name of a builder, got 'halving'; give your own"
+    )
+    with pytest.raises(ValueError, match=message):
+        from_config(config)
+
+
+def test_own_operands_positional_ones_and_scalars_come_back():
+    @os.schedule
+    def blend(step, *schedules: os.Operands, weight: os.Rate, flip: os.Switch = False):
+        return weight * schedules[-1 if flip else 0](step)
+
+    given = blend(COSINE, os.linear(1.0, 0.0, 3), weight=0.5, flip=True)
+    back = from_config(through_json(to_config(given)), {"blend": blend})
+    assert_same(given, back)
+    assert back(1) == given(1)
+
+
+def test_a_name_means_one_builder():
+    own = os.schedule(lambda step, value: 2 * value, name="constant")
+    with pytest.raises(ValueError, match=r"^to_config: schedule is of a second builder .*'constant'"):
+        to_config(os.warmup(own(1.0), 3))
+    with pytest.raises(ValueError, match=r"^from_config: builders\['constant'\] .* of a built-in"):
+        from_config({"builder": "constant", "value": 1.0}, {"constant": own})
+    same = from_config({"builder": "constant", "value": 1.0}, {"constant": os.constant})
+    assert_same(os.constant(1.0), same)
+    one, two = (os.schedule(lambda step, a: a, name="twin") for _ in range(2))
+    with pytest.raises(ValueError, match=r"^to_config: schedules\[1\] is of a second builder .*'twin'"):
+        to_config(os.join([one(1.0), two(1.0)], [3]))
+
+
+def test_what_is_no_builder_is_refused():
+    with pytest.raises(TypeError, match=r"^from_config: builders\['f'\] must be made by schedule, got"):
+        from_config({"builder": "f"}, {"f": lambda: os.constant(1.0)})
+
+
+def test_a_hyperparameter_called_builder_is_refused():
+    own = os.schedule(lambda step, builder: builder, name="own")
+    with pytest.raises(ValueError, match=r"^to_config: config: own has a hyperparameter called 'build"):
+        to_config(own(1.0))
+
+
+# ---- what cannot be written ----
+
+UNWRITABLE: list[tuple[Callable[[], Any], str]] = [
+    (lambda: 0.1, "schedule must be a Schedule, got 0.1"),
+    (lambda: optax.constant_schedule(0.1), "schedule must be a Schedule, got <function"),
+    (
+        lambda: os.warmup(COSINE, 9, shape=lambda x: x),
+        "shape must be plain data (a schedule, a number, a name), which no function is, got ",
+    ),
+    (lambda: os.warmup(os.delay(math.sin, 3), 9), "schedule.schedule must be plain data"),
+    (lambda: os.multiply(COSINE, jnp.sin), "schedules[1] must be plain data"),
+    (lambda: jax.vmap(os.constant)(jnp.ones(3)), "value has a leading axis, so this is a batch"),
+    (lambda: jax.vmap(lambda v: os.delay(v, 3))(jnp.ones(3)), "schedule.value has a leading axis"),
+    (lambda: jax.vmap(lambda v: os.table([v, v]))(jnp.ones(3)), "values has a leading axis"),
+    (
+        lambda: jax.vmap(lambda v: os.multiply(v, 2 * v))(jnp.ones(1)),
+        "schedules[0].value has a leading axis",
+    ),
+    (
+        lambda: jax.vmap(lambda v: os.multiply(v, 2 * v))(jnp.ones(2)),
+        "schedules[0].value has a leading axis",
+    ),
+    (
+        lambda: jax.vmap(lambda v: os.multiply(v, 2 * v))(jnp.ones(3)),
+        "schedules[0].value has a leading axis",
+    ),
+    (lambda: jax.vmap(lambda v: os.multiply(v, COSINE))(jnp.ones(3)), "schedules[0].value has a lead"),
+    (
+        lambda: jax.tree.map(lambda x: np.stack([x]), os.multiply(COSINE, COSINE)),
+        "schedules has a leading axis",
+    ),
+    (lambda: jax.tree.map(lambda x: math.nan, COSINE), "init_value must be finite, got nan"),
+    (
+        lambda: jax.tree.map(lambda x: x * math.inf, os.table([1.0])),
+        "values must be finite, got [inf]",
+    ),
+    (lambda: jax.eval_shape(lambda: os.constant(1.0)), "value must be plain data"),
+    (lambda: deep(101), "config must be at most 100 schedules deep and 10000 in all, got more from "),
+]
+
+
+def deep(levels: int) -> Schedule:
+    return functools.reduce(lambda inner, _: os.delay(inner, 1), range(levels - 1), os.constant(0.1))
+
+
+@pytest.mark.parametrize(("make", "words"), UNWRITABLE)
+def test_what_is_not_plain_is_refused_with_its_place(make, words):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        to_config(make())
+    text = str(caught.value)
+    assert text.startswith(f"to_config: {words}")
+    assert "\n" not in text and len(text) < 300
+
+
+def test_traced_numbers_are_refused():
+    with pytest.raises(
+        TypeError, match=r"^to_config: schedule\.value must be a known number, got a tr"
+    ):
+        jax.jit(lambda v: to_config(os.delay(v, 3)))(1.0)
+
+
+def test_a_hundred_levels_come_back():
+    assert_same(deep(100), from_config(through_json(to_config(deep(100)))))
+
+
+# ---- what cannot be read ----
+
+COS = {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 10}
+EVIL = "__import__('os').system('touch stolen')"
+
+
+def cos(**changes: Any) -> dict[str, Any]:
+    return {**COS, **changes}
+
+
+def join(*schedules: Any, **changes: Any) -> dict[str, Any]:
+    boundaries = list(range(1, len(schedules)))
+    return {"builder": "join", "schedules": list(schedules), "boundaries": boundaries, **changes}
+
+
+def cyclic_dict() -> dict[str, Any]:
+    config: dict[str, Any] = {"builder": "multiply"}
+    config["schedules"] = [config, config]
+    return config
+
+
+def cyclic_list() -> list[Any]:
+    items: list[Any] = []
+    items.append(items)
+    return items
+
+
+def nested(levels: int) -> Any:
+    return functools.reduce(
+        lambda inner, _: {"builder": "delay", "schedule": inner, "steps": 1}, range(levels), COS
+    )
+
+
+def nested_list(levels: int) -> Any:
+    return functools.reduce(lambda inner, _: [inner], range(levels), 0.1)
+
+
+def laughs(levels: int) -> Any:
+    """Few objects, 2 ** levels schedules: as YAML's references can make them."""
+    return functools.reduce(
+        lambda inner, _: {"builder": "multiply", "schedules": [inner, inner]}, range(levels), COS
+    )
+
+
+def noise(**key: Any) -> dict[str, Any]:
+    return {"builder": "noisy", "schedule": 0.1, "scale": 0.1, "key": key}
+
+
+class Trap:
+    """It notices when anything but its type and repr is used."""
+
+    def __call__(self, *_: Any) -> Any:
+        raise AssertionError("called")
+
+    def __repr__(self) -> str:
+        return "Trap()"
+
+
+HOSTILE: list[tuple[Any, str]] = [
+    (None, "config must be a dict with the key 'builder', got None"),
+    (0.1, "config must be a dict"),
+    ("cosine_decay", "config must be a dict"),
+    ([COS], "config must be a dict"),
+    (b"{}", "config must be a dict"),
+    (COSINE, "config must be a dict"),
+    ({}, "builder is missing: the name of a builder"),
+    ({"init_value": 0.1}, "builder is missing"),
+    ({"builder": None}, "builder must be the name of a builder, got a value of type NoneType"),
+    ({"builder": 3}, "builder must be the name of a builder, got a value of type int"),
+    (
+        {"builder": ["constant"], "value": 1},
+        "builder must be the name of a builder, got a value of type list",
+    ),
+    (
+        {"builder": os.constant, "value": 1},
+        "builder must be the name of a builder, got a value of type function",
+    ),
+    (
+        cos(builder="cosine_decya"),
+        "builder must be the name of a builder, got 'cosine_decya'; did you mean 'cosine_decay'?",
+    ),
+    ({"builder": "Cosine_Decay"}, "builder must be the name of a builder, got 'Cosine_Decay'; did you"),
+    ({"builder": EVIL}, "builder must be the name of a builder, got \"__import__('"),
+    ({"builder": "os.system", "value": EVIL}, "builder must be the name of a builder, got 'os.system'"),
+    ({"builder": "__class__"}, "builder must be the name of a builder"),
+    ({"builder": "schedule", "function": EVIL}, "builder must be the name of a builder"),
+    ({"builder": "reduce_on_plateau"}, "builder must be the name of a builder"),
+    ({"builder": "a\nb" * 10**6}, "builder must be the name of a builder, got 'a\\nb"),
+    ({"builder": "constant"}, "value is missing; constant takes value"),
+    (
+        {"builder": "cosine_decay", "init_value": 0.1},
+        "decay_steps is missing; cosine_decay takes init_value, decay_steps, end_value, exponent",
+    ),
+    (cos(decay_step=3), "decay_step is unknown; cosine_decay takes init_value, decay_steps,"),
+    (cos(__class__=3), "__class__ is unknown"),
+    ({**COS, 3: 4}, "[3] is unknown"),
+    ({**COS, None: 4}, "[None] is unknown"),
+    ({**COS, "a\nb": 4}, "['a\\nb'] is unknown"),
+    ({**COS, "step": 4}, "step is unknown"),
+    (cos(decay_steps=-1), "decay_steps must be a positive finite number of steps"),
+    (cos(decay_steps=EVIL), "decay_steps must be a positive finite number of steps"),
+    (cos(decay_steps="10"), "decay_steps must be a positive finite number of steps"),
+    (cos(init_value="1e-5"), "init_value must be a finite number, 0 or more, got '1e-5'"),
+    (cos(init_value=True), "init_value must be a finite number, 0 or more, got True"),
+    (cos(init_value=None), "init_value must be a finite number, 0 or more, got None"),
+    (cos(init_value=math.nan), "init_value must be a finite number, 0 or more, got nan"),
+    (cos(init_value=math.inf), "init_value must be a finite number, 0 or more, got inf"),
+    (cos(init_value=1e300), "init_value must be a finite number, 0 or more, got 1e+300"),
+    (cos(init_value=10**400), "init_value must be a finite number, got an integer of 1329 bits"),
+    (cos(init_value=1 << 10**6), "init_value must be a finite number, got an integer of 1000001 bits"),
+    (cos(decay_steps=2**31), "decay_steps must be a positive finite number of steps"),
+    (cos(init_value=[0.1]), "init_value must be a finite number, 0 or more, got [0.1]"),
+    (cos(init_value=COS), "init_value must be a finite number, 0 or more, got cosine_decay("),
+    (cos(init_value={}), "init_value.builder is missing"),
+    (cos(init_value=1j), "init_value must be a dict, a list, a string, a number, True, False or None"),
+    (cos(init_value=np.float32(1)), "init_value must be a dict, a list, a string, a number"),
+    (cos(init_value=Trap()), "init_value must be a dict, a list, a string, a number"),
+    (
+        join(COS, cos(decay_steps=-1)),
+        "schedules[1].decay_steps must be a positive finite number of ste",
+    ),
+    (join(0.1, join(0.2, cos(end_value=-3))), "schedules[1].schedules[1].end_value must be a finite"),
+    (join(0.1, {"builder": "linear"}), "schedules[1].init_value is missing; linear takes init_value, "),
+    (
+        join(0.1, {"builder": "liner"}),
+        "schedules[1].builder must be the name of a builder, got 'liner'",
+    ),
+    (join(0.1, "cosine_decay"), "schedules[1] must be a schedule, a function of the step, or a finite"),
+    (join(0.1, None), "schedules[1] must be a schedule"),
+    (join(0.1, [COS]), "schedules[1] must be a schedule"),
+    (join(0.1, Trap()), "schedules[1] must be a dict, a list, a string, a number"),
+    (join(0.1, cyclic_list()), "schedules[1] must be a schedule"),
+    (join(0.1, nested_list(10**5)), "schedules[1] must be a schedule"),
+    (join(), "schedules must be a sequence of one or more"),
+    (join(0.1, 0.2, boundaries=[]), "boundaries must be"),
+    (join(0.1, 0.2, 0.3, boundaries=[5, 5]), "boundaries must be a strictly increasing sequence"),
+    (join(0.1, 0.2, boundaries=["5"]), "boundaries[0] must be a positive finite number of steps"),
+    (join(0.1, 0.2, boundaries="12"), "boundaries must be a strictly increasing sequence"),
+    (join(0.1, 0.2, boundaries=COS), "boundaries must be a strictly increasing sequence"),
+    ({"builder": "join", "schedules": COS, "boundaries": []}, "schedules must be a sequence of one or"),
+    ({"builder": "multiply", "schedules": COS}, "schedules must be a list, got cosine_decay("),
+    ({"builder": "multiply"}, "schedules must be a sequence of one or more schedules"),
+    ({"builder": "table", "values": [*[0.1] * 99, "x"]}, "values[99] must be a finite number, got 'x'"),
+    (
+        {"builder": "table", "values": [0.1, 1 << 10**6]},
+        "values[1] must be a finite number, got an int",
+    ),
+    ({"builder": "table", "values": [0.1, True]}, "values[1] must be a finite number, got True"),
+    ({"builder": "table", "values": [[0.1]]}, "values[0] must be a finite number, got [0.1]"),
+    ({"builder": "table", "values": [{}]}, "values[0].builder is missing"),
+    (
+        {"builder": "clip", "schedule": COS, "min_value": 2, "max_value": 1},
+        "min_value must be at most max_value = 1.0, got 2",
+    ),
+    (
+        join(0.1, {"builder": "clip", "schedule": COS, "min_value": 2, "max_value": 1}),
+        "schedules[1].min_value must be at most max_value = 1.0, got 2",
+    ),
+    (
+        {"builder": "warmup", "schedule": COS, "warmup_steps": 3, "shape": EVIL},
+        "shape must be one of 'linear', 'cosine', 'sqrt', 'square'",
+    ),
+    (
+        {"builder": "warmup", "schedule": COS, "warmup_steps": 3, "shape": abs},
+        "shape must be a dict, a list, a string, a number",
+    ),
+    ({"builder": "delay", "schedule": "lambda t: 1", "steps": 3}, "schedule must be a schedule"),
+    ({"builder": "delay", "schedule": math.sin, "steps": 3}, "schedule must be a dict, a list"),
+    (
+        {"builder": "one_cycle", "peak_value": 0.1, "total_steps": 9, "three_phase": 1},
+        "three_phase must be one of False, True, got 1",
+    ),
+    (noise(), "key must be a seed, or a key as {'impl': its kind, 'key_data': a list of its words}"),
+    (noise(impl="threefry2x32", key_data=[1, 2, 3]), "key must be a seed, or a key"),
+    (noise(impl="threefry2x32", key_data=[1, -2]), "key must be a seed, or a key"),
+    (noise(impl="threefry2x32", key_data=[1, 0.5]), "key must be a seed, or a key"),
+    (noise(impl="threefry2x32", key_data=3), "key must be a seed, or a key"),
+    (noise(impl=EVIL, key_data=[1, 2]), "key must be a seed, or a key"),
+    (noise(impl=["threefry2x32"], key_data=[1, 2]), "key must be a seed, or a key"),
+    (noise(impl="threefry2x32", key_data=[1, 2], more=3), "key must be a seed, or a key"),
+    (
+        nested(100),
+        "config must be at most 100 schedules deep and 10000 in all, got more from schedule.",
+    ),
+    (nested(10**5), "config must be at most 100 schedules deep"),
+    (cyclic_dict(), "config must be at most 100 schedules deep"),
+    (laughs(60), "config must be at most 100 schedules deep and 10000 in all"),
+    ({"builder": "multiply", "schedules": [0.1, nested(200)]}, "config must be at most 100 schedules"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(HOSTILE)), ids=[words[:40] for _, words in HOSTILE])
+def test_what_is_no_config_is_refused_in_one_line_with_its_place(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, words = HOSTILE[case]
+    with pytest.raises((TypeError, ValueError)) as caught:
+        from_config(config)
+    text = str(caught.value)
+    assert text.startswith(f"from_config: {words}"), text
+    assert "\n" not in text and len(text) < 300
+    assert list(tmp_path.iterdir()) == []  # nothing was executed
+
+
+def test_what_the_hostile_ones_are_changed_from_is_good():
+    for config in (
+        COS,
+        join(COS, 0.1),
+        nested(50),
+        laughs(5),
+        noise(impl="rbg", key_data=[1, 2, 3, 4]),
+    ):
+        assert isinstance(from_config(config), Schedule)
+
+
+def test_an_error_of_an_own_check_has_its_place_too():
+    def even(n):
+        return ("n", "even") if n % 2 else None
+
+    def fussy(n):
+        raise ValueError("not today")
+
+    config = {"builder": "every", "schedule": {"builder": "own", "n": 3}, "interval": 1}
+    for check, words in ((even, r"schedule\.n must be even, got 3"), (fussy, "schedule: not today")):
+        own = os.schedule(lambda step, n: n, name="own", check=check)
+        with pytest.raises(ValueError, match=f"^from_config: {words}$"):
+            from_config(config, {"own": own})
+
+
+def test_the_config_is_left_as_it_was_and_the_schedule_does_not_hang_on_it():
+    config = to_config(os.join([COSINE, os.table([0.3, 0.1])], [3]))
+    before = pickle.dumps(config)
+    back = from_config(config)
+    assert pickle.dumps(config) == before
+    shown = repr(back)
+    config["schedules"][1]["values"][0] = 9.0
+    assert repr(back) == shown
