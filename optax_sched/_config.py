@@ -305,11 +305,11 @@ class _Reader(_Walk):
     def items(self, kind: Kind | None, values: list[Any], path: Path) -> list[Any]:
         if kind is None:  # the builder takes no list here, and says so
             return values
-        items = []
+        items, place = [], _text(path)
         for i, value in enumerate(values):
             # No builder takes a list in a list: not gone into, however deep it is.
             item = value if isinstance(value, list) else self.value(kind, value, (*path, i))
-            admit("from_config", _text((*path, i)), kind, item)
+            admit("from_config", f"{place}[{i}]", kind, item)
             items.append(item)
         return items
 
