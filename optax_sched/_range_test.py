@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from optax_sched._geometric import exponential
 from optax_sched._hyper import Growth, PartOfOne, Positive, checked
-from optax_sched._kinds import Kind, Number, as_pytree, complaint, default_float, is_traced
+from optax_sched._kinds import Kind, Number, admit, as_pytree, complaint, default_float, is_traced
 from optax_sched._state import weak
 
 # fastai's, all three.
@@ -36,6 +36,8 @@ class _Known(Number):
         return int(super().admit(value))
 
 
+_RETURNS = "a function that returns"
+_LOSS = Number(f"{_RETURNS} a loss that is a real number of shape ()")
 _NUM_STEPS = _Known("a whole number, 2 or more, that is not traced", 2, as_float=False, whole=True)
 
 StepFunction = Annotated[Callable[..., Any], "StepFunction", _StepFunction()]
@@ -215,19 +217,15 @@ def _stepped(step_fn: Any, carry: Any, batch: Any, rate: jax.Array, dtype: Any) 
     """One step of the user's, with what it returns checked."""
     result = step_fn(carry, batch, rate)
     if not isinstance(result, tuple) or len(result) != 2:
-        _refuse("(carry, loss)", result)
+        raise TypeError(complaint("lr_range_test", "step_fn", f"{_RETURNS} (carry, loss)", result))
     after, loss = result
     due, got = _types(carry), _types(after)
-    if got != due:
-        rule = "a carry of the structure, shapes and dtypes that it got"
-        _refuse(rule, {name: kind for name, kind in got.items() if due.get(name) != kind} or got)
-    if jnp.shape(loss) or jnp.result_type(loss).kind not in "iufV":
-        _refuse("a loss that is a real number of shape ()", loss)
-    return after, jnp.asarray(loss, dtype)
-
-
-def _refuse(rule: str, value: Any) -> NoReturn:
-    raise TypeError(complaint("lr_range_test", "step_fn", f"a function that returns {rule}", value))
+    structure = jax.tree.structure(after)
+    if got != due or structure != jax.tree.structure(carry):
+        rule = f"{_RETURNS} a carry of the structure, shapes and dtypes that it got"
+        odd = {name: kind for name, kind in got.items() if due.get(name) != kind}
+        raise TypeError(complaint("lr_range_test", "step_fn", rule, odd or structure))
+    return after, jnp.asarray(admit("lr_range_test", "step_fn", _LOSS, loss), dtype)
 
 
 def _types(tree: Any) -> dict[str, str]:
@@ -255,13 +253,19 @@ def _suggestions(rates: jax.Array, smoothed: jax.Array, mask: jax.Array) -> tupl
     falls = jnp.where(inside[:-1] & inside[1:], jnp.diff(curve), jnp.inf)
 
     before, after = jnp.clip(index - 1, first, stop - 1), jnp.clip(index + 1, first, stop - 1)
-    slope = (curve[after] - curve[before]) / jnp.maximum(after - before, 1)
+    change = curve[after] - curve[before]
+    slope = jnp.where(after - before == 2, change / 2, change)
     last = stop - 1 - _SLIDE_WIDTH
     alike = jnp.abs(jnp.roll(slope, -_SLIDE_WIDTH) - slope) <= _SLIDE_THRESHOLD
     halt = jnp.where(alike & (index >= first) & (index <= last), index, first - 1).max()
     slide = jnp.maximum(jnp.minimum(halt + 1, last), first)
 
-    return rates[valley], rates[jnp.argmin(falls)], rates[jnp.argmin(smoothed)] / 10, rates[slide]
+    def rate_at(k: jax.Array) -> jax.Array:
+        # Not rates[k]: JAX cannot gather by indices that are spread over devices.
+        return jnp.where(index == k, rates, 0).sum()
+
+    lowest, steepest = jnp.argmin(smoothed), jnp.argmin(falls)
+    return rate_at(valley), rate_at(steepest), rate_at(lowest) / 10, rate_at(slide)
 
 
 def _falling(values: jax.Array) -> jax.Array:
@@ -269,7 +273,7 @@ def _falling(values: jax.Array) -> jax.Array:
 
     def place(ends: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
         # Of all falling subsequences so far, by length: the negative of the highest last value.
-        position = jnp.searchsorted(ends, -value)
+        position = (ends < -value).sum()
         return ends.at[position].set(-value), position + 1
 
     return jax.lax.scan(place, jnp.full(len(values), jnp.inf, values.dtype), values)[1]

@@ -332,6 +332,16 @@ def test_vmap_over_first_weights_and_over_settings():
     assert batch.mask[0].all() and not batch.mask[2].all()
 
 
+def test_seeds_may_be_spread_over_devices():
+    mesh = jax.make_mesh((4,), ("seeds",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("seeds"))
+    starts = jnp.linspace(0.5, 3.0, 8)
+    run = jax.jit(jax.vmap(lambda x: lr_range_test(descend, x, None, 1e-3, 10.0, 40, 0.1)))
+    got = run(jax.device_put(starts, spread))
+    assert got.valley.sharding.is_equivalent_to(spread, 1)
+    assert_close(got, run(starts))
+
+
 def test_one_trace_for_all_values():
     traces = []
 
@@ -347,6 +357,12 @@ def test_one_trace_for_all_values():
     ):
         lr_range_test(step, x, batches, low, high, 50, smoothing, factor)
     assert len(traces) == 1
+
+
+def test_under_strict_promotion():
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        strict = lr_range_test(descend, jnp.ones(()), None, 1e-3, 10.0, 41)
+    assert_close(strict, lr_range_test(descend, 1.0, None, 1e-3, 10.0, 41))
 
 
 # ---- what is refused ----
@@ -390,29 +406,19 @@ def test_a_bad_call_raises_in_one_line(changes, name, rule, got):
     assert str(error.value) == f"lr_range_test: {name} must be {rule}, got {got}"
 
 
+LOSS = "a loss that is a real number of shape ()"
+CARRY = "a carry of the structure, shapes and dtypes that it got"
 BAD_STEPS = [
     (lambda x, batch, rate: x["w"].sum(), "(carry, loss)", "a traced float32[]"),
     (lambda x, batch, rate: (x, 1.0, 2.0), "(carry, loss)", "({'w': "),
-    (
-        lambda x, batch, rate: (x, x["w"]),
-        "a loss that is a real number of shape ()",
-        "a traced float32[3]",
-    ),
-    (
-        lambda x, batch, rate: (x, x["w"][0] > 0),
-        "a loss that is a real number of shape ()",
-        "a traced bool[]",
-    ),
-    (
-        lambda x, batch, rate: ({"w": x["w"].astype(jnp.float16)}, 1.0),
-        "a carry of the structure, shapes and dtypes that it got",
-        "{\"['w']\": 'float16[3]'}",
-    ),
-    (
-        lambda x, batch, rate: ({"w": x["w"], "v": 1}, 1.0),
-        "a carry of the structure, shapes and dtypes that it got",
-        "{\"['v']\": 'int32[]'}",
-    ),
+    (lambda x, batch, rate: (x, x["w"]), LOSS, "a traced float32[3]"),
+    (lambda x, batch, rate: (x, x["w"][0] > 0), LOSS, "a traced bool[]"),
+    (lambda x, batch, rate: (x, None), LOSS, "None"),
+    (lambda x, batch, rate: ({"w": x["w"].astype(jnp.float16)}, 1), CARRY, "{\"['w']\": 'float16[3]'}"),
+    (lambda x, batch, rate: ({"w": x["w"][:2]}, 1), CARRY, "{\"['w']\": 'float32[2]'}"),
+    (lambda x, batch, rate: ({**x, "v": 1}, 1), CARRY, "{\"['v']\": 'int32[]'}"),
+    (lambda x, batch, rate: ({}, 1), CARRY, "PyTreeDef({})"),
+    (lambda x, batch, rate: (None, 1), CARRY, "PyTreeDef(None)"),
 ]
 
 
