@@ -1,5 +1,6 @@
 """The one idea: a schedule is a pure function `step -> value` that is also data."""
 
+import collections
 import dataclasses
 import functools
 import inspect
@@ -83,7 +84,7 @@ class Schedule:
         return _unpickle, (self._formula.builder, _values(self))
 
 
-def _make(formula: "_Formula", leaves: tuple[Any, ...], structure: tuple[Any, ...]) -> Schedule:
+def _make(formula: "_Formula", leaves: Any, structure: tuple[Any, ...]) -> Schedule:
     schedule = object.__new__(Schedule)
     object.__setattr__(schedule, "_formula", formula)
     object.__setattr__(schedule, "_leaves", leaves)
@@ -98,15 +99,20 @@ def _values(schedule: Schedule) -> dict[str, Any]:
     return {name: next(static if kind.static else leaves) for name, kind in kinds.items()}
 
 
-# Unflattening does not check: JAX puts tracers, batches and placeholders where the leaves were.
+def _label(schedule: Schedule) -> str:
+    """The builder and its words, as `warmup(linear)`."""
+    words = [getattr(word, "__name__", str(word)) for word in schedule._structure[1:] if word is not None]
+    return schedule._formula.name + (f"({', '.join(words)})" if words else "")
+
+
+# Unflattening does not check: JAX puts tracers, batches and placeholders where the leaves were. The
+# path to a leaf names its formula, so that a checkpoint of another one, with the same names and shapes,
+# is not taken for this.
 jax.tree_util.register_pytree_with_keys(
     Schedule,
-    lambda s: (
-        tuple(zip(s._formula.keys, s._leaves, strict=True)),
-        s._structure,
-    ),
-    lambda structure, leaves: _make(structure[0], tuple(leaves), structure),
-    lambda s: (s._leaves, s._structure),
+    lambda s: (((jax.tree_util.GetAttrKey(_label(s)), s._leaves),), s._structure),
+    lambda structure, children: _make(structure[0], *children, structure),
+    lambda s: ((s._leaves,), s._structure),
 )
 
 
@@ -142,9 +148,9 @@ class _Formula:
                     f"{self.name}: a formula names its hyperparameters, **{hyper.name} hides them"
                 )
             self.kinds[hyper.name] = kind_of(hyper.name, hints.get(hyper.name))
-        self.keys = tuple(
-            jax.tree_util.GetAttrKey(name) for name, kind in self.kinds.items() if not kind.static
-        )
+        # A named tuple: the path to a leaf ends with its name.
+        leaves = [name for name, kind in self.kinds.items() if not kind.static]
+        self.leaves = collections.namedtuple("Hyperparameters", leaves)
         self.check_names = tuple(inspect.signature(self.check).parameters) if self.check else ()
         unknown = set(self.check_names) - self.kinds.keys()
         if unknown:
@@ -182,7 +188,7 @@ class _Formula:
 
     def assemble(self, stored: dict[str, Any]) -> Schedule:
         """A schedule from values that are already as they are stored."""
-        leaves = tuple(stored[name] for name, kind in self.kinds.items() if not kind.static)
+        leaves = self.leaves(*(stored[name] for name in self.leaves._fields))
         static = tuple(stored[name] for name, kind in self.kinds.items() if kind.static)
         return _make(self, leaves, (self, *static))
 
@@ -351,6 +357,8 @@ def _source(value: Any) -> str:
         data = np.asarray(jax.random.key_data(value)).tolist()
         return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'))"
     if isinstance(value, jax.Array | np.ndarray):
+        if value.dtype == jax.dtypes.float0:  # the gradient of an integer
+            return f"float0{list(value.shape)}"
         if value.ndim:
             return "[" + ", ".join(map(_source, np.asarray(value))) + "]"
         # The shortest digits that give the same number back in the array's own precision.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from optax_sched._kinds import admit, default_float, is_traced
+from optax_sched._kinds import Vector, admit, default_float, is_traced
 from optax_sched._operands import OneSchedule, Operand
 from optax_sched._rule import PlateauState, metric, observed
 
@@ -118,15 +118,16 @@ def replace_schedule(opt_state: State, schedule: Operand) -> State:
             "replace_schedule: opt_state must hold a schedule, such as scale_by_learning_rate, "
             "scale_by_schedule or plateau keeps; optax's own keep none"
         )
-    alike = [old for old in olds if _alike(old, new)]
+    alike = [old for old in olds if _alike(old, _noted_as(old, new))]
     if not alike or any(_cuts(new, old) for old in alike):
         rule = "have whole numbers where the old one has" if alike else "be of the old one's structure"
         raise ValueError(f"replace_schedule: schedule must {rule}, {(alike or olds)[0]!r}, got {new!r}")
 
     def put(state: ScheduleState) -> ScheduleState:
-        if not _alike(state.schedule, new):
+        noted = _noted_as(state.schedule, new)
+        if not _alike(state.schedule, noted):
             return state
-        cast = jax.tree.map(_as_dtype_of, new, state.schedule)
+        cast = jax.tree.map(_as_dtype_of, noted, state.schedule)
         first = strong(cast(state.count)).astype(state.value.dtype)
         return ScheduleState(state.count, jnp.where(state.count == 0, first, state.value), cast)
 
@@ -236,12 +237,12 @@ def _nodes(tree: Any, kind: type) -> tuple[list[Any], Any]:
 
 
 def _states(tree: Any, kind: type) -> list[Any]:
-    """All states of a kind."""
+    """All states, or other nodes, of a kind."""
     return [node for node in _nodes(tree, kind)[0] if isinstance(node, kind)]
 
 
 def _changed(tree: Any, kind: type, change: Any) -> Any:
-    """The tree with every state of a kind changed."""
+    """The tree with every node of a kind changed."""
     nodes, structure = _nodes(tree, kind)
     nodes = [change(node) if isinstance(node, kind) else node for node in nodes]
     return jax.tree.unflatten(structure, nodes)
@@ -249,6 +250,12 @@ def _changed(tree: Any, kind: type, change: Any) -> Any:
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _noted_as(old: Any, new: Any) -> Any:
+    """The new schedule with the old one's notes of which sequences Python numbers made."""
+    vectors = iter(_states(old, Vector))
+    return _changed(new, Vector, lambda vector: Vector(vector.array, next(vectors, vector).weak))
 
 
 def _alike(old: Any, new: Any) -> bool:

@@ -3,6 +3,7 @@
 import copy
 import functools
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -367,12 +368,18 @@ def test_it_is_sharded_like_any_pytree(example):
 
 
 @FIRST
-def test_paths_name_the_hyperparameters(example):
+def test_paths_name_the_formula_and_its_hyperparameters(example):
     paths = [
         jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(example.schedule)
     ]
     for name in numbers(example.schedule):
-        assert f".{name}" in paths
+        formula = repr(example.schedule).partition("(")[0]
+        assert any(re.fullmatch(rf"\.{formula}(\(.*\))?\.{name}", path) for path in paths)
+
+
+def test_the_gradient_of_whole_hyperparameters_prints():
+    gradient = jax.grad(lambda s: s(3), allow_int=True)(optax_sched.linear(0.5, 0.0, 4))
+    assert repr(gradient) == "linear(init_value=0.25, end_value=0.75, transition_steps=float0[])"
 
 
 @FIRST

@@ -203,6 +203,16 @@ def test_another_structure_raises_one_line_that_shows_both(name: str):
             assert repr(FALL) in str(raised.value).partition(", got ")[2]
 
 
+def test_a_list_fits_where_an_array_is_and_costs_no_trace():
+    listed = optax_sched.piecewise_constant([0.4, 0.2], [1])
+    arrayed = optax_sched.piecewise_constant(jnp.array([0.8, 0.1]), jnp.array([2]))
+    for old, new in ((listed, arrayed), (arrayed, listed)):
+        state = rate(old).init(PARAMS)
+        replaced = replace_schedule(state, new)
+        chex.assert_trees_all_equal_structs(replaced, state)
+        np.testing.assert_array_equal(replaced.schedule.values, new.values)
+
+
 def test_a_seed_does_not_fit_where_a_key_is_nor_a_key_where_a_seed_is():
     seeded, keyed = (optax_sched.noisy(0.5, key, 0.1) for key in (3, jax.random.key(3)))
     for old, new in ((seeded, keyed), (keyed, seeded)):
