@@ -181,12 +181,16 @@ def test_what_arrays_made_strong_is_weak_afterwards():
 
 def test_float64_keeps_all_digits_under_x64():
     third = 1 / 3
-    with jax.enable_x64(True):
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
+    try:
         for given in (os.constant(third), os.constant(jnp.float64(third)), os.table([third, 1.0])):
             back = from_config(through_json(to_config(given)))
             assert float(back(0)) == third
-        narrow = os.constant(jnp.float32(third))  # here it counts as the float64 next to it
+        narrow = os.constant(jnp.float32(third))  # here it counts as the float64 that it equals
         assert float(from_config(through_json(to_config(narrow)))(0)) == float(np.float32(third))
+    finally:
+        jax.config.update("jax_enable_x64", before)
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
