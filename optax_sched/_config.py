@@ -43,6 +43,18 @@ from optax_sched._schedule import Schedule, _Formula, _source, _values
 MAX_DEPTH = 100
 MAX_SCHEDULES = 10_000
 
+MODULES = (
+    _clock,
+    _combine,
+    _cyclic,
+    _decay,
+    _geometric,
+    _piecewise,
+    _power,
+    _recipes,
+    _stable,
+    _theory,
+)
 ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
@@ -54,10 +66,7 @@ def _formula_of(builder: Any) -> _Formula | None:
 
 BUILT_IN = {
     formula.name: formula
-    for module in (
-        *(_decay, _geometric, _power, _theory, _piecewise, _cyclic),
-        *(_combine, _clock, _recipes, _stable),
-    )
+    for module in MODULES
     for formula in map(_formula_of, vars(module).values())
     if formula is not None
 }
@@ -131,8 +140,11 @@ def from_config(
     Traceback (most recent call last):
     ValueError: from_config: schedule.builder must be the name of a builder, got 'cosin_decay'; ...
     """
+    builders = {} if builders is None else builders
+    if not isinstance(builders, Mapping):
+        raise TypeError(complaint("from_config", "builders", "a dict of builders by name", builders))
     known = dict(BUILT_IN)
-    for name, builder in ({} if builders is None else builders).items():
+    for name, builder in builders.items():
         formula = _formula_of(builder)
         if formula is None:
             raise TypeError(
