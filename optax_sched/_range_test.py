@@ -119,6 +119,9 @@ def lr_range_test(
       over 0.005 apart; the rate at the left index of the last pair that were. Where the first pair is
       not, its left index. The 0.005 is absolute: this one depends on the unit of the loss.
 
+    They are rules of thumb: look at the curve. Where it falls again beyond its rise, or has no end in
+    divergence, steepest and slide may lie beyond the lowest loss.
+
     Where what they leave out leaves fewer than two steps, they look at all unmasked ones, and where
     these are too few for a pair, slide is the first of them. Where not even the first loss is finite,
     they are what that step alone would give: `min_value`, and a tenth of it. `mask.any()` tells.
