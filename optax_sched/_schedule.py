@@ -111,7 +111,7 @@ def _label(schedule: Schedule) -> str:
 jax.tree_util.register_pytree_with_keys(
     Schedule,
     lambda s: (((jax.tree_util.GetAttrKey(_label(s)), s._leaves),), s._structure),
-    lambda structure, children: _make(structure[0], *children, structure),
+    lambda structure, children: _make(structure[0], next(iter(children)), structure),
     lambda s: ((s._leaves,), s._structure),
 )
 
