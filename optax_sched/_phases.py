@@ -63,11 +63,12 @@ def _of_operands(schedule: Any) -> Iterator[float]:
         yield from phase_boundaries(schedule.schedules[int(schedule.index)])
     elif builder is not repeat:
         clock = _CLOCKS.get(builder, lambda step, schedule: step)
-        for operand in _operands(schedule):
+        for operand in operands(schedule):
             yield from (float(clock(step, schedule)) for step in phase_boundaries(operand))
 
 
-def _operands(schedule: Any) -> list[Schedule]:
+def operands(schedule: Any) -> list[Schedule]:
+    """The schedules that a schedule is made of, in order."""
     values = [getattr(schedule, name) for name in schedule._formula.kinds]
     nodes = jax.tree.leaves(values, is_leaf=lambda node: isinstance(node, Schedule))
     return [node for node in nodes if isinstance(node, Schedule)]

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -55,15 +55,20 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     >>> [line.get_label() for line in axes.get_lines()]  # doctest: +SKIP
     ['cosine', 'plain']
     """
-    curves = _by_label(schedules)
+    labelled = _by_label(schedules)
     num_steps = admit("plot", "num_steps", kind_of("num_steps", Count), num_steps)
     log = admit("plot", "log", kind_of("log", Switch), log)
-    pyplot = imported("plot", "matplotlib.pyplot")
-    axes: Any = pyplot.subplots(layout="constrained")[1] if ax is None else ax
-    if not isinstance(axes, pyplot.Axes):
+    curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
+    if log and not any(np.any(curve.values > 0) for curve in curves):
+        raise ValueError(complaint("plot", "log", "False where no value is above 0", log))
+    axes: Any = ax
+    if ax is None:
+        axes = imported("plot", "matplotlib.pyplot").subplots(layout="constrained")[1]
+    elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
         raise TypeError(complaint("plot", "ax", "matplotlib axes", ax))
-    for label, schedule in curves:
-        draw(axes, schedule, num_steps, label=label)
+    for curve in curves:
+        (line,) = axes.plot(curve.steps, curve.values, drawstyle="steps-post", label=curve.label)
+        mark(axes, curve.boundaries, line.get_color())
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
@@ -71,17 +76,27 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     return axes
 
 
-def draw(ax: Any, schedule: Any, num_steps: int, **style: Any) -> None:
-    """One curve, and the boundaries of its phases in the same colour."""
+class Curve(NamedTuple):
+    label: str
+    steps: np.ndarray
+    values: np.ndarray
+    boundaries: list[float]
+
+
+def _curve(label: str, schedule: Any, num_steps: int) -> Curve:
     boundaries = [step for step in phase_boundaries(schedule) if step < num_steps]
     steps = steps_to_show(num_steps, boundaries)
-    (line,) = ax.plot(steps, values_at(schedule, steps), drawstyle="steps-post", **style)
+    return Curve(label, steps, values_at(schedule, steps), boundaries)
+
+
+def mark(ax: Any, boundaries: list[float], color: Any) -> None:
+    """Thin dotted lines from the bottom to the top, that say nothing of the scale."""
     ax.vlines(
         boundaries,
         0,
         1,
         transform=ax.get_xaxis_transform(),
-        colors=line.get_color(),
+        colors=color,
         linestyles="dotted",
         linewidth=0.8,
         alpha=0.6,
@@ -92,7 +107,7 @@ def draw(ax: Any, schedule: Any, num_steps: int, **style: Any) -> None:
 def steps_to_show(num_steps: int, boundaries: Any, most: int = MOST_POINTS) -> np.ndarray:
     """Whole steps from 0 to `num_steps`, evenly, and those just before and at each boundary."""
     even = np.linspace(0, num_steps, min(num_steps, most) + 1).round()
-    first = np.ceil(boundaries)  # of the new phase
+    first = np.ceil([step for step in boundaries if step <= num_steps])  # of the new phase
     return np.unique(np.concatenate([even, first, first - 1])).astype(np.int32)
 
 

@@ -43,6 +43,9 @@ LAYERS = [
     "_phases",
     "_plot",
     "_config",
+    "_taxonomy",
+    "_gallery",
+    "_show",
     "__init__",
     "__main__",
 ]

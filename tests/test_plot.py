@@ -213,6 +213,7 @@ BAD = [
     ((None, 10), {}, f"plot: schedules must be {ONE}None"),
     (([COSINE, math.nan], 10), {}, rf"plot: schedules\[1\] must be {ONE}nan"),
     (({"a": COSINE, "b": "c"}, 10), {}, rf"plot: schedules\['b'\] must be {ONE}'c'"),
+    ((0.0, 10), {"log": True}, "plot: log must be False where no value is above 0, got True"),
     (([0.1], 10), {"log": 1}, "plot: log must be one of False, True, got 1"),
     (
         (jax.vmap(os.linear, (0, None, None))(jnp.ones(3), 0.0, 9), 10),

@@ -13,6 +13,7 @@ import pytest
 from cases import BUILDERS, OWN, ROWS
 
 import optax_sched
+from optax_sched._taxonomy import how, how_often
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -73,37 +74,6 @@ def sampled(example) -> tuple[np.ndarray, list[np.ndarray]]:
         np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(example.schedule) if np.ndim(leaf)
     ]
     return values, vectors
-
-
-def how_often(values: np.ndarray) -> str:
-    changes = np.flatnonzero(np.diff(values))
-    if not len(changes):
-        return "constant"
-    # Between the first change and the last: does it change at every step, or now and then?
-    return (
-        "step"
-        if len(changes) >= 0.5 * (changes[-1] - changes[0] + 1) and len(changes) > 3
-        else "intervals"
-    )
-
-
-def how(values: np.ndarray, vectors: list[np.ndarray]) -> str:
-    stairs = values[np.flatnonzero(np.diff(values, append=np.inf))]
-    if len(stairs) == 1:
-        return "hand"
-    if any(len(v) > 1 and np.isin(np.float32(v), np.float32(values)).all() for v in vectors):
-        return "hand"
-    ratios = stairs[1:] / np.where(stairs[:-1] == 0, np.nan, stairs[:-1])
-    if np.allclose(ratios[:-1], ratios[0], rtol=1e-4) and len(ratios) > 1:
-        return "factor"
-    if any(np.array_equal(values[p:], values[:-p]) for p in range(2, min(300, len(values) // 2))):
-        return "cyclic"
-    tops = stairs[1:-1][(stairs[1:-1] > stairs[:-2]) & (stairs[1:-1] >= stairs[2:])]
-    tops = np.append(stairs[0], tops) if stairs[0] > stairs[1] else tops
-    # Tops that are alike, or shrink by one factor.
-    if len(tops) > 1 and np.allclose(tops[1:] / tops[:-1], tops[1] / tops[0], rtol=1e-3):
-        return "cyclic"
-    return "function"
 
 
 @pytest.mark.parametrize("name", sorted(set(INDEX) - {"reduce_on_plateau"}))
