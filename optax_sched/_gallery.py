@@ -13,6 +13,7 @@ from optax_sched._config import BUILT_IN
 from optax_sched._decay import cosine_decay, linear, polynomial_decay
 from optax_sched._geometric import step_decay
 from optax_sched._kinds import Kind
+from optax_sched._operands import ManySchedules, OneSchedule
 from optax_sched._phases import operands, phase_boundaries
 from optax_sched._plateau import greedy, plateau, reduce_on_plateau
 from optax_sched._plot import imported, mark, values_at
@@ -107,9 +108,16 @@ def _admitted(kind: Kind) -> Any:
 
 def all_panels() -> list[Panel]:
     """Every built-in schedule's, section after section."""
-    made = [*map(_panel, BUILT_IN.values()), *_answers_to_a_loss()]
+    made = [*map(_panel, sorted(BUILT_IN.values(), key=_rank)), *_answers_to_a_loss()]
     order = list(itertools.product(OFTEN, HOW))
     return sorted(made, key=lambda panel: order.index(panel.section))
+
+
+def _rank(formula: _Formula) -> int:
+    """Decays first, combinators last."""
+    if any(isinstance(kind, OneSchedule | ManySchedules) for kind in formula.kinds.values()):
+        return 2
+    return int(next(iter(formula.kinds)) != "init_value")
 
 
 def _panel(formula: _Formula) -> Panel:
