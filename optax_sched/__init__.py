@@ -63,6 +63,7 @@ from optax_sched._state import (
     observe,
     replace_schedule,
 )
+from optax_sched._sweep import grid, stack, sweep, unstack
 from optax_sched._theory import chebyshev, silver
 from optax_sched._transform import scale_by_learning_rate, scale_by_schedule
 
@@ -112,6 +113,7 @@ __all__ = [
     "exponential_decay",
     "from_config",
     "greedy",
+    "grid",
     "infinite",
     "inverse_sqrt_decay",
     "inverse_time_decay",
@@ -149,12 +151,15 @@ __all__ = [
     "shift",
     "silver",
     "slanted_triangular",
+    "stack",
     "step_decay",
     "stretch",
+    "sweep",
     "table",
     "tanh_decay",
     "to_config",
     "tri_stage",
+    "unstack",
     "warmup",
     "warmup_cosine_decay",
     "warmup_inverse_sqrt_decay",

@@ -44,10 +44,16 @@ class ManySchedules(Kind):
 class Layout:
     """Which family each part belongs to, and its place there. Hashed once: it may be long."""
 
-    def __init__(self, places: Sequence[tuple[int, int]], pythonic: Sequence[Sequence[bool]]):
+    def __init__(
+        self,
+        places: Sequence[tuple[int, int]],
+        pythonic: Sequence[Sequence[bool]],
+        ranks: Sequence[Sequence[int]],
+    ):
         self.places = tuple(places)
-        self.pythonic = tuple(map(tuple, pythonic))
-        self._hash = hash((self.places, self.pythonic))
+        self.pythonic = tuple(map(tuple, pythonic))  # of a family's leaves: were they Python numbers
+        self.ranks = tuple(map(tuple, ranks))  # and how many axes has one member's
+        self._hash = hash((self.places, self.pythonic, self.ranks))
 
     def is_alone(self, family: int) -> bool:
         """Whether a family has one member, which is then not stacked."""
@@ -61,7 +67,7 @@ class Layout:
             return True
         if not isinstance(other, Layout) or self._hash != other._hash:
             return False
-        return self.places == other.places and self.pythonic == other.pythonic
+        return (self.places, self.pythonic, self.ranks) == (other.places, other.pythonic, other.ranks)
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -83,14 +89,15 @@ class Parts:
             family = members.setdefault((structure, *map(_leaf_type, leaves)), [])
             places.append((list(members).index((structure, *map(_leaf_type, leaves))), len(family)))
             family.append(leaves)
-        families, pythonic = [], []
+        families, pythonic, ranks = [], [], []
         for (structure, *_), rows in members.items():
             columns = list(zip(*rows, strict=True))
             pythonic.append([isinstance(column[0], int | float) for column in columns])
+            ranks.append([jnp.ndim(column[0]) for column in columns])
             # One alone stays as it is: nothing to pick from, and nests of such parts stay small.
-            leaves = rows[0] if len(rows) == 1 else [_stack(column) for column in columns]
+            leaves = rows[0] if len(rows) == 1 else [stacked(column) for column in columns]
             families.append(jax.tree.unflatten(structure, leaves))
-        return cls(families, Layout(places, pythonic))
+        return cls(families, Layout(places, pythonic, ranks))
 
     def weak_flags(self) -> list[bool]:
         """For each leaf, whether Python numbers made it."""
@@ -108,13 +115,9 @@ class Parts:
         if self.layout.is_alone(family):
             return self.families[family]
         leaves, structure = jax.tree.flatten(self.families[family])
-        return jax.tree.unflatten(
-            structure,
-            [
-                _number(leaf[place]) if pythonic and isinstance(leaf, np.ndarray) else leaf[place]
-                for leaf, pythonic in zip(leaves, self.layout.pythonic[family], strict=True)
-            ],
-        )
+        pythonic, ranks = self.layout.pythonic[family], self.layout.ranks[family]
+        members = map(_member, leaves, [place] * len(leaves), pythonic, ranks)
+        return jax.tree.unflatten(structure, members)
 
     def value_at(self, index: Any, clock: Callable[[jax.Array], Any]) -> jax.Array:
         """The value of the part at a traced index, on `clock(is_active)`.
@@ -148,6 +151,12 @@ class Parts:
         return cls(families, layout)
 
 
+def _member(leaf: Any, place: int, pythonic: bool, rank: int) -> Any:
+    """One member's leaf, from the axis before its own: a batch has others before that."""
+    item = leaf[(..., place, *(slice(None),) * rank)]
+    return as_number(item) if pythonic and isinstance(item, np.generic) else item
+
+
 def _pick(leaf: Any, chosen: Any) -> Any:
     """The entry of `leaf` at the one place where `chosen` holds."""
     if not jnp.issubdtype(leaf.dtype, jnp.number):
@@ -163,17 +172,19 @@ def _leaf_type(leaf: Any) -> Any:
     return jnp.shape(leaf), jnp.result_type(leaf), getattr(leaf, "weak_type", False)
 
 
-def _number(item: Any) -> int | float:
+def as_number(item: Any) -> int | float:
     """The Python number that a stacked one was: the shortest that rounds to it."""
     return item.item() if item.dtype.kind in "iu" else float(str(item))
 
 
-def _stack(leaves: Sequence[Any]) -> Any:
-    if isinstance(leaves[0], int | float):
-        return np.asarray(leaves, np.int32 if isinstance(leaves[0], int) else default_float())
+def stacked(leaves: Sequence[Any]) -> Any:
+    """Leaves of one shape on a new leading axis: NumPy's while none of them is on a device."""
+    if all(isinstance(leaf, int | float) for leaf in leaves):
+        whole = all(isinstance(leaf, int) for leaf in leaves)
+        return np.asarray(leaves, np.int32 if whole else default_float())
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):
         return np.stack(leaves)
-    return jnp.stack(leaves)
+    return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
 # Any, since the formula under the decorator sees what these become: a callable, and `Parts`.

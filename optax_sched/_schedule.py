@@ -92,6 +92,11 @@ def _make(formula: "_Formula", leaves: Any, structure: tuple[Any, ...]) -> Sched
     return schedule
 
 
+def is_made_by(builder: Callable[..., Schedule], schedule: Any) -> bool:
+    """Whether the builder made it."""
+    return isinstance(schedule, Schedule) and schedule._formula is vars(builder)["formula"]
+
+
 def _values(schedule: Schedule) -> dict[str, Any]:
     """The stored hyperparameters by name, in the order of the signature."""
     leaves, static = iter(schedule._leaves), iter(schedule._structure[1:])
@@ -101,8 +106,9 @@ def _values(schedule: Schedule) -> dict[str, Any]:
 
 def _label(schedule: Schedule) -> str:
     """The builder and its words, as `warmup(linear)`."""
-    words = [getattr(word, "__name__", str(word)) for word in schedule._structure[1:] if word is not None]
-    return schedule._formula.name + (f"({', '.join(words)})" if words else "")
+    static = [value for value in schedule._structure[1:] if value is not None]
+    words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
+    return schedule._formula.name + (f"({words})" if words else "")
 
 
 # Unflattening does not check: JAX puts tracers, batches and placeholders where the leaves were. The

@@ -291,7 +291,7 @@ UNWRITABLE: list[tuple[Callable[[], Any], str]] = [
     (lambda: jax.vmap(lambda v: os.multiply(v, COSINE))(jnp.ones(3)), "schedules[0].value has a lead"),
     (
         lambda: jax.tree.map(lambda x: np.stack([x]), os.multiply(COSINE, COSINE)),
-        "schedules has a leading axis",
+        "schedules[0].init_value has a leading axis",
     ),
     (lambda: jax.tree.map(lambda x: math.nan, COSINE), "init_value must be finite, got nan"),
     (

@@ -1,0 +1,269 @@
+"""Many schedules at once: as one batch, from a grid of settings, through one compiled program."""
+
+import functools
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._hyper import Count, CountOrZero, kind_of
+from optax_sched._kinds import admit, complaint, is_traced
+from optax_sched._operands import ManySchedules, Operands, Parts, as_number, stacked
+from optax_sched._schedule import Schedule, is_made_by, schedule
+
+
+@schedule(name="select")
+def one_of(step, index: CountOrZero, schedules: Operands):
+    """A `select` that `stack` made, of which `unstack` gives back the part."""
+    return schedules.value_at(index, lambda active: step * active)
+
+
+def stack(schedules: Sequence[Any]) -> Schedule:
+    """Several schedules as one batch: a schedule with a leading axis on every leaf.
+
+    Where all are of one structure and shape, their leaves are stacked. Else each becomes a `select`
+    over the same formulas, one for each family, however many settings a family has.
+
+    Args:
+      schedules: one or more schedules, functions of the step, or numbers.
+
+    Returns:
+      The batch, for `jax.vmap`, `sweep` and `unstack`. Lengths of which some are whole and some not
+      become floats.
+
+    Raises:
+      TypeError, ValueError: `schedules` is not a sequence of one or more.
+
+    >>> import jax, optax_sched
+    >>> batch = stack([optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
+    >>> [f"{rate:.3f}" for rate in jax.vmap(lambda schedule: schedule(1))(batch)]
+    ['0.750', '0.854']
+    """
+    parts = admit("stack", "schedules", ManySchedules(), schedules)
+    items = [parts[index] for index in range(len(parts))]
+    if not jax.tree.leaves(parts) or not _are_alike(items):
+        items = [_select_of(parts, index) for index in range(len(parts))]
+    leaves, structures = zip(*map(jax.tree.flatten, items), strict=True)
+    return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
+
+
+def _are_alike(items: Sequence[Any]) -> bool:
+    return len({(jax.tree.structure(s), *map(jnp.shape, jax.tree.leaves(s))) for s in items}) == 1
+
+
+def _select_of(parts: Parts, index: int) -> Schedule:
+    """The part, chosen among one of each family: of the others, their first."""
+    family, _ = parts.layout.places[index]
+    firsts = [parts[parts.layout.places.index((number, 0))] for number in range(len(parts.families))]
+    return one_of(family, [*firsts[:family], parts[index], *firsts[family + 1 :]])
+
+
+def unstack(batch: Schedule) -> list[Any]:
+    """The schedules of a batch, one by one.
+
+    Args:
+      batch: a schedule with a leading axis on every leaf, as `stack`, `grid` or `jax.vmap` make it.
+
+    Returns:
+      A list of schedules. Those of `stack` are as they were before, save that their numbers have the
+      precision of the batch.
+
+    Raises:
+      TypeError, ValueError: `batch` has no leading axis, or not the same one on every leaf.
+
+    >>> import optax_sched
+    >>> unstack(stack([optax_sched.constant(0.1), optax_sched.constant(0.2)]))
+    [constant(value=0.1), constant(value=0.2)]
+    """
+    size = _size("unstack", batch)
+    leaves, structure = jax.tree.flatten(batch)
+    items = (jax.tree.unflatten(structure, [_item(leaf, i) for leaf in leaves]) for i in range(size))
+    return [_chosen(item) for item in items]
+
+
+def _item(leaf: Any, index: int) -> Any:
+    # NumPy's leaves were Python numbers: the rates of such a schedule are weakly typed.
+    is_number = isinstance(leaf, np.ndarray) and leaf.ndim == 1
+    return as_number(leaf[index]) if is_number else leaf[index]
+
+
+def _chosen(item: Any) -> Any:
+    """What `stack` was given, where it made a select of it."""
+    if not is_made_by(one_of, item) or is_traced(item.index):
+        return item
+    return item.schedules[int(item.index)]
+
+
+def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule, list[dict[str, Any]]]:
+    """Every combination of some settings as one batch: their cartesian product.
+
+    Args:
+      builder: makes a schedule of one setting: a builder or a function of your own.
+      **values: for each of its arguments by name the values to try, a sequence. One value only is a
+        sequence of one: `decay_steps=[1000]`.
+
+    Returns:
+      The batch (see `stack`), and the settings as dicts, both in the order of `itertools.product`:
+      the last argument changes fastest.
+
+    Raises:
+      TypeError, ValueError: `builder` is not callable, an argument has no sequence of one or more
+        values, or the builder refuses a setting.
+
+    Elsewhere: scikit-learn's `ParameterGrid` (which sorts the names), Optuna's `GridSampler`.
+
+    >>> import optax_sched
+    >>> batch, settings = grid(optax_sched.linear, init_value=[0.1, 0.2], end_value=[0.0],
+    ...                        transition_steps=[10, 20])
+    >>> batch
+    linear(init_value=[0.1, 0.1, 0.2, 0.2], end_value=[0.0, 0.0, 0.0, 0.0], \
+transition_steps=[10, 20, 10, 20])
+    >>> settings[1]
+    {'init_value': 0.1, 'end_value': 0.0, 'transition_steps': 20}
+    """
+    if not callable(builder):
+        raise TypeError(complaint("grid", "builder", "a function that makes a schedule", builder))
+    if not values:
+        raise TypeError("grid: it takes a sequence of values for one argument of the builder or more")
+    choices = [_choices(name, tried) for name, tried in values.items()]
+    settings = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*choices)]
+    return stack([builder(**setting) for setting in settings]), settings
+
+
+def _choices(name: str, tried: Any) -> list[Any]:
+    rule = "a sequence of one or more values to try"
+    if isinstance(tried, np.ndarray | jax.Array) and tried.ndim and not is_traced(tried):
+        tried = list(tried) if jnp.issubdtype(tried.dtype, jax.dtypes.prng_key) else tried.tolist()
+    if not isinstance(tried, Sequence) or isinstance(tried, str | bytes):
+        raise TypeError(complaint("grid", name, rule, tried))
+    if not tried:
+        raise ValueError(complaint("grid", name, rule, tried))
+    return list(tried)
+
+
+def sweep(
+    run: Callable[[Any], Any],
+    batch: Any,
+    *,
+    mesh: jax.sharding.Mesh | None = None,
+    chunk_size: int | None = None,
+) -> Any:
+    """Run something for every schedule of a batch, in one program that is compiled once.
+
+    It is `jax.jit(jax.vmap(run))(batch)`, spread over devices and cut to fit memory where asked.
+
+    Args:
+      run: what to do with one schedule, a training say: a function that JAX can trace and that
+        returns a pytree of arrays. The same function with the same shapes is not compiled again.
+      batch: a batched schedule (see `stack`, `grid`), or a list of schedules, or any pytree with the
+        same leading axis on every leaf, such as `(batch, seeds)`.
+      mesh: the devices to spread over, of one process or of several. The leading axis is split over
+        all axes of the mesh; where the number of settings does not divide, the last is repeated and
+        dropped again. In each process `batch` must be the same.
+      chunk_size: at most so many settings at a time (on a mesh: a multiple of its size that is not
+        more, at least one a device). Chunks share one program. Shows progress if tqdm is installed.
+
+    Returns:
+      The results with a leading axis, in the order of the batch: spread over the mesh where there is
+      one; with several processes every one of them holds all.
+
+    Raises:
+      TypeError, ValueError: `run` is not callable, `batch` has no common leading axis, `mesh` is not a
+        Mesh, or `chunk_size` is not a whole number of 1 or more.
+
+    >>> import optax_sched
+    >>> batch = stack([optax_sched.linear(1.0, 0.0, steps) for steps in (2, 4, 8)])
+    >>> print(sweep(lambda schedule: schedule(1), batch))
+    [0.5   0.75  0.875]
+    """
+    if not callable(run):
+        raise TypeError(complaint("sweep", "run", "a function of one schedule", run))
+    if mesh is not None and not isinstance(mesh, jax.sharding.Mesh):
+        raise TypeError(complaint("sweep", "mesh", "a jax.sharding.Mesh, or None", mesh))
+    if isinstance(batch, list):
+        batch = stack(batch)
+    size = _size("sweep", batch)
+    mesh = None if mesh is None else _automatic(mesh)
+    devices = 1 if mesh is None else mesh.size
+    most = size if chunk_size is None else int(admit("sweep", "chunk_size", _CHUNK_SIZE, chunk_size))
+    whole = -(-size // devices) * devices
+    length = min(max(most // devices, 1) * devices, whole)
+    program = _cached_program(run, mesh) if _is_hashable(run) else _program(run, mesh)
+    results = [
+        program(_spread(_rows(batch, start, length, size), mesh))
+        for start in _shown(range(0, size, length))
+    ]
+    if len(results) == 1 and length == size:
+        return results[0]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)
+
+
+_CHUNK_SIZE = kind_of("chunk_size", Count)
+
+
+def _is_hashable(run: Any) -> bool:
+    try:
+        hash(run)
+    except TypeError:  # an equinox module, say
+        return False
+    return True
+
+
+def _program(run: Callable[[Any], Any], mesh: jax.sharding.Mesh | None) -> Callable[[Any], Any]:
+    mapped = jax.vmap(run)
+    if mesh is None:
+        return jax.jit(mapped)
+    split = jax.sharding.PartitionSpec(mesh.axis_names)
+    # Each device runs its own settings and never waits for another. What `run` makes varies over
+    # the mesh from the start, which a scan of its own need not say: the check would ask it to.
+    spread = jax.shard_map(mapped, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+    gathered = jax.sharding.PartitionSpec() if jax.process_count() > 1 else split
+    return jax.jit(spread, out_shardings=jax.sharding.NamedSharding(mesh, gathered))
+
+
+_cached_program = functools.lru_cache(maxsize=32)(_program)  # they live on, and what `run` holds
+
+
+def _automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
+    """The same devices, with axes that JAX shards by itself: explicit ones refuse most indexing."""
+    kinds = (jax.sharding.AxisType.Auto,) * len(mesh.axis_names)
+    return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=kinds)
+
+
+def _rows(batch: Any, start: int, length: int, size: int) -> Any:
+    """So many rows of the batch from `start`; beyond the last, the last again."""
+    if length == size:
+        return batch
+    rows = np.minimum(np.arange(start, start + length), size - 1)
+    return jax.tree.map(lambda leaf: leaf[rows], batch)
+
+
+def _spread(batch: Any, mesh: jax.sharding.Mesh | None) -> Any:
+    if mesh is None:
+        return batch
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(mesh.axis_names))
+    return jax.device_put(batch, split)
+
+
+def _shown(starts: Sequence[int]) -> Iterable[int]:
+    """The starts, with a progress bar where there are several and tqdm is installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return starts
+    quiet = len(starts) == 1 or jax.process_index() > 0
+    return tqdm(starts, "sweep", disable=quiet, unit="chunk", file=sys.stderr)
+
+
+def _size(where: str, batch: Any) -> int:
+    """The length of the leading axis that all leaves share."""
+    sizes: set[Any] = {getattr(leaf, "shape", ())[:1] for leaf in jax.tree.leaves(batch)}
+    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
+        rule = "a batch, with the same leading axis on every leaf (see optax_sched.stack)"
+        raise ValueError(complaint(where, "batch", rule, batch))
+    ((size,),) = sizes
+    return size
