@@ -121,6 +121,8 @@ def main(arguments: list[str] | None = None) -> None:
         picture(options).savefig(options.out, dpi=100 if options.command == "gallery" else 150)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
+    except RecursionError:
+        top.error("the schedule must be nested less deep: Python cannot evaluate it")
     print(f"picture: {options.out}")
 
 

@@ -31,8 +31,8 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     of them are drawn, and all at which a phase begins: a value that changes wildly from step to step
     is then seen in samples.
 
-    Phases are those of `join`, `warmup`, `cooldown`, the piecewise schedules and the recipes, also
-    inside other combinators (`repeat` excepted).
+    Phases are those of `join`, `warmup`, `cooldown`, the recipes, and of all that takes `boundaries`,
+    also inside other combinators (`repeat` excepted).
 
     Args:
       schedules: a schedule, a function of the step that JAX can trace, or a number (a constant); a
@@ -126,7 +126,9 @@ def _by_label(schedules: Any) -> list[tuple[str, Any]]:
     if not items:
         raise ValueError(complaint("plot", "schedules", "one schedule or more", schedules))
     curves = [(label, _drawable(name, item)) for label, name, item in items]
-    return [(label or short_source(schedule), schedule) for label, schedule in curves]
+    return [
+        (short_source(schedule) if label is None else label, schedule) for label, schedule in curves
+    ]
 
 
 def _drawable(name: str, item: Any) -> Any:

@@ -242,6 +242,14 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(folder, capsys):
     assert not (folder / "x.png").exists()
 
 
+def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
+    config = WSD
+    for _ in range(98):
+        config = {"builder": "warmup", "schedule": config, "warmup_steps": 1}
+    (folder / "deep.json").write_text(json.dumps(config))
+    assert "must be nested less deep" in refusal(capsys, "show", "deep.json")
+
+
 @pytest.mark.parametrize(
     ("missing", "options"),
     [

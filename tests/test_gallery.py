@@ -36,7 +36,9 @@ def test_every_builder_has_a_panel(panels):
 
 @pytest.mark.parametrize("name", INDEX)
 def test_a_panel_is_in_the_section_that_the_readme_names(panels, name):
-    assert panels[name].section == INDEX[name]
+    assert panels[name].section == INDEX[name], (
+        f"EXCEPTIONS[{name!r}] in _gallery.py may show it better"
+    )
 
 
 def test_panels_are_comparable(panels):
