@@ -104,7 +104,15 @@ def in_a_word(value: Any) -> str:
         return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
     if isinstance(value, np.generic):
         return repr(value.item())
-    return " ".join(reprlib.repr(value).split())
+    return " ".join(_Shortened().repr(value).split())
+
+
+class _Shortened(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # Python prints no number of more than 4300 digits
+            return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
 
 
 class Kind:

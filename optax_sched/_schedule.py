@@ -200,12 +200,20 @@ class _Formula:
 
     def source(self, values: dict[str, Any]) -> str:
         """The call that builds a schedule of these values."""
+        hypers = self.signature.parameters.values()
+        # What stands before a *sequence cannot go by name either.
+        kinds = {hyper.kind for hyper in hypers}
+        by_name = [inspect.Parameter.KEYWORD_ONLY]
+        if inspect.Parameter.VAR_POSITIONAL not in kinds:
+            by_name.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
         parts = []
-        for name, hyper in self.signature.parameters.items():
+        for hyper in hypers:
+            value = self.kinds[hyper.name].public(values[hyper.name])
             if hyper.kind is hyper.VAR_POSITIONAL:
-                parts += [_source(item) for item in self.kinds[name].public(values[name])]
+                parts += map(_source, value)
             else:
-                parts.append(f"{name}={_source(self.kinds[name].public(values[name]))}")
+                name = f"{hyper.name}=" if hyper.kind in by_name else ""
+                parts.append(name + _source(value))
         return f"{self.name}({', '.join(parts)})"
 
 
@@ -314,7 +322,7 @@ def _evaluate(s: Schedule, step: jax.Array) -> jax.Array:
 
 def _value_at(s: Schedule, step: jax.Array, dtype: Any) -> jax.Array:
     formula = s._formula
-    values, positional = {}, ()
+    values: dict[str, Any] = {}
     for name, stored in _values(s).items():
         kind = formula.kinds[name]
         values[name] = kind.read(stored)
@@ -323,9 +331,9 @@ def _value_at(s: Schedule, step: jax.Array, dtype: Any) -> jax.Array:
                 f"{formula.name}: {name} has shape {jnp.shape(values[name])}, so this is a batch of "
                 "schedules: map over it, as in jax.vmap(lambda s: s(step))(batch)"
             )
-        if formula.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
-            positional = values.pop(name)
-    value = formula.function(step, *positional, **values)
+    # By position where that can be: one before *schedules could not go by name.
+    bound = inspect.BoundArguments(formula.signature, collections.OrderedDict(values))
+    value = formula.function(step, *bound.args, **bound.kwargs)
     if jnp.shape(value) != ():
         raise ValueError(
             f"{formula.name}: the formula must return a scalar for a scalar step, "

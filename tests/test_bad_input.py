@@ -145,3 +145,53 @@ def test_a_check_of_the_users_own_is_asked_and_quoted():
 def test_schedule_is_not_made_by_hand():
     with pytest.raises(TypeError, match="made by builders"):
         os.Schedule()
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda number: os.constant(number),
+            "constant: value must be a finite number, got an integer of about 5000 digits",
+        ),
+        (
+            lambda number: os.multistep_decay(0.1, [1, -number], 0.1),
+            "multistep_decay: boundaries must be a strictly increasing sequence of positive steps, "
+            "got [1, an integer of about 5000 digits]",
+        ),
+    ],
+)
+def test_a_number_that_python_itself_refuses_to_print_is_told_by_its_digits(call, line):
+    with pytest.raises(ValueError) as caught:
+        call(10**5000)
+    assert str(caught.value) == line
+
+
+def blend(step, weight, *schedules: os.Operands, scale=1.0):
+    first, second = schedules
+    return scale * (weight * first(step) + (1 - weight) * second(step))
+
+
+def power(step, base, /, exponent):
+    return base**exponent
+
+
+@pytest.mark.parametrize(
+    ("build", "source", "value"),
+    [
+        (
+            lambda blend, power: blend(0.25, os.linear(1.0, 0.0, 4), 0.5, scale=2.0),
+            "blend(0.25, linear(init_value=1.0, end_value=0.0, transition_steps=4), "
+            "constant(value=0.5), scale=2.0)",
+            2.0 * (0.25 * 0.75 + 0.75 * 0.5),
+        ),
+        (lambda blend, power: power(0.5, exponent=3.0), "power(0.5, exponent=3.0)", 0.125),
+    ],
+)
+def test_a_formula_may_have_any_signature_that_names_its_hyperparameters(build, source, value):
+    builders = {"blend": os.schedule(blend), "power": os.schedule(power)}
+    s = build(**builders)
+    assert float(s(1)) == value
+    assert repr(s) == source
+    assert float(eval(source, {**vars(os), **builders})(1)) == value
+    assert float(os.from_config(os.to_config(s), builders=builders)(1)) == value
