@@ -11,13 +11,14 @@ of the best five, by the loss on digits that no network was trained on.
 import argparse
 import itertools
 from collections import Counter
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from compare_schedules import BATCH_SIZE, WEIGHT_DECAY, Data, Parser, whole_number
 from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
@@ -25,18 +26,11 @@ from sklearn.model_selection import train_test_split
 
 from optax_sched import Schedule, cosine_decay, scale_by_learning_rate, warmup
 
-BATCH_SIZE = 32
 WIDTH = 64
-WEIGHT_DECAY = 0.1
 LOWEST_PEAK, HIGHEST_PEAK = 3e-4, 0.3
 WARMUP_PART = 0.1  # of the horizon
 
 programs: Counter[str] = Counter()
-
-
-class Data(NamedTuple):
-    images: jax.Array  # shape (n, 64), from 0 to 1
-    labels: jax.Array  # shape (n,), from 0 to 9
 
 
 class Setting(NamedTuple):
@@ -133,21 +127,6 @@ def print_best(settings: list[Setting], scores: Scores) -> None:
             f"{scores.validation_accuracy[i]:.1%}",
         )
     Console().print(table)
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")  # one line: the usage is left to --help
-
-
-def whole_number(low: int, high: int):
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            rule = f"must be a whole number from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{rule}, got {text!r}")
-        return int(text)
-
-    return parse
 
 
 def parse_options() -> argparse.Namespace:

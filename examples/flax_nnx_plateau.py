@@ -10,14 +10,14 @@ is a table with a row for each rate.
 
 import argparse
 import itertools
-import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from compare_schedules import Parser, peak_rate, whole_number
 from flax import nnx
 from rich.console import Console
 from rich.table import Table
@@ -138,36 +138,11 @@ def print_table(history: list[Epoch]) -> None:
     Console().print(table)
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")  # one line: the usage is left to --help
-
-
-def whole_number(low: int, high: int):
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            rule = f"must be a whole number from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{rule}, got {text!r}")
-        return int(text)
-
-    return parse
-
-
-def learning_rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 10:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 10, got {text!r}")
-    return value
-
-
 def parse_options() -> argparse.Namespace:
     parser = Parser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--epochs", type=whole_number(1, 1000), default=40, help="passes over the data (%(default)s)")
-    add("--rate", type=learning_rate, default=0.01, help="the rate before any cut (%(default)s)")
+    add("--rate", type=peak_rate, default=0.01, help="the rate before any cut (%(default)s)")
     add(
         "--patience",
         type=whole_number(0, 1000),

@@ -38,6 +38,12 @@ BAD_OPTIONS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def path(monkeypatch):
+    """Examples may import one another, as they do where a user runs them."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
 def run(script: Path, *options: str, cwd: Path) -> str:
     """What the script prints."""
     settings = {"PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
