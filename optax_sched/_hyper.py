@@ -121,11 +121,13 @@ R = TypeVar("R")
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, its annotated arguments admitted by their kinds first."""
+    """The function, its annotated arguments admitted by their kinds first; Any has none."""
     hints = typing.get_type_hints(function, include_extras=True)
     result = hints.pop("return")
     signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
-    kinds = {name: kind_of(name, annotation) for name, annotation in hints.items()}
+    kinds = {
+        name: kind_of(name, annotation) for name, annotation in hints.items() if annotation is not Any
+    }
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -47,11 +47,12 @@ NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]
 class RangeTest(NamedTuple):
     """What `lr_range_test` has seen, one entry a step, and the four rates that it suggests.
 
-    rates: the rate at each step, shape (num_steps,).
-    losses: the loss at each step; inf where masked.
-    smoothed_losses: its bias-corrected exponential mean; inf where masked.
-    mask: True up to divergence, False from there on. Nothing unmasked is NaN or inf.
-    valley, steepest, minimum, slide: the suggestions, scalars.
+    Attributes:
+      rates: the rate at each step, shape (num_steps,).
+      losses: the loss at each step; inf where masked.
+      smoothed_losses: its bias-corrected exponential mean; inf where masked.
+      mask: True up to divergence, False from there on. Nothing unmasked is NaN or inf.
+      valley, steepest, minimum, slide: the suggestions, scalars.
     """
 
     rates: jax.Array
@@ -77,8 +78,8 @@ class _Progress(NamedTuple):
 @checked
 def lr_range_test(
     step_fn: StepFunction,
-    carry,
-    batches,
+    carry: Any,
+    batches: Any,
     min_value: Positive = 1e-7,
     max_value: Positive = 10.0,
     num_steps: NumSteps = 100,
@@ -108,13 +109,13 @@ def lr_range_test(
     The suggestions, fastai's rules to the letter, on the smoothed losses. All but `minimum` leave out
     the first num_steps // 10 steps, and the last 5 that were run (the diverged one is among them):
 
-    valley: where the longest valley is about half way down. L is the length of the longest strictly
+    - valley: where the longest valley is about half way down. L is the length of the longest strictly
       falling subsequence (not of neighbours only), e the first index at which one so long ends; the
       rate at index e - L + L // 3 + L // 6.
-    steepest: where the loss falls fastest by the log of the rate: the rate at the first k for which
+    - steepest: where the loss falls fastest by the log of the rate: the rate at the first k for which
       m_(k + 1) - m_k is least.
-    minimum: a tenth of the rate at the lowest loss, of all unmasked ones.
-    slide: where the slope begins to change. g is the central difference of m by k (one-sided at both
+    - minimum: a tenth of the rate at the lowest loss, of all unmasked ones.
+    - slide: where the slope begins to change. g is the central difference of m by k (one-sided at both
       ends). From the right end on, a pair of indices 15 apart moves left while its two values of g are
       over 0.005 apart; the rate at the left index of the last pair that were. Where the first pair is
       not, its left index. The 0.005 is absolute: this one depends on the unit of the loss.
