@@ -154,7 +154,7 @@ class Parts:
 def _member(leaf: Any, place: int, pythonic: bool, rank: int) -> Any:
     """One member's leaf, from the axis before its own: a batch has others before that."""
     item = leaf[(..., place, *(slice(None),) * rank)]
-    return as_number(item) if pythonic and isinstance(item, np.generic) else item
+    return as_number(item) if pythonic and isinstance(item, np.ndarray) and not item.ndim else item
 
 
 def _pick(leaf: Any, chosen: Any) -> Any:
