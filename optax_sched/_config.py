@@ -23,6 +23,7 @@ from optax_sched import (
     _stable,
     _theory,
 )
+from optax_sched._evaluate import stored_values
 from optax_sched._kinds import (
     KeyKind,
     Kind,
@@ -36,7 +37,8 @@ from optax_sched._kinds import (
     in_a_word,
 )
 from optax_sched._operands import ManySchedules, OneSchedule
-from optax_sched._schedule import Schedule, _Formula, _source, _values
+from optax_sched._schedule import Schedule, _Formula
+from optax_sched._source import source
 
 # Python's own recursion limit stops an evaluation well before the first; the second stops YAML whose
 # few lines refer to one another until they mean more schedules than there is memory for.
@@ -196,7 +198,7 @@ class _Writer(_Walk):
                 "which is the key of its name: rename it"
             )
         config: dict[str, Any] = {"builder": formula.name}
-        for name, stored in _values(schedule).items():
+        for name, stored in stored_values(schedule).items():
             here = (*path, name)
             try:
                 public = formula.kinds[name].public(stored)
@@ -229,7 +231,7 @@ class _Writer(_Walk):
             value = _as_python(np.asarray(value))
         if not isinstance(value, int | float | list):
             rule = "plain data (a schedule, a number, a name), which no function is"
-            raise TypeError(f"to_config: {_text(path)} must be {rule}, got {_source(value)}")
+            raise TypeError(f"to_config: {_text(path)} must be {rule}, got {source(value)}")
         if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
             raise ValueError(self.refusal(path, "finite", value))
         return value

@@ -14,7 +14,8 @@ from optax_sched._hyper import Count, Switch, kind_of
 from optax_sched._kinds import admit, complaint
 from optax_sched._operands import OneSchedule
 from optax_sched._phases import phase_boundaries
-from optax_sched._schedule import Schedule, _source
+from optax_sched._schedule import Schedule
+from optax_sched._source import source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,8 +146,8 @@ def _drawable(name: str, item: Any) -> Any:
 
 def short_source(schedule: Any) -> str:
     """A schedule's source without its defaults, and not too long for a legend."""
-    source = _call(schedule) if isinstance(schedule, Schedule) else _short(schedule)
-    return source if len(source) <= LONGEST_LABEL else source[: LONGEST_LABEL - 3] + "..."
+    text = _call(schedule) if isinstance(schedule, Schedule) else _short(schedule)
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
 
 
 def _call(schedule: Schedule) -> str:
@@ -158,7 +159,7 @@ def _short(value: Any) -> str:
         return _short(value.value) if value._formula.builder is constant else _call(value)
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
-    return f"{value:g}" if isinstance(value, float | np.floating) else _source(value)
+    return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
 
 
 def _arguments(schedule: Schedule) -> list[str]:

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from typing import Any, Concatenate, NoReturn, ParamSpec, overload
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
+from optax_sched._evaluate import Ready, call, stored_values
 from optax_sched._hyper import kind_of, readable
-from optax_sched._kinds import Kind, admit, bind, complaint, default_float, in_a_word, weak_flags
-from optax_sched._shapes import LAST_STEP
+from optax_sched._kinds import Kind, admit, bind, complaint, in_a_word
+from optax_sched._source import source
 
 P = ParamSpec("P")
 
@@ -38,17 +36,19 @@ class Schedule:
     0.05 1.0
     """
 
-    __slots__ = ("__weakref__", "_formula", "_leaves", "_structure")  # jax.jit(s) refers weakly
+    # jax.jit(s) refers weakly
+    __slots__ = ("__weakref__", "_formula", "_leaves", "_ready", "_structure")
     _formula: "_Formula"
     _leaves: tuple[Any, ...]
     _structure: tuple[Any, ...]
+    _ready: Ready | None
 
     def __init__(self, *_: Any, **__: Any):
         raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")
 
     def __call__(self, step: Any) -> jax.Array:
         """The value at `step`, an integer or a float of any shape."""
-        return _evaluate(self, _as_clock(self, step))
+        return call(self, step)
 
     def replace(self, **changes: Any) -> "Schedule":
         """The same schedule with some hyperparameters changed, checked again."""
@@ -58,12 +58,12 @@ class Schedule:
                 f"{self._formula.name} has no hyperparameter {', '.join(sorted(unknown))}; "
                 f"it has {', '.join(self._formula.kinds)}"
             )
-        return self._formula.build({**_values(self), **changes})
+        return self._formula.build({**stored_values(self), **changes})
 
     def __getattr__(self, name: str) -> Any:
         formula: _Formula = object.__getattribute__(self, "_formula")
         if name in formula.kinds:
-            return formula.kinds[name].public(_values(self)[name])
+            return formula.kinds[name].public(stored_values(self)[name])
         raise AttributeError(
             f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.kinds)}"
         )
@@ -78,10 +78,10 @@ class Schedule:
         return [*super().__dir__(), *self._formula.kinds]
 
     def __repr__(self) -> str:
-        return self._formula.source(_values(self))
+        return self._formula.source(stored_values(self))
 
     def __reduce__(self):
-        return _unpickle, (self._formula.builder, _values(self))
+        return _unpickle, (self._formula.builder, stored_values(self))
 
 
 def _make(formula: "_Formula", leaves: Any, structure: tuple[Any, ...]) -> Schedule:
@@ -89,19 +89,13 @@ def _make(formula: "_Formula", leaves: Any, structure: tuple[Any, ...]) -> Sched
     object.__setattr__(schedule, "_formula", formula)
     object.__setattr__(schedule, "_leaves", leaves)
     object.__setattr__(schedule, "_structure", structure)
+    object.__setattr__(schedule, "_ready", None)
     return schedule
 
 
 def is_made_by(builder: Callable[..., Schedule], schedule: Any) -> bool:
     """Whether the builder made it."""
     return isinstance(schedule, Schedule) and schedule._formula is vars(builder)["formula"]
-
-
-def _values(schedule: Schedule) -> dict[str, Any]:
-    """The stored hyperparameters by name, in the order of the signature."""
-    leaves, static = iter(schedule._leaves), iter(schedule._structure[1:])
-    kinds = schedule._formula.kinds
-    return {name: next(static if kind.static else leaves) for name, kind in kinds.items()}
 
 
 def _label(schedule: Schedule) -> str:
@@ -154,9 +148,6 @@ class _Formula:
                     f"{self.name}: a formula names its hyperparameters, **{hyper.name} hides them"
                 )
             self.kinds[hyper.name] = kind_of(hyper.name, hints.get(hyper.name))
-        # A named tuple: the path to a leaf ends with its name.
-        leaves = [name for name, kind in self.kinds.items() if not kind.static]
-        self.leaves = collections.namedtuple("Hyperparameters", leaves)
         self.check_names = tuple(inspect.signature(self.check).parameters) if self.check else ()
         unknown = set(self.check_names) - self.kinds.keys()
         if unknown:
@@ -164,6 +155,12 @@ class _Formula:
                 f"{self.name}: the check asks for {', '.join(sorted(unknown))}, not in the formula"
             )
         self.builder = self._make_builder()
+
+    @functools.cached_property
+    def leaves(self) -> Any:
+        """A named tuple of the leaves, so that the path to a leaf ends with its name."""
+        names = [name for name, kind in self.kinds.items() if not kind.static]
+        return collections.namedtuple("Hyperparameters", names)
 
     def _make_builder(self) -> Callable[..., Schedule]:
         @functools.wraps(self.function)
@@ -210,10 +207,10 @@ class _Formula:
         for hyper in hypers:
             value = self.kinds[hyper.name].public(values[hyper.name])
             if hyper.kind is hyper.VAR_POSITIONAL:
-                parts += map(_source, value)
+                parts += map(source, value)
             else:
                 name = f"{hyper.name}=" if hyper.kind in by_name else ""
-                parts.append(name + _source(value))
+                parts.append(name + source(value))
         return f"{self.name}({', '.join(parts)})"
 
 
@@ -277,112 +274,3 @@ def schedule(
     if not callable(function):
         raise TypeError(f"schedule: function must be a function or a lambda, got {in_a_word(function)}")
     return _Formula(function, name or function.__name__, check).builder
-
-
-def _as_clock(s: Schedule, step: Any) -> Any:
-    """`step` as something `jit` takes, with the same type for all ways to write a number."""
-    if isinstance(step, jax.Array):
-        if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
-            raise TypeError(f"{s._formula.name}: step must be an integer or a float, got {step.dtype}")
-        return step
-    if isinstance(step, int):
-        return np.int32(min(max(step, 0), LAST_STEP))
-    array = np.asarray(step)
-    if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":
-        raise TypeError(f"{s._formula.name}: step must be an integer or a float, got {in_a_word(step)}")
-    if array.dtype.kind in "iu":
-        # min before max: an unsigned step must not be compared with a negative one.
-        return np.minimum(array, min(LAST_STEP, np.iinfo(array.dtype).max)).astype(np.int32)
-    return array.astype(default_float())
-
-
-@functools.partial(jax.jit, inline=True)
-def _evaluate(s: Schedule, step: jax.Array) -> jax.Array:
-    # An eager call is this one cached program; under a trace it is inlined. Hyperparameters mix with
-    # the step by JAX's usual promotion, whatever mode the user's own program runs in.
-    with jax.numpy_dtype_promotion("standard"):
-        # Under jax.disable_jit the leaves arrive as they are stored.
-        s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
-        step = jnp.asarray(step)
-        dtype, weak = _result_type(s)
-        if jnp.issubdtype(step.dtype, jnp.integer):
-            step = jnp.maximum(_saturated(step), 0)
-        else:
-            step = jnp.clip(step.astype(dtype), 0, jnp.finfo(dtype).max)
-        s = jax.tree.map(functools.partial(_as_computed, dtype=dtype), s)
-        value_at = functools.partial(_value_at, s, dtype=dtype)
-        for _ in range(step.ndim):
-            value_at = jax.vmap(value_at)
-        value = value_at(step)
-        # The public convert_element_type makes no weak types: this is the operation under it.
-        return jax.lax.convert_element_type_p.bind(
-            value, new_dtype=value.dtype, weak_type=weak, sharding=None
-        )
-
-
-def _value_at(s: Schedule, step: jax.Array, dtype: Any) -> jax.Array:
-    formula = s._formula
-    values: dict[str, Any] = {}
-    for name, stored in _values(s).items():
-        kind = formula.kinds[name]
-        values[name] = kind.read(stored)
-        if kind.rank is not None and stored is not None and jnp.ndim(values[name]) != kind.rank:
-            raise ValueError(
-                f"{formula.name}: {name} has shape {jnp.shape(values[name])}, so this is a batch of "
-                "schedules: map over it, as in jax.vmap(lambda s: s(step))(batch)"
-            )
-    # By position where that can be: one before *schedules could not go by name.
-    bound = inspect.BoundArguments(formula.signature, collections.OrderedDict(values))
-    value = formula.function(step, *bound.args, **bound.kwargs)
-    if jnp.shape(value) != ():
-        raise ValueError(
-            f"{formula.name}: the formula must return a scalar for a scalar step, "
-            f"got shape {jnp.shape(value)}"
-        )
-    return jnp.asarray(value).astype(dtype)
-
-
-def _result_type(s: Schedule) -> tuple[Any, bool]:
-    """The default float, wider if a hyperparameter is; weak where all are Python numbers."""
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
-    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    return jnp.result_type(default_float(), *floats), all(weak_flags(s))
-
-
-def _as_computed(leaf: Any, dtype: Any) -> Any:
-    if jnp.issubdtype(leaf.dtype, jnp.floating):
-        return leaf.astype(dtype)
-    if jnp.issubdtype(leaf.dtype, jnp.integer):
-        return _saturated(leaf)
-    return leaf
-
-
-def _saturated(integer: Any) -> Any:
-    if jnp.iinfo(integer.dtype).max > LAST_STEP:
-        integer = jnp.minimum(integer, LAST_STEP)
-    return integer.astype(jnp.int32)
-
-
-def _source(value: Any) -> str:
-    """A hyperparameter as Python source."""
-    if isinstance(value, Tracer):
-        return f"{value.dtype}{list(value.shape)}"
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        data = np.asarray(jax.random.key_data(value)).tolist()
-        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'))"
-    if isinstance(value, jax.Array | np.ndarray):
-        if value.dtype == jax.dtypes.float0:  # the gradient of an integer
-            return f"float0{list(value.shape)}"
-        if value.ndim:
-            return "[" + ", ".join(map(_source, np.asarray(value))) + "]"
-        # The shortest digits that give the same number back in the array's own precision.
-        return repr(value.item() if value.dtype.kind in "iu" else float(str(value)))
-    if isinstance(value, np.generic):
-        return _source(np.asarray(value))
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_source, value)) + "]"
-    if isinstance(value, functools.partial) and not value.args and not value.keywords:
-        value = value.func
-    if inspect.isroutine(value):
-        return value.__qualname__
-    return repr(value)

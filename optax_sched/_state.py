@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from optax_sched._evaluate import retyped
 from optax_sched._kinds import Vector, admit, default_float, is_traced
 from optax_sched._operands import OneSchedule, Operand
 from optax_sched._rule import PlateauState, metric, observed
@@ -46,10 +47,7 @@ def strong(leaf: Any) -> jax.Array:
 
 def weak(value: jax.Array) -> jax.Array:
     """As optax wants a rate: it casts a weakly typed one, so that updates keep their dtype."""
-    # The public convert_element_type makes no weak types: this is the operation under it.
-    return jax.lax.convert_element_type_p.bind(
-        value, new_dtype=value.dtype, weak_type=True, sharding=None
-    )
+    return retyped(value, weak=True)
 
 
 def start(schedule: Any) -> ScheduleState:

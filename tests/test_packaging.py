@@ -20,6 +20,8 @@ LAYERS = [
     "_shapes",
     "_kinds",
     "_hyper",
+    "_evaluate",
+    "_source",
     "_schedule",
     "_double",
     "_periods",

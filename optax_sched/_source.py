@@ -1,0 +1,35 @@
+"""A hyperparameter as Python source."""
+
+import functools
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+
+def source(value: Any) -> str:
+    """What builds the value, as far as numbers, sequences and names go."""
+    if isinstance(value, Tracer):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        data = np.asarray(jax.random.key_data(value)).tolist()
+        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'))"
+    if isinstance(value, jax.Array | np.ndarray):
+        if value.dtype == jax.dtypes.float0:  # the gradient of an integer
+            return f"float0{list(value.shape)}"
+        if value.ndim:
+            return "[" + ", ".join(map(source, np.asarray(value))) + "]"
+        # The shortest digits that give the same number back in the array's own precision.
+        return repr(value.item() if value.dtype.kind in "iu" else float(str(value)))
+    if isinstance(value, np.generic):
+        return source(np.asarray(value))
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(source, value)) + "]"
+    if isinstance(value, functools.partial) and not value.args and not value.keywords:
+        value = value.func
+    if inspect.isroutine(value):
+        return value.__qualname__
+    return repr(value)
