@@ -150,6 +150,13 @@ def test_the_held_out_files_are_not_trained_on(names):
     assert np.mean([line in train for line in lines[::20]]) < 0.05  # some lines stand in many files
 
 
+def test_a_python_without_its_sources_is_told_so(names, tmp_path, monkeypatch):
+    (tmp_path / "os.py").write_text("import abc\n")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    with pytest.raises(SystemExit, match=r"^language_model.py: error: only 1 modules in .*$"):
+        names["read_library"]()
+
+
 def test_the_simple_losses_are_those_of_counting(names):
     rng = np.random.default_rng(0)
     train, windows = rng.integers(0, 5, 50), rng.integers(0, 5, (3, 4))
