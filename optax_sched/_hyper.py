@@ -22,7 +22,6 @@ from optax_sched._kinds import (
     admit,
     bind,
 )
-from optax_sched._shapes import LAST_STEP
 
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
@@ -34,9 +33,8 @@ _FRACTION = Number(
 )
 _NEGATIVE = Number("a negative finite number", maximum=0.0, below_maximum=True)
 _GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
-_LENGTH = f"number of steps (as an integer at most {LAST_STEP})"
-_STEPS = Number(f"a positive finite {_LENGTH}", 0.0, above_minimum=True, as_float=False)
-_STEPS_OR_ZERO = Number(f"a finite {_LENGTH}, 0 or more", 0.0, as_float=False)
+_STEPS = Number("a positive finite number of steps", 0.0, above_minimum=True, as_float=False)
+_STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False)
 _COUNT = Number("a whole number, 1 or more", 1, as_float=False, whole=True)
 _COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
 

@@ -75,7 +75,8 @@ def admit(where: str, name: str, kind: "Kind", value: Any) -> Any:
         return kind.admit(value)
     except (TypeError, ValueError, OverflowError) as error:
         fault = TypeError if isinstance(error, TypeError) else ValueError
-        raise fault(complaint(where, name, kind.rule, value)) from None
+        hint = f": {error}" if isinstance(error, Unfit) else ""
+        raise fault(complaint(where, name, kind.rule, value) + hint) from None
 
 
 def bind(
@@ -113,6 +114,10 @@ class _Shortened(reprlib.Repr):
             return super().repr_int(x, level)
         except ValueError:  # Python prints no number of more than 4300 digits
             return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
+
+
+class Unfit(ValueError):
+    """A number that obeys the rule as it is written, but not as JAX holds it: says why."""
 
 
 class Kind:
@@ -156,22 +161,30 @@ class Number(Kind):
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float:
+            if number > LAST_STEP:
+                larger = "" if self.whole else ", a float may be larger"
+                raise Unfit(f"an integer is at most {LAST_STEP}{larger}")
             rounded = number
         else:
             with np.errstate(over="ignore"):
                 rounded = float(default_float().type(number))
-        if not math.isfinite(rounded) or not self.minimum <= rounded <= self.maximum:
-            raise ValueError
-        if self.below_maximum and rounded == self.maximum:
-            raise ValueError
         # A subnormal number is 0 to XLA, so "positive" starts at the smallest normal one.
-        if self.above_minimum and rounded - self.minimum < jnp.finfo(default_float()).tiny:
-            raise ValueError
-        if isinstance(number, int) and not self.as_float and number > LAST_STEP:
+        seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
+        if not self._holds(rounded) or not self._holds(seen):
+            if self._holds(number):
+                raise Unfit(f"in {default_float()} JAX takes {in_a_word(number)} for {seen}")
             raise ValueError
         if self.whole and not isinstance(number, int):
             raise ValueError
         return self._cast(number if isinstance(scalar, int | float) else scalar)
+
+    def _holds(self, number: float) -> bool:
+        return (
+            math.isfinite(number)
+            and self.minimum <= number <= self.maximum
+            and not (self.above_minimum and number == self.minimum)
+            and not (self.below_maximum and number == self.maximum)
+        )
 
     def _cast(self, scalar: Any) -> Any:
         if isinstance(scalar, int | float):

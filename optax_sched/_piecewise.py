@@ -17,7 +17,7 @@ def _one_more_value(values: Vector, boundaries: Vector):
 
 
 def _one_value_at_least(values: Vector):
-    return None if len(values) else ("values", "one number or more")
+    return None if len(values) else ("values", "a sequence of one or more numbers")
 
 
 @schedule(check=_one_more_value)

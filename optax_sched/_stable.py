@@ -76,11 +76,12 @@ def wsd(
 
 def _decays_apart(warmup_steps, budgets: Vector, decay_fraction):
     if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
-        return None if len(budgets) else ("budgets", "one step or more")
+        return None if len(budgets) else ("budgets", "a sequence of one or more steps")
     before = float(warmup_steps)
     for budget in map(float, budgets.array):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
-            return "budgets", "so far apart that each decay begins after what comes before it"
+            rule = "so far apart that the first decay begins after the warm-up"
+            return "budgets", f"{rule}, and each other one after the budget before it"
         before = budget
     return None
 

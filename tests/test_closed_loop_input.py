@@ -32,6 +32,13 @@ def standard_promotion():
 OWN = {plateau: ("min_value",), greedy: ("min_scale", "max_scale")}  # settings of one alone
 TWO, TINY, BIG = np.array([0.5, 0.5], np.float32), 1e-40, 1e39  # to float32, 0 and inf
 COUNT = "a whole number, 0 or more"
+# What an error adds where a number obeys the rule, but not as it is stored.
+HINTS = {
+    "1e+39": ": in float32 JAX takes 1e+39 for inf",
+    "1e-40": ": in float32 JAX takes 1e-40 for 0.0",
+    "0.99999999": ": in float32 JAX takes 0.99999999 for 1.0",
+    "2147483648": ": an integer is at most 2147483647",
+}
 # What the rule says, what breaks it, and what is not a number, word or schedule at all.
 REFUSED: dict[str, tuple[str, list[Any], list[Any]]] = {
     "schedule": (
@@ -78,7 +85,8 @@ def test_a_bad_setting_raises_one_line_with_function_parameter_rule_and_value(
         else repr(getattr(value, "item", lambda: value)())
     )
     rule, *_ = REFUSED[parameter]
-    assert str(raised.value) == f"{closed.__name__}: {parameter} must be {rule}, got {shown}"
+    hint = "" if parameter == "schedule" else HINTS.get(shown, "")
+    assert str(raised.value) == f"{closed.__name__}: {parameter} must be {rule}, got {shown}{hint}"
 
 
 @BOTH
