@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from optax_sched._hyper import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
 from optax_sched._kinds import Vector
 from optax_sched._schedule import schedule
-from optax_sched._shapes import progress, ratio, reached, remaining, whole_periods
+from optax_sched._shapes import power, progress, ratio, reached, remaining, whole_periods
 
 
 @schedule
@@ -64,7 +64,7 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
     >>> [f"{step_decay(1.0, 2, 0.5, end_value=0.2)(t):.2f}" for t in range(7)]
     ['1.00', '1.00', '0.50', '0.50', '0.25', '0.25', '0.20']
     """
-    return jnp.maximum(init_value * decay_rate ** whole_periods(step, decay_steps), end_value)
+    return jnp.maximum(init_value * power(decay_rate, whole_periods(step, decay_steps)), end_value)
 
 
 def _one_rate_a_boundary(boundaries: Vector, decay_rate: object):

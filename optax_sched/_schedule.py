@@ -133,10 +133,7 @@ class _Formula:
         if not parameters:
             raise TypeError(f"{self.name}: a formula takes the step first, then its hyperparameters")
         _step, *hypers = parameters
-        try:
-            hints = typing.get_type_hints(self.function, include_extras=True)
-        except NameError:  # an annotation that only a type checker can see
-            hints = {}
+        hints = _hints(self.function)
         self.hints = {hyper.name: hints[hyper.name] for hyper in hypers if hyper.name in hints}
         self.signature = readable(hypers, self.hints, Schedule)
         self.kinds: dict[str, Kind] = {}
@@ -212,6 +209,17 @@ class _Formula:
                 name = f"{hyper.name}=" if hyper.kind in by_name else ""
                 parts.append(name + source(value))
         return f"{self.name}({', '.join(parts)})"
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Its annotations; those that are strings are evaluated, unless only a type checker can."""
+    hints = inspect.get_annotations(function)
+    if not any(isinstance(hint, str) for hint in hints.values()):
+        return hints
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError:
+        return {}
 
 
 @overload

@@ -89,12 +89,48 @@ def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.A
 
 def raised(x: Any, y: Any, exponent: Any) -> Weights:
     """`x**exponent` and its complement for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
-    weight = jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** exponent, 0.0)
+    weight = jnp.where(x > 0, power(jnp.where(x > 0, x, 1.0), exponent), 0.0)
     # 1 - x**exponent cancels where x is near 1.
     small = jnp.where(y < 0.5, y, 0.0)
     near_one = -jnp.expm1(exponent * jnp.log1p(-small))
     near_one = jnp.where(exponent == 1, with_gradient_of(small, near_one), near_one)
     return Weights(weight, jnp.where(y < 0.5, near_one, 1 - weight))
+
+
+@jax.custom_jvp
+def power(x: Any, exponent: Any) -> jax.Array:
+    """`x**exponent` for x in (0, 1] and an exponent of 0 or more, exact for powers of 2 and at 1.
+
+    The same as `**` to an ulp for exponents of a few, and twice as fast: XLA's own is not
+    vectorised on a CPU. With x = m 2^k it is 2^(exponent k) 2^(exponent log2 m).
+    """
+    info = jnp.finfo(x.dtype)
+    integer = jnp.int32 if info.bits == 32 else jnp.int64
+    exponent = jnp.minimum(exponent * 1.0, 2.0**31).astype(x.dtype)  # beyond, all but 1 becomes 0
+    # The bits of a float are its exponent, then its mantissa: m is to lie around 1.
+    root_half = int(np.sqrt(info.dtype.type(0.5)).view(f"int{info.bits}"))
+    bits = jax.lax.bitcast_convert_type(x, integer) - root_half
+    k = (bits >> info.nmant).astype(x.dtype)
+    m = jax.lax.bitcast_convert_type((bits & ((1 << info.nmant) - 1)) + root_half, x.dtype)
+    log = jnp.log2(m)
+    # The first digits of the exponent times k are exact, and so is what remains of them.
+    first = jax.lax.reduce_precision(exponent, info.nexp, info.nmant - info.nexp)
+    whole = jnp.round(first * k + exponent * log)
+    rest = (first * k - whole) + ((exponent - first) * k + exponent * log)
+    held = jnp.maximum(whole, info.minexp).astype(integer)
+    scale = jax.lax.bitcast_convert_type((held - info.minexp + 1) << info.nmant, x.dtype)
+    raised = jnp.where(whole < info.minexp, 0.0, jnp.exp2(jnp.clip(rest, -1, 1)) * scale)
+    return jnp.where(exponent == 1, x, raised)
+
+
+@power.defjvp
+def _power_jvp(primals: Any, tangents: Any) -> Any:
+    (x, exponent), (dx, dexponent) = primals, tangents
+    value = power(x, exponent)
+    tangent = value / x * exponent * dx
+    if dexponent.dtype != jax.dtypes.float0:  # of a whole exponent
+        tangent += value * jnp.log(x) * dexponent
+    return value, tangent
 
 
 def with_gradient_of(value: Any, other: Any) -> jax.Array:
@@ -155,6 +191,16 @@ def whole_step(step: Any) -> jax.Array:
     return jnp.floor(jnp.minimum(step, 2.0**31 - 128)).astype(jnp.int32)
 
 
+def _quotient(a: Any, b: Any) -> jax.Array:
+    """`a // b` for integers a >= 0, b > 0: vectorised, as the integer division of a CPU is not."""
+    inverse = 1.0 / b
+    guess = jnp.minimum(a * inverse, 2.0**31 - 128).astype(jnp.int32)  # some hundreds off at most
+    rest = a - guess * b
+    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # one off at most
+    rest -= correction * b
+    return guess + correction + (rest >= b) - (rest < 0)
+
+
 def pick(values: Any, index: Any) -> jax.Array:
     """`values[index]`, by a sum: JAX cannot gather from a batch that is spread over devices."""
     chosen = jnp.arange(values.shape[0]) == index
@@ -165,7 +211,7 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
     """`floor(step / period)`, exact on every boundary."""
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
-        return step // period
+        return _quotient(step, period)
     guess = jnp.floor(step / period)
     guess += reached(step, (guess + 1) * period)
     return guess - ~reached(step, guess * period)
