@@ -50,9 +50,15 @@ def remaining(step: Any, steps: Any) -> jax.Array:
 
 def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
     # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
-    # two equal numbers need not be 1: the ends are selected.
+    # two equal numbers need not be 1: the ends are selected. The divisor does not depend on the step,
+    # so that it is a constant where the schedule is: a true division would be a kernel of its own.
     inside = (step > 0) & (step < steps)
-    return jnp.where(inside, jnp.where(inside, part, 1.0) / jnp.where(inside, steps, 1.0), outside)
+    return jnp.where(inside, part / _not_zero(steps), outside * 1.0)
+
+
+def _not_zero(steps: Any) -> jax.Array:
+    """The length, or 1.0 for none."""
+    return jnp.where(steps > 0, steps, 1) * 1.0  # int32 by int32 is float32 even in x64
 
 
 class Fractions(NamedTuple):
@@ -66,7 +72,7 @@ def phase(step: Any, start: Any, end: Any) -> Fractions:
     """Where a step lies between two others, each fraction exact at both ends and near its own 0."""
     begun, ended = reached(step, start), reached(step, end)
     inside = begun & ~ended
-    length = jnp.where(inside, since(end, start), 1) * 1.0  # int32 by int32 is float32 even in x64
+    length = _not_zero(since(end, start))
     done = jnp.where(inside, since(step, start) / length, ended)
     left = jnp.where(inside, since(end, step) / length, ~ended)
     return Fractions(done, left)
@@ -91,10 +97,23 @@ def raised(x: Any, y: Any, exponent: Any) -> Weights:
     """`x**exponent` and its complement for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
     weight = jnp.where(x > 0, power(jnp.where(x > 0, x, 1.0), exponent), 0.0)
     # 1 - x**exponent cancels where x is near 1.
-    small = jnp.where(y < 0.5, y, 0.0)
-    near_one = -jnp.expm1(exponent * jnp.log1p(-small))
-    near_one = jnp.where(exponent == 1, with_gradient_of(small, near_one), near_one)
+    near_one = _complement_of_power(jnp.where(y < 0.5, y, 0.0), exponent)
     return Weights(weight, jnp.where(y < 0.5, near_one, 1 - weight))
+
+
+@jax.custom_jvp
+def _complement_of_power(y: Any, exponent: Any) -> jax.Array:
+    """`1 - (1 - y)**exponent` for y in [0, 0.5)."""
+    return jnp.where(exponent == 1, y, -jnp.expm1(exponent * jnp.log1p(-y)))
+
+
+@_complement_of_power.defjvp
+def _complement_of_power_jvp(primals: Any, tangents: Any) -> Any:
+    (y, exponent), (dy, dexponent) = primals, tangents
+    log = jnp.log1p(-y)
+    weight = jnp.exp(exponent * log)
+    tangent = exponent * weight / (1 - y) * dy - weight * log * dexponent
+    return _complement_of_power(y, exponent), tangent
 
 
 @jax.custom_jvp
