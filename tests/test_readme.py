@@ -35,9 +35,14 @@ def test_its_code_runs_from_top_to_bottom(capsys):
         exec(compile(block, "README.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "warmup(schedule=cosine_decay(init_value=0.0003, decay_steps=9000" in printed
+    assert "{'init_value': 0.001, 'decay_steps': 200} cosine_decay(init_value=0.001, " in printed
     np.testing.assert_allclose(
         names["rates"],
-        [5e-4, 3e-3 * (1 + np.cos(np.pi / 4)) / 2, 1e-2 * (1 + np.cos(np.pi / 8)) / 2],
+        [
+            peak * (1 + np.cos(np.pi * 50 / steps)) / 2
+            for peak in (1e-3, 3e-3, 1e-2)
+            for steps in (100, 200)
+        ],
         rtol=1e-6,
     )
     assert names["halving"](0.1, 1000)(2500) == np.float32(0.025)
