@@ -123,6 +123,7 @@ def power(x: Any, exponent: Any) -> jax.Array:
     The same as `**` to an ulp for exponents of a few, and twice as fast: XLA's own is not
     vectorised on a CPU. With x = m 2^k it is 2^(exponent k) 2^(exponent log2 m).
     """
+    x = jnp.asarray(x)  # before jax 0.7 a derivative may come with numbers
     info = jnp.finfo(x.dtype)
     integer = jnp.int32 if info.bits == 32 else jnp.int64
     exponent = jnp.minimum(exponent * 1.0, 2.0**31).astype(x.dtype)  # beyond, all but 1 becomes 0

@@ -52,11 +52,18 @@ def test_power_at_its_ends():
     np.testing.assert_array_equal(powers(x, 0.0), 1)
 
 
+@pytest.fixture
+def double_precision():
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.usefixtures("double_precision")
 def test_power_in_double_precision():
-    with jax.enable_x64(True):
-        x = np.random.default_rng(0).uniform(1e-9, 1, 20_000)
-        for exponent in (0.5, 2.0, 7.3):
-            np.testing.assert_allclose(power(jnp.asarray(x), exponent), x**exponent, rtol=2e-15)
+    x = np.random.default_rng(0).uniform(1e-9, 1, 20_000)
+    for exponent in (0.5, 2.0, 7.3):
+        np.testing.assert_allclose(power(jnp.asarray(x), exponent), x**exponent, rtol=2e-15)
 
 
 def test_gradients_of_power():
