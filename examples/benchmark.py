@@ -358,7 +358,7 @@ def json_path(value: str) -> Path:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--repeats", type=whole_number(1, 1000), default=15, help="runs of what is quick (%(default)s)")
     add(

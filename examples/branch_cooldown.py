@@ -26,7 +26,6 @@ from compare_schedules import (
     accuracy,
     mean_loss,
     peak_rate,
-    picture_path,
     prepare,
     smoothed,
     whole_number,
@@ -152,18 +151,13 @@ def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--epochs", type=whole_number(3, 1000), default=30, help="of the trunk (%(default)s)")
     add("--cooldown", type=whole_number(1, 1000), default=10, help="epochs of each (%(default)s)")
     add("--peak", type=peak_rate, default=0.03, help="the trunk's learning rate (%(default)s)")
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
-    add("--out", type=picture_path, default="branch_cooldown.png", help="the picture (%(default)s)")
+    parser.add_seed()
+    parser.add_picture("branch_cooldown.png")
     return parser.parse_args()
 
 

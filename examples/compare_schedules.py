@@ -256,8 +256,20 @@ def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
 
 
 class Parser(argparse.ArgumentParser):
+    """What the examples have in common: the first line of their text, a seed, a picture."""
+
+    def __init__(self, text: str | None):
+        super().__init__(description=(text or "").partition("\n")[0])
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")  # one line: the usage is left to --help
+
+    def add_seed(self) -> None:
+        every = whole_number(0, 2**31 - 1)
+        self.add_argument("--seed", type=every, default=0, help="for all that is random (%(default)s)")
+
+    def add_picture(self, default: str) -> None:
+        self.add_argument("--out", type=picture_path, default=default, help="the picture (%(default)s)")
 
 
 def whole_number(low: int, high: int):
@@ -290,17 +302,12 @@ def picture_path(text: str) -> Path:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--epochs", type=whole_number(1, 1000), default=40, help="passes over the data (%(default)s)")
     add("--peak", type=peak_rate, default=0.03, help="the highest learning rate (%(default)s)")
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
-    add("--out", type=picture_path, default="schedules.png", help="the picture (%(default)s)")
+    parser.add_seed()
+    parser.add_picture("schedules.png")
     return parser.parse_args()
 
 

@@ -130,17 +130,12 @@ def print_best(settings: list[Setting], scores: Scores) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--epochs", type=whole_number(1, 1000), default=30, help="passes over the data (%(default)s)")
     add("--peaks", type=whole_number(1, 100), default=8, help="how many peaks (%(default)s)")
     add("--horizons", type=whole_number(1, 20), default=4, help="how many horizons (%(default)s)")
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
+    parser.add_seed()
     return parser.parse_args()
 
 

@@ -139,7 +139,7 @@ def print_table(history: list[Epoch]) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--epochs", type=whole_number(1, 1000), default=40, help="passes over the data (%(default)s)")
     add("--rate", type=peak_rate, default=0.01, help="the rate before any cut (%(default)s)")
@@ -149,12 +149,7 @@ def parse_options() -> argparse.Namespace:
         default=2,
         help="how many epochs in a row may be without a lower loss (%(default)s)",
     )
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
+    parser.add_seed()
     return parser.parse_args()
 
 

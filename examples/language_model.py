@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from branch_cooldown import NEVER, History
-from compare_schedules import WEIGHT_DECAY, Parser, peak_rate, picture_path, smoothed, whole_number
+from compare_schedules import WEIGHT_DECAY, Parser, peak_rate, smoothed, whole_number
 from flax import nnx
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -316,7 +316,7 @@ def number_of_steps(text: str) -> int:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add(
         "--steps",
@@ -325,13 +325,8 @@ def parse_options() -> argparse.Namespace:
         help=f"updates to the last horizon, a multiple of {PARTS} (%(default)s)",
     )
     add("--peak", type=peak_rate, default=0.004, help="the highest learning rate (%(default)s)")
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
-    add("--out", type=picture_path, default="language_model.png", help="the picture (%(default)s)")
+    parser.add_seed()
+    parser.add_picture("language_model.png")
     return parser.parse_args()
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compare_schedules import Parser, picture_path, whole_number
+from compare_schedules import Parser, whole_number
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from rich.console import Console
@@ -180,7 +180,7 @@ def save_picture(results: Results, trials: Trials, path: Path) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add(
         "--doublings",
@@ -190,7 +190,7 @@ def parse_options() -> argparse.Namespace:
     )
     add("--rates", type=whole_number(1, 20), default=7, help="initial rates to try (%(default)s)")
     add("--timescales", type=whole_number(2, 100), default=21, help="to try (%(default)s)")
-    add("--out", type=picture_path, default="least_squares.png", help="the picture (%(default)s)")
+    parser.add_picture("least_squares.png")
     return parser.parse_args()
 
 

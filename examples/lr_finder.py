@@ -23,7 +23,6 @@ from compare_schedules import (
     Setup,
     accuracy,
     mean_loss,
-    picture_path,
     prepare,
     smoothed,
     whole_number,
@@ -160,17 +159,12 @@ def save_picture(test: RangeTest, results: list[Result], smoothing: int, path: P
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--steps", type=whole_number(30, 100_000), default=200, help="of the test (%(default)s)")
     add("--epochs", type=whole_number(1, 1000), default=10, help="of each training (%(default)s)")
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
-    add("--out", type=picture_path, default="lr_finder.png", help="the picture (%(default)s)")
+    parser.add_seed()
+    parser.add_picture("lr_finder.png")
     return parser.parse_args()
 
 

@@ -25,7 +25,6 @@ from compare_schedules import (
     Setup,
     accuracy,
     mean_loss,
-    picture_path,
     prepare,
     whole_number,
 )
@@ -155,17 +154,12 @@ def draw(losses: np.ndarray) -> Figure:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--epochs", type=whole_number(1, 1000), default=15, help="passes over the data (%(default)s)")
     add("--chunk-size", type=whole_number(1, 64), default=64, help="networks at a time (%(default)s)")
-    add(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        help="for all that is random (%(default)s)",
-    )
-    add("--out", type=picture_path, default="sweep.png", help="the picture (%(default)s)")
+    parser.add_seed()
+    parser.add_picture("sweep.png")
     return parser.parse_args()
 
 

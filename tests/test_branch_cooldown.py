@@ -1,19 +1,16 @@
 """`examples/branch_cooldown.py`: what it prints and draws, what it refuses, and that it branches."""
 
-import os
 import re
 import runpy
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, assert_is_a_picture, assert_refuses, run
 from tqdm import tqdm
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "branch_cooldown.py"
+SCRIPT = EXAMPLES / "branch_cooldown.py"
 NAMES = ["trunk", "cooldown from 396", "cooldown from 792", "cooldown from 1188"]  # 44 steps an epoch
 STEPS = [1188, 836, 1232, 1628]
 BAD_OPTIONS = [
@@ -46,16 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shown(folder) -> subprocess.CompletedProcess[str]:
-    settings = {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
-    options = ("--epochs", "27", "--seed", "1", "--out", "here.png")
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *options],
-        cwd=folder,
-        env=os.environ | settings,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
+    return run(SCRIPT, "--epochs", "27", "--seed", "1", "--out", "here.png", cwd=folder)
 
 
 def test_it_succeeds_and_shows_progress(shown):
@@ -80,13 +68,7 @@ def test_trunk_and_branches_are_one_program(shown):
 
 def test_the_picture(shown, folder):
     assert "picture: here.png" in shown.stdout
-    pixels = matplotlib.image.imread(folder / "here.png")[..., :3]
-    height, width, _ = pixels.shape
-    assert height > 500 and width > 1000
-    for part in np.array_split(pixels, 3, axis=1):  # the rates, the losses, the legend
-        assert part.std() > 0.03
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert np.all(edge == 1.0)  # a white margin all round: nothing is cut off
+    assert_is_a_picture(folder / "here.png")  # the rates, the losses, the legend
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +103,4 @@ def test_each_branch_goes_on_where_the_trunk_was_and_the_trunk_goes_on_without_i
 
 @pytest.mark.parametrize(("option", "value"), BAD_OPTIONS)
 def test_it_refuses_bad_options_in_one_clear_line(option, value, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), option, value])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    printed = capsys.readouterr()
-    assert (stopped.value.code, printed.out) == (2, "")
-    assert printed.err.startswith("branch_cooldown.py: error: ")
-    assert printed.err.endswith("\n") and printed.err.count("\n") == 1
-    assert f"{option}: must " in printed.err and f"got {value!r}" in printed.err
-    assert list(tmp_path.iterdir()) == []
+    assert_refuses(SCRIPT, option, value, tmp_path, monkeypatch, capsys)

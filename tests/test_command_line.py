@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.image
 import numpy as np
 import pytest
+from example_runs import assert_is_a_picture
 
 import optax_sched
 from optax_sched.__main__ import main
@@ -46,15 +46,6 @@ def run(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         timeout=300,
     )
-
-
-def assert_is_a_picture(path: Path) -> None:
-    pixels = matplotlib.image.imread(path)[..., :3]
-    assert pixels.shape[0] > 500 and pixels.shape[1] > 1000
-    for part in np.array_split(pixels, 3, axis=1):
-        assert part.std() > 0.03
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert np.all(edge == 1.0)  # a white margin all round: nothing is cut off
 
 
 def refusal(capsys, *options: str) -> str:

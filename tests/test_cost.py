@@ -108,10 +108,7 @@ NESTS: dict[str, Callable[[Any], Schedule]] = {
     "clip": lambda s: os.clip(s, 0.0, 1.0),
     "noisy": lambda s: os.noisy(s, 0, 0.1),
     "multiply": lambda s: os.multiply(s, 0.5),
-}
-# Each level takes its own part of every leaf below it: a few equations for each of them.
-PICKING: dict[str, Callable[[Any], Schedule]] = {
-    "multiply": lambda s: os.multiply(s, LINE),
+    "multiply by another": lambda s: os.multiply(s, LINE),
     "join first": lambda s: os.join([s, LINE], [50]),
     "join last": lambda s: os.join([LINE, s], [50]),
     "select": lambda s: os.select(1, [LINE, s]),
@@ -126,7 +123,7 @@ def nest(outer: Callable[[Any], Schedule], depth: int, inner: Any = COSINE) -> S
 
 @pytest.mark.parametrize("outer", NESTS.values(), ids=NESTS)
 def test_a_nest_costs_as_much_as_its_depth(outer):
-    assert equations(nest(outer, 20)) <= 2.2 * equations(nest(outer, 10))
+    assert equations(nest(outer, 20)) <= 2.05 * equations(nest(outer, 10))
 
 
 def test_a_nest_of_all_of_them_in_turn_costs_as_much_as_its_depth():
@@ -134,19 +131,11 @@ def test_a_nest_of_all_of_them_in_turn_costs_as_much_as_its_depth():
         return functools.reduce(lambda inner, outer: outer(inner), NESTS.values(), s)
 
     once, twice = equations(around(COSINE)), equations(around(around(COSINE)))
-    assert twice <= 2.2 * once
+    assert twice <= 2.05 * once
     assert np.isfinite(float(around(around(COSINE))(100)))
 
 
-@pytest.mark.parametrize("outer", PICKING.values(), ids=PICKING)
-def test_a_nest_of_many_operands_grows_with_the_square_of_its_depth_at_most(outer):
-    a, b, c, d = (equations(nest(outer, depth)) for depth in (5, 10, 15, 20))
-    assert d <= 4 * b
-    # The third differences of a square are 0, those of an exponential as large as itself.
-    assert abs(d - 3 * c + 3 * b - a) <= 0.02 * d
-
-
-@pytest.mark.parametrize("outer", [NESTS["warmup"], PICKING["join first"]], ids=["warmup", "join"])
+@pytest.mark.parametrize("outer", [NESTS["warmup"], NESTS["join first"]], ids=["warmup", "join"])
 def test_a_users_function_is_evaluated_once_at_each_level_of_a_nest(outer):
     calls = []
 

@@ -1,17 +1,16 @@
 """Each example, run as a user runs it."""
 
-import os
 import re
-import runpy
-import subprocess
-import sys
-from pathlib import Path
 
-import matplotlib.image
-import numpy as np
 import pytest
+from example_runs import (
+    EXAMPLES,
+    assert_is_a_picture,
+    assert_one_clear_line,
+    assert_refuses,
+    run,
+)
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 COMPARE = EXAMPLES / "compare_schedules.py"
 
 FAMILIES = [
@@ -52,24 +51,6 @@ BAD_OPTIONS = [
     ("--out", "folder.png"),
     ("--out", "two\nlines"),
 ]
-
-
-def run(script: Path, *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    settings = {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
-    return subprocess.run(
-        [sys.executable, str(script), *options],
-        cwd=cwd,
-        env=os.environ | settings,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-
-
-def assert_one_clear_line(stderr: str, option: str, value: str) -> None:
-    assert stderr.startswith("compare_schedules.py: error: ")
-    assert stderr.endswith("\n") and stderr.count("\n") == 1
-    assert f"{option}: must " in stderr and f"got {value!r}" in stderr
 
 
 @pytest.fixture(scope="module")
@@ -125,34 +106,19 @@ def test_compare_shows_progress(compared):
 
 def test_compare_picture(compared, folder):
     assert "picture: here.png" in compared.stdout
-    path = folder / "here.png"
-    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    pixels = matplotlib.image.imread(path)[..., :3]
-    height, width, _ = pixels.shape
-    assert height > 500 and width > 1000
-    for part in np.array_split(pixels, 3, axis=1):  # the rates, the losses, the legend
-        assert part.std() > 0.03
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert np.all(edge == 1.0)  # a white margin all round: nothing is cut off
+    assert_is_a_picture(folder / "here.png")  # the rates, the losses, the legend
 
 
 @pytest.mark.parametrize(("option", "value"), BAD_OPTIONS)
 def test_compare_refuses(option, value, tmp_path, monkeypatch, capsys):
-    # In this process, since a new one takes seconds to import what it needs.
     (tmp_path / "folder.png").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(COMPARE), option, value])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(COMPARE), run_name="__main__")
-    printed = capsys.readouterr()
-    assert (stopped.value.code, printed.out) == (2, "")
-    assert_one_clear_line(printed.err, option, value)
+    assert_refuses(COMPARE, option, value, tmp_path, monkeypatch, capsys)
 
 
 def test_compare_refuses_as_a_user_sees_it(tmp_path):
     refused = run(COMPARE, "--epochs", "0", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert_one_clear_line(refused.stderr, "--epochs", "0")
+    assert_one_clear_line(COMPARE, refused.stderr, "--epochs", "0")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from example_runs import assert_refuses
 
 import optax_sched as o
 
@@ -129,16 +130,8 @@ def test_equinox_trains_each_network_as_it_does_alone():
 
 
 @pytest.mark.parametrize(("script", "option", "value"), BAD_OPTIONS)
-def test_refuses(script, option, value, monkeypatch, capsys):
-    # In this process, since a new one takes seconds to import what it needs.
-    monkeypatch.setattr(sys, "argv", [str(script), option, value])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(script), run_name="__main__")
-    printed = capsys.readouterr()
-    assert (stopped.value.code, printed.out) == (2, "")
-    assert re.fullmatch(
-        rf"{script.name}: error: argument {option}: must be .*, got '{value}'\n", printed.err
-    )
+def test_refuses(script, option, value, tmp_path, monkeypatch, capsys):
+    assert_refuses(script, option, value, tmp_path, monkeypatch, capsys)
 
 
 OPTIMIZERS = {

@@ -4,14 +4,12 @@ import math
 import re
 import runpy
 import subprocess
-import sys
 from typing import Any
 
 import jax
-import matplotlib.image
 import numpy as np
 import pytest
-from test_examples import EXAMPLES, run
+from example_runs import EXAMPLES, assert_is_a_picture, assert_refuses, run
 
 SCRIPT = EXAMPLES / "least_squares.py"
 NUMBERS = [50, 100, 200, 400]
@@ -86,13 +84,7 @@ def test_the_decays_of_theory_get_worse_with_the_condition_number_and_step_decay
 
 def test_the_picture(shown, folder):
     assert "picture: here.png" in shown.stdout
-    pixels = matplotlib.image.imread(folder / "here.png")[..., :3]
-    height, width, _ = pixels.shape
-    assert height > 500 and width > 1000
-    for part in np.array_split(pixels, 3, axis=1):  # the risks, the rates, the legend
-        assert part.std() > 0.03
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert np.all(edge == 1.0)  # a white margin all round: nothing is cut off
+    assert_is_a_picture(folder / "here.png")  # the risks, the rates, the legend
 
 
 # ---- the recursion ----
@@ -179,14 +171,4 @@ def test_each_family_is_represented_by_its_best_trial(names):
 
 @pytest.mark.parametrize(("option", "value"), BAD_OPTIONS)
 def test_it_refuses_bad_options_in_one_clear_line(option, value, tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), option, value])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    printed = capsys.readouterr()
-    assert (stopped.value.code, printed.out) == (2, "")
-    assert printed.err.startswith("least_squares.py: error: ")
-    assert printed.err.endswith("\n") and printed.err.count("\n") == 1
-    assert f"{option}: must " in printed.err and f"got {value!r}" in printed.err
-    assert list(tmp_path.iterdir()) == []
+    assert_refuses(SCRIPT, option, value, tmp_path, monkeypatch, capsys)

@@ -1,13 +1,9 @@
 """`examples/lr_finder.py`: what it suggests, prints and draws, and what it refuses."""
 
 import re
-import runpy
-import sys
 
-import matplotlib.image
-import numpy as np
 import pytest
-from test_examples import EXAMPLES, run
+from example_runs import EXAMPLES, assert_is_a_picture, assert_refuses, run
 
 SCRIPT = EXAMPLES / "lr_finder.py"
 NAMES = ["valley", "steepest", "minimum", "slide", "valley / 10", "valley * 10"]
@@ -74,25 +70,9 @@ def test_the_suggested_rate_is_good(rows):
 
 def test_the_picture(shown, folder):
     assert "picture: here.png" in shown.stdout
-    pixels = matplotlib.image.imread(folder / "here.png")[..., :3]
-    height, width, _ = pixels.shape
-    assert height > 500 and width > 1000
-    for part in np.array_split(pixels, 3, axis=1):  # the test, the trainings, the legend
-        assert part.std() > 0.03
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert np.all(edge == 1.0)  # a white margin all round: nothing is cut off
+    assert_is_a_picture(folder / "here.png")  # the test, the trainings, the legend
 
 
 @pytest.mark.parametrize(("option", "value"), BAD_OPTIONS)
 def test_it_refuses_bad_options_in_one_clear_line(option, value, tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(EXAMPLES))  # examples import one another
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), option, value])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    printed = capsys.readouterr()
-    assert (stopped.value.code, printed.out) == (2, "")
-    assert printed.err.startswith("lr_finder.py: error: ")
-    assert printed.err.endswith("\n") and printed.err.count("\n") == 1
-    assert f"{option}: must " in printed.err and f"got {value!r}" in printed.err
-    assert list(tmp_path.iterdir()) == []
+    assert_refuses(SCRIPT, option, value, tmp_path, monkeypatch, capsys)

@@ -2,10 +2,8 @@
 
 import re
 
-import matplotlib.image
-import numpy as np
 import pytest
-from test_examples import EXAMPLES, run
+from example_runs import EXAMPLES, assert_is_a_picture, assert_refuses, run
 
 SWEEP = EXAMPLES / "sweep.py"
 ROW = re.compile(
@@ -43,15 +41,8 @@ def test_the_best_have_learned_and_are_among_the_expected(swept):
 
 def test_the_heat_map_is_drawn(swept, folder):
     assert "picture: here.png" in swept.stdout
-    pixels = matplotlib.image.imread(folder / "here.png")[..., :3]
-    for part in np.array_split(pixels, 4, axis=1):  # a panel for each family
-        assert part.std() > 0.1
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert np.all(edge == 1.0)
+    assert_is_a_picture(folder / "here.png", parts=4)  # a panel for each family
 
 
-def test_a_bad_option_is_refused_in_one_line(tmp_path):
-    refused = run(SWEEP, "--chunk-size", "0", cwd=tmp_path)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    line = "sweep.py: error: argument --chunk-size: must be a whole number from 1 to 64, got '0'\n"
-    assert refused.stderr == line
+def test_it_refuses_bad_options_in_one_clear_line(tmp_path, monkeypatch, capsys):
+    assert_refuses(SWEEP, "--chunk-size", "0", tmp_path, monkeypatch, capsys)
