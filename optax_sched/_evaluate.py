@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._kinds import default_float, in_a_word, weak_flags
+from optax_sched._kinds import default_float, in_a_word, is_traced, weak_flags
 from optax_sched._shapes import LAST_STEP
 
 
@@ -37,6 +37,8 @@ def call(schedule: Any, step: Any) -> jax.Array:
         return _evaluate(schedule, clock)
     ready = schedule._ready
     if ready is None or ready.x64 is not _x64():
+        if is_traced(schedule):  # to keep what is made of a tracer would leak it from its trace
+            return _evaluate(schedule, clock)
         ready = _ready(schedule)
         object.__setattr__(schedule, "_ready", ready)
     return ready.program(ready.leaves, clock)

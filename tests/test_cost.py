@@ -246,3 +246,12 @@ def test_a_users_function_is_asked_only_within_its_phase(clock):
     assert set(seen["last"]) == set(range(30))  # it goes on for ever: up to the last step asked
     assert set(seen["cooled"]) == set(range(26))
     assert set(seen["repeated"]) == set(range(7))
+
+
+def test_a_traced_schedule_keeps_nothing_of_a_trace_within_its_own():
+    def run(s: Schedule) -> jax.Array:
+        return jax.lax.fori_loop(0, 3, lambda _, total: total + s(5), 0.0) + s(5)
+
+    with jax.checking_leaks():
+        np.testing.assert_allclose(jax.jit(run)(LINE), 4 * 0.05, rtol=1e-6)
+        np.testing.assert_allclose(jax.grad(lambda v: run(LINE.replace(init_value=v)))(0.1), 2.0)
