@@ -1,5 +1,6 @@
 """Many schedules at once: as one batch, from a grid of settings, through one compiled program."""
 
+import contextlib
 import functools
 import itertools
 import sys
@@ -80,7 +81,7 @@ def unstack(batch: Schedule) -> list[Any]:
     [constant(value=0.1), constant(value=0.2)]
     """
     size = _size("unstack", batch)
-    leaves, structure = jax.tree.flatten(batch)
+    leaves, structure = jax.tree.flatten(_indexable(batch))
     items = (jax.tree.unflatten(structure, [_item(leaf, i) for leaf in leaves]) for i in range(size))
     return [_chosen(item) for item in items]
 
@@ -93,7 +94,7 @@ def _item(leaf: Any, index: int) -> Any:
 
 def _chosen(item: Any) -> Any:
     """What `stack` was given, where it made a select of it."""
-    if not is_made_by(one_of, item) or is_traced(item.index):
+    if not is_made_by(one_of, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
     return item.schedules[int(item.index)]
 
@@ -193,13 +194,15 @@ def sweep(
     whole = -(-size // devices) * devices
     length = min(max(most // devices, 1) * devices, whole)
     program = _cached_program(run, mesh) if _is_hashable(run) else _program(run, mesh)
-    results = [
-        program(_spread(_rows(batch, start, length, size), mesh))
-        for start in _shown(range(0, size, length))
-    ]
-    if len(results) == 1 and length == size:
-        return results[0]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)
+    batch = _indexable(batch)
+    with _context_of(mesh):
+        results = [
+            program(_spread(_rows(batch, start, length, size), mesh))
+            for start in _shown(range(0, size, length))
+        ]
+        if len(results) == 1 and length == size:
+            return results[0]
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)
 
 
 _CHUNK_SIZE = kind_of("chunk_size", Count)
@@ -232,6 +235,26 @@ def _automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
     """The same devices, with axes that JAX shards by itself: explicit ones refuse most indexing."""
     kinds = (jax.sharding.AxisType.Auto,) * len(mesh.axis_names)
     return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=kinds)
+
+
+def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextManager[Any]:
+    """`jax.shard_map` refuses a mesh other than that of a `jax.set_mesh` around it."""
+    if mesh is None:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
+def _indexable(batch: Any) -> Any:
+    """The batch, leaves that lie on a mesh of explicit axes moved to the same with automatic ones."""
+
+    def moved(leaf: Any) -> Any:
+        sharding = None if is_traced(leaf) else getattr(leaf, "sharding", None)
+        if not isinstance(sharding, jax.sharding.NamedSharding):
+            return leaf
+        mesh: Any = sharding.mesh
+        return jax.device_put(leaf, jax.sharding.NamedSharding(_automatic(mesh), sharding.spec))
+
+    return jax.tree.map(moved, batch)
 
 
 def _rows(batch: Any, start: int, length: int, size: int) -> Any:

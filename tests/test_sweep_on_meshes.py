@@ -1,0 +1,58 @@
+"""Sweeps where the program around them has a mesh of its own, or has spread the batch already."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optax_sched as o
+
+LINES = [o.linear(0.1 * (i + 1), 0.0, 5 + i) for i in range(8)]
+MIXED = [*LINES[:5], o.constant(0.3), o.cosine_decay(0.1, 9), o.constant(0.2)]
+STEPS = np.arange(4)
+KINDS = {"automatic": jax.sharding.AxisType.Auto, "explicit": jax.sharding.AxisType.Explicit}
+
+
+def rates(schedule: Any) -> jax.Array:
+    return schedule(STEPS)
+
+
+def mesh_of(kind: str, shape: tuple[int, ...] = (8,)) -> jax.sharding.Mesh:
+    return jax.make_mesh(shape, ("x", "y")[: len(shape)], (KINDS[kind],) * len(shape))
+
+
+def one_by_one(schedules: list[Any]) -> np.ndarray:
+    return np.stack([s(STEPS) for s in schedules])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(8,), (2, 4)], ids=str)
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_within_a_mesh_of_the_users(kind, shape, chunk_size):
+    with jax.set_mesh(mesh_of(kind)):
+        got = o.sweep(rates, LINES[:5], mesh=mesh_of(kind, shape), chunk_size=chunk_size)
+        np.testing.assert_allclose(got, one_by_one(LINES[:5]), rtol=1e-6)
+        np.testing.assert_allclose(o.sweep(rates, LINES[:5], chunk_size=chunk_size), got, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("schedules", [LINES, MIXED], ids=["alike", "mixed"])
+def test_a_batch_that_is_spread_already(kind, schedules):
+    mesh = mesh_of(kind)
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    batch = jax.device_put(o.stack(schedules), spread)
+    for chunk_size in (None, 3):
+        got = o.sweep(rates, batch, chunk_size=chunk_size)
+        np.testing.assert_allclose(got, one_by_one(schedules), rtol=1e-6)
+    np.testing.assert_allclose(o.sweep(rates, batch, mesh=mesh), one_by_one(schedules), rtol=1e-6)
+    np.testing.assert_allclose(one_by_one(o.unstack(batch)), one_by_one(schedules), rtol=1e-6)
+
+
+def test_batches_of_several_families_can_be_stacked_and_unstacked():
+    batches = [o.stack([o.linear(height, 0.0, 5), o.constant(height)]) for height in (0.1, 0.2, 0.3)]
+    chex.assert_trees_all_equal(*map(o.unstack, (batches[1], o.unstack(o.stack(batches))[1])))
+    got = jax.vmap(jax.vmap(lambda s: s(0)))(o.stack(batches))
+    np.testing.assert_array_equal(got, jnp.float32([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]))
