@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 from optax_sched._hyper import Count, Growth, Positive, Steps, StepsOrZero
 from optax_sched._operands import Operand
-from optax_sched._periods import place_in_cycles
+from optax_sched._periods import place_in_cycles, whole_periods
 from optax_sched._schedule import schedule as decorate
-from optax_sched._shapes import is_int, later, since, whole_periods, whole_step
+from optax_sched._shapes import is_int, later, since, whole_step
 
 
 @decorate

@@ -16,7 +16,7 @@ from optax_sched._hyper import (
     Switch,
 )
 from optax_sched._kinds import is_traced
-from optax_sched._periods import place_in_cycles
+from optax_sched._periods import place_in_cycles, whole_periods
 from optax_sched._schedule import schedule
 from optax_sched._shapes import (
     half_wave,
@@ -27,7 +27,6 @@ from optax_sched._shapes import (
     reached,
     remaining,
     since,
-    whole_periods,
     whole_step,
 )
 

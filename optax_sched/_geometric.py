@@ -4,8 +4,9 @@ import jax.numpy as jnp
 
 from optax_sched._hyper import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
 from optax_sched._kinds import Vector
+from optax_sched._periods import whole_periods
 from optax_sched._schedule import schedule
-from optax_sched._shapes import power, progress, ratio, reached, remaining, whole_periods
+from optax_sched._shapes import power, progress, ratio, reached, remaining
 
 
 @schedule

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from optax_sched._double import Double, as_double, choose, minus, plus, single, times
 from optax_sched._shapes import (
     LAST_STEP,
+    is_int,
     progress,
     ratio,
+    reached,
     remaining,
     with_gradient_of,
 )
@@ -36,6 +38,31 @@ def place_in_cycles(step: Any, period: Any, period_mult: Any) -> Place:
     return Place(index, *(with_gradient_of(a, b) for a, b in zip(exact, floats, strict=True)))
 
 
+def whole_periods(step: Any, period: Any) -> jax.Array:
+    """`floor(step / period)`, exact on every boundary."""
+    period = jnp.where(period > 0, period, 1)
+    if is_int(step) and is_int(period):
+        return _quotient(step, period)
+    guess = jnp.floor(step / period)
+    if is_int(step):
+        # A float loses steps beyond 2**24, and half steps long before.
+        now, length = as_double(step), as_double(jax.lax.stop_gradient(period))
+        guess += _passed(now, times(Double(guess + 1, jnp.zeros_like(guess)), length))
+        return guess - ~_passed(now, times(Double(guess, jnp.zeros_like(guess)), length))
+    guess += reached(step, (guess + 1) * period)
+    return guess - ~reached(step, guess * period)
+
+
+def _quotient(a: Any, b: Any) -> jax.Array:
+    """`a // b` for integers a >= 0, b > 0: vectorised, as the integer division of a CPU is not."""
+    inverse = 1.0 / b
+    guess = jnp.minimum(a * inverse, 2.0**31 - 128).astype(jnp.int32)  # some hundreds off at most
+    rest = a - guess * b
+    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # one off at most
+    rest -= correction * b
+    return guess + correction + (rest >= b) - (rest < 0)
+
+
 def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, tuple[Any, Any, Any]]:
     """The index of the cycle that holds `step`, and the step's place in it."""
     period = jnp.where(period > 0, period, 1)
@@ -46,7 +73,7 @@ def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, tuple[Any, An
     start, length = times(total, first), times(power, first)
     for _ in range(2):
         end = plus(start, length)
-        passed = (single(minus(now, end)) >= -_tolerance(end)) & (index < LAST_STEP)
+        passed = _passed(now, end) & (index < LAST_STEP)
         start, power = choose(passed, end, start), choose(passed, times(power, mult), power)
         length = times(power, first)
         index += passed
@@ -96,6 +123,10 @@ def _real_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
     growing = jnp.where(near_one, 1.0, growth)
     total = jnp.where(near_one, series, jnp.expm1(n * jnp.log1p(growing)) / growing)
     return total, 1 + growth * total
+
+
+def _passed(now: Double, boundary: Double) -> jax.Array:
+    return single(minus(now, boundary)) >= -_tolerance(boundary)
 
 
 def _tolerance(boundary: Double) -> jax.Array:

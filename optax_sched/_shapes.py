@@ -223,30 +223,10 @@ def whole_step(step: Any) -> jax.Array:
     return jnp.floor(jnp.minimum(step, 2.0**31 - 128)).astype(jnp.int32)
 
 
-def _quotient(a: Any, b: Any) -> jax.Array:
-    """`a // b` for integers a >= 0, b > 0: vectorised, as the integer division of a CPU is not."""
-    inverse = 1.0 / b
-    guess = jnp.minimum(a * inverse, 2.0**31 - 128).astype(jnp.int32)  # some hundreds off at most
-    rest = a - guess * b
-    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # one off at most
-    rest -= correction * b
-    return guess + correction + (rest >= b) - (rest < 0)
-
-
 def pick(values: Any, index: Any) -> jax.Array:
     """`values[index]`, by a sum: JAX cannot gather from a batch that is spread over devices."""
     chosen = jnp.arange(values.shape[0]) == index
     return jnp.sum(jnp.where(chosen, values, 0), dtype=values.dtype)
-
-
-def whole_periods(step: Any, period: Any) -> jax.Array:
-    """`floor(step / period)`, exact on every boundary."""
-    period = jnp.where(period > 0, period, 1)
-    if is_int(step) and is_int(period):
-        return _quotient(step, period)
-    guess = jnp.floor(step / period)
-    guess += reached(step, (guess + 1) * period)
-    return guess - ~reached(step, guess * period)
 
 
 ShapeFunction = Callable[[Any, Any], Weights]

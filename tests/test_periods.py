@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from optax_sched import constant, cosine_restarts, repeat
-from optax_sched._periods import place_in_cycles
+from optax_sched._periods import place_in_cycles, whole_periods
 
 LAST_STEP = 2**31 - 1
 MOST = 600  # cycles of one schedule that are looked at
 
+periods_passed = jax.jit(whole_periods)
 places = jax.jit(jax.vmap(place_in_cycles, in_axes=(0, None, None)))
 
 
@@ -89,3 +90,29 @@ def test_both_builders_turn_on_the_boundary():
     np.testing.assert_array_equal(halves(first - 1), 0.5 ** np.arange(len(starts) - 1.0))
     assert np.all(np.asarray(restarts(first)) > 0.99)
     assert np.all(np.asarray(restarts(first - 1)) < 0.01)
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 7, 1000, 2**20 + 1, 2**24 + 1, 2**30, LAST_STEP])
+def test_whole_periods_is_the_integer_quotient(period):
+    draw = np.random.default_rng(period)
+    anywhere = draw.integers(0, LAST_STEP, 20_000)
+    multiples = anywhere // period * period
+    steps = np.concatenate(
+        [anywhere, multiples, multiples - 1, multiples + 1, LAST_STEP - np.arange(99)]
+    )
+    steps = np.clip(steps, 0, LAST_STEP).astype(np.int32)
+    np.testing.assert_array_equal(periods_passed(steps, period), steps // period)
+
+
+FLOATS = [0.1, 0.25, 1.1, 2.25, 33.3, 2345.6, 100_000.25, 1_000_000.5, 1_000_001.0, 10_000_001.0]
+
+
+@pytest.mark.parametrize("period", FLOATS)
+def test_whole_periods_of_a_float_is_the_quotient_of_the_decimals(period):
+    length = Fraction(str(period))
+    count = min(int(LAST_STEP / length), 2**23)
+    numbers = {*range(99), *np.random.default_rng(0).integers(0, count, 400).tolist()}
+    steps = sorted({int(n * length) + d for n in numbers for d in (0, 1, 2)})
+    steps = [step for step in steps if step / length < count]
+    want = [int(step / length) for step in steps]
+    np.testing.assert_array_equal(periods_passed(np.array(steps, np.int32), period), want)
