@@ -242,6 +242,13 @@ REFUSED: dict[str, tuple[str, list[Any], list[Any]]] = {
     "min_scale": ("a number from 0 to 1", [-1, 2, nan, -TINY, 1.001], ["0", None, True]),
     "window": ("a whole number, 1 or more", [0, -1, 1.5, nan], [None, True, TWO]),
 }
+# What is said of numbers that seem to obey the rule.
+HINTS = {
+    0.99999999: ": in float32 JAX takes 0.99999999 for 1.0",
+    TINY: ": in float32 JAX takes 1e-40 for 0.0",
+    BIG: ": in float32 JAX takes 1e+39 for inf",
+    2**31: ": an integer is at most 2147483647",
+}
 BAD = [
     pytest.param(parameter, rule, value, error, id=f"{parameter}-{str(value).replace(' ', '')}")
     for parameter, (rule, wrong, not_one) in REFUSED.items()
@@ -261,7 +268,8 @@ def test_a_bad_setting_raises_one_line_with_function_parameter_rule_and_value(
         if np.shape(value) == (2,)
         else repr(getattr(value, "item", lambda: value)())
     )
-    assert str(raised.value) == f"reduce_on_plateau: {parameter} must be {rule}, got {shown}"
+    hint = HINTS.get(value, "") if isinstance(value, int | float) else ""
+    assert str(raised.value) == f"reduce_on_plateau: {parameter} must be {rule}, got {shown}{hint}"
 
 
 def test_a_traced_setting_of_a_wrong_shape_raises():
