@@ -12,6 +12,7 @@ from optax_sched._hyper import Count, kind_of
 from optax_sched._kinds import in_a_word
 from optax_sched._plot import imported, plot, short_source
 from optax_sched._schedule import Schedule
+from optax_sched._shapes import LAST_STEP
 from optax_sched._show import horizon, show
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
@@ -46,11 +47,11 @@ def config_file(text: str) -> Schedule:
 
 
 def step_count(text: str) -> int:
-    kind = kind_of("steps", Count)
     try:
-        return kind.admit(int(text))
+        return kind_of("steps", Count).admit(int(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be {kind.rule}, got {in_a_word(text)}") from None
+        rule = f"a whole number from 1 to {LAST_STEP}"
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {in_a_word(text)}") from None
 
 
 def picture_file(text: str) -> Path:
@@ -121,8 +122,6 @@ def main(arguments: list[str] | None = None) -> None:
         picture(options).savefig(options.out, dpi=100 if options.command == "gallery" else 150)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
-    except RecursionError:
-        top.error("the schedule must be nested less deep: Python cannot evaluate it")
     print(f"picture: {options.out}")
 
 

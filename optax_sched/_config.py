@@ -40,9 +40,10 @@ from optax_sched._operands import ManySchedules, OneSchedule
 from optax_sched._schedule import Schedule, _Formula
 from optax_sched._source import source
 
-# Python's own recursion limit stops an evaluation well before the first; the second stops YAML whose
-# few lines refer to one another until they mean more schedules than there is memory for.
-MAX_DEPTH = 100
+# Python's recursion limit stops an evaluation at about 60 levels: what a config may hold can be
+# evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
+# they mean more schedules than there is memory for.
+MAX_DEPTH = 40
 MAX_SCHEDULES = 10_000
 
 MODULES = (
@@ -87,7 +88,7 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
     lists that they equal, so that a result which they made strongly typed is weakly typed then.
 
     Args:
-      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 100 deep and
+      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 40 deep and
         10,000 schedules in all.
 
     Returns:
@@ -123,7 +124,7 @@ def from_config(
     YAML reads `1e-5` as text: write `1.0e-5`.
 
     Args:
-      config: a dict of the form that `to_config` describes, with the types that JSON has; at most 100
+      config: a dict of the form that `to_config` describes, with the types that JSON has; at most 40
         deep and 10,000 schedules in all.
       builders: builders of your own, made by `schedule`, by the names that they have in the config.
         None may have the name of a built-in one.

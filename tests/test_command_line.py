@@ -26,6 +26,7 @@ WSD = {
     "decay_steps": 250,
     "total_steps": 1000,
 }
+NO_STEPS = "--steps: must be a whole number from 1 to 2147483647"
 
 
 @pytest.fixture
@@ -183,10 +184,22 @@ BAD = [
     (("show", "none.json"), "CONFIG: must be a file, got 'none.json': No such file or directory"),
     (("show", "."), "CONFIG: must be a file, got '.': Is a directory"),
     (("plot", "wsd.json", "none.json", *PICTURE), "must be a file, got 'none.json'"),
-    (("show", "wsd.json", "--steps", "0"), "--steps: must be a whole number, 1 or more, got '0'"),
-    (("show", "wsd.json", "--steps", "-3"), "--steps: must be a whole number, 1 or more, got '-3'"),
-    (("show", "wsd.json", "--steps", "1e3"), "--steps: must be a whole number, 1 or more, got '1e3'"),
-    (("show", "wsd.json", "--steps", str(2**31)), "--steps: must be a whole number, 1 or more, got"),
+    (
+        ("show", "wsd.json", "--steps", "0"),
+        f"{NO_STEPS}, got '0'",
+    ),
+    (
+        ("show", "wsd.json", "--steps", "-3"),
+        f"{NO_STEPS}, got '-3'",
+    ),
+    (
+        ("show", "wsd.json", "--steps", "1e3"),
+        f"{NO_STEPS}, got '1e3'",
+    ),
+    (
+        ("show", "wsd.json", "--steps", str(2**31)),
+        f"{NO_STEPS}, got",
+    ),
     (("plot", "wsd.json", "--out", "x.gif"), "--out: must end in .png, .svg, .pdf, .jpg, got 'x.gif'"),
     (("gallery", "--out", "picture"), "--out: must end in .png, .svg, .pdf, .jpg, got 'picture'"),
     (("gallery", "--out", "no/x.png"), "--out: must be a file in a writable folder, got 'no/x.png'"),
@@ -235,10 +248,14 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(folder, capsys):
 
 def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
     config = WSD
-    for _ in range(98):
+    for _ in range(40):
         config = {"builder": "warmup", "schedule": config, "warmup_steps": 1}
     (folder / "deep.json").write_text(json.dumps(config))
-    assert "must be nested less deep" in refusal(capsys, "show", "deep.json")
+    assert "must be at most 40 schedules deep" in refusal(capsys, "show", "deep.json")
+    deepest = config["schedule"]
+    (folder / "deepest.json").write_text(json.dumps(deepest))
+    main(["show", "deepest.json"])
+    assert capsys.readouterr().out.startswith("warmup(schedule=warmup(")
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ UNWRITABLE: list[tuple[Callable[[], Any], str]] = [
         "values must be finite, got [inf]",
     ),
     (lambda: jax.eval_shape(lambda: os.constant(1.0)), "value must be plain data"),
-    (lambda: deep(101), "config must be at most 100 schedules deep and 10000 in all, got more from "),
+    (lambda: deep(41), "config must be at most 40 schedules deep and 10000 in all, got more from "),
 ]
 
 
@@ -323,8 +323,29 @@ def test_traced_numbers_are_refused():
         jax.jit(lambda v: to_config(os.delay(v, 3)))(1.0)
 
 
-def test_a_hundred_levels_come_back():
-    assert_same(deep(100), from_config(through_json(to_config(deep(100)))))
+def within(frames: int, function: Callable[[], Any]) -> Any:
+    """What it returns when it is called from so deep a program."""
+    return function() if frames == 0 else within(frames - 1, function)
+
+
+def test_what_is_as_deep_as_a_config_may_be_comes_back_and_can_be_evaluated():
+    # The combinators that take the most of Python's stack.
+    around = (
+        lambda s: os.join([os.linear(0.1, 0.0, 9), s], [9]),
+        lambda s: os.repeat(s, 50),
+        lambda s: os.cooldown(s, 90, 9),
+        lambda s: os.multiply(s, 1.0),
+    )
+    s = functools.reduce(lambda s, i: around[i % 4](s), range(_config.MAX_DEPTH - 1), COSINE)
+    back = from_config(through_json(to_config(s)))
+    assert_same(s, back)
+
+    def slope(s: Schedule) -> Any:
+        return jax.vmap(jax.grad(lambda t: s(t)))(jnp.arange(9.0))
+
+    assert within(150, lambda: jax.eval_shape(slope, back)).shape == (9,)
+    with pytest.raises(ValueError, match="must be at most 40 schedules deep"):
+        to_config(os.delay(s, 1))
 
 
 def test_the_config_is_left_as_it_was_and_the_schedule_does_not_hang_on_it():
