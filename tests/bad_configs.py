@@ -187,7 +187,7 @@ HOSTILE: list[tuple[Any, str]] = [
     (noise(impl=["threefry2x32"], key_data=[1, 2]), "key must be a seed, or a key"),
     (noise(impl="threefry2x32", key_data=[1, 2], more=3), "key must be a seed, or a key"),
     (
-        nested(100),
+        nested(40),
         "config must be at most 40 schedules deep and 10000 in all, got more from schedule.",
     ),
     (nested(10**5), "config must be at most 40 schedules deep"),
