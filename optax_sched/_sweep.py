@@ -188,21 +188,21 @@ def sweep(
     if isinstance(batch, list):
         batch = stack(batch)
     size = _size("sweep", batch)
-    mesh = None if mesh is None else _automatic(mesh)
+    inner = None if mesh is None else _automatic(mesh)
     devices = 1 if mesh is None else mesh.size
     most = size if chunk_size is None else int(admit("sweep", "chunk_size", _CHUNK_SIZE, chunk_size))
     whole = -(-size // devices) * devices
     length = min(max(most // devices, 1) * devices, whole)
-    program = _cached_program(run, mesh) if _is_hashable(run) else _program(run, mesh)
+    program = _cached_program(run, inner) if _is_hashable(run) else _program(run, inner)
     batch = _indexable(batch)
-    with _context_of(mesh):
+    with _context_of(inner):
         results = [
-            program(_spread(_rows(batch, start, length, size), mesh))
+            program(_spread(_rows(batch, start, length, size), inner))
             for start in _shown(range(0, size, length))
         ]
-        if len(results) == 1 and length == size:
-            return results[0]
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)
+        if len(results) > 1 or length > size:
+            results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
+    return _at_home(results[0], mesh, size)
 
 
 _CHUNK_SIZE = kind_of("chunk_size", Count)
@@ -239,9 +239,19 @@ def _automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
 
 def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextManager[Any]:
     """`jax.shard_map` refuses a mesh other than that of a `jax.set_mesh` around it."""
-    if mesh is None:
+    use_mesh = getattr(jax.sharding, "use_abstract_mesh", None)  # of the age of `jax.set_mesh`
+    if mesh is None or use_mesh is None:
         return contextlib.nullcontext()
-    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+    return use_mesh(mesh.abstract_mesh)
+
+
+def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
+    """The results, on the mesh of a `jax.set_mesh` around the sweep: no other may be used there."""
+    if mesh is None or mesh.abstract_mesh != jax.sharding.get_abstract_mesh():
+        return results
+    is_whole = size % mesh.size or jax.process_count() > 1
+    spec = jax.sharding.PartitionSpec() if is_whole else jax.sharding.PartitionSpec(mesh.axis_names)
+    return jax.device_put(results, jax.sharding.NamedSharding(mesh, spec))
 
 
 def _indexable(batch: Any) -> Any:

@@ -21,13 +21,18 @@ def rates(schedule: Any) -> jax.Array:
 
 
 def mesh_of(kind: str, shape: tuple[int, ...] = (8,)) -> jax.sharding.Mesh:
-    return jax.make_mesh(shape, ("x", "y")[: len(shape)], (KINDS[kind],) * len(shape))
+    devices = np.array(jax.devices()).reshape(shape)
+    return jax.sharding.Mesh(devices, ("x", "y")[: len(shape)], axis_types=(KINDS[kind],) * len(shape))
+
+
+within_a_mesh = pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="a jax without jax.set_mesh")
 
 
 def one_by_one(schedules: list[Any]) -> np.ndarray:
     return np.stack([s(STEPS) for s in schedules])
 
 
+@within_a_mesh
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(8,), (2, 4)], ids=str)
 @pytest.mark.parametrize("chunk_size", [None, 4])
@@ -36,6 +41,18 @@ def test_within_a_mesh_of_the_users(kind, shape, chunk_size):
         got = o.sweep(rates, LINES[:5], mesh=mesh_of(kind, shape), chunk_size=chunk_size)
         np.testing.assert_allclose(got, one_by_one(LINES[:5]), rtol=1e-6)
         np.testing.assert_allclose(o.sweep(rates, LINES[:5], chunk_size=chunk_size), got, rtol=1e-6)
+
+
+@within_a_mesh
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [5, 8])
+def test_results_can_be_used_within_the_mesh_of_the_users(kind, count):
+    mesh = mesh_of(kind)
+    with jax.set_mesh(mesh):
+        got = o.sweep(rates, LINES[:count], mesh=mesh)
+        assert len(got.sharding.device_set) == 8
+        assert int(jnp.argmax(got.sum(axis=1))) == count - 1
+    assert got.sharding.is_fully_replicated == (count == 5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
