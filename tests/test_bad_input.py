@@ -1,15 +1,14 @@
 """Bad settings raise when a schedule is built: builder, parameter, rule and value, in one line."""
 
 import inspect
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
-from bad_calls import BAD, COS, GOOD
-from cases import BUILDERS, OWN, halving
+from bad_calls import BAD, COS, GOOD, REFUSED
+from cases import BUILDERS, OWN, ROWS, halving
 
 import optax_sched as os
 
@@ -54,11 +53,40 @@ def test_bad_value_names_builder_parameter_rule_and_value(bad):
     assert len(text) < 300
 
 
-def test_every_public_builder_is_in_the_table_with_three_bad_calls_or_more():
-    count = Counter(name_of(builder) for builder, *_ in BAD)
-    public = BUILDERS.keys() - OWN.keys()
-    assert public <= GOOD.keys()
-    assert {name: count[name] for name in public if count[name] < 3} == {}
+def good(name: str) -> dict[str, Any]:
+    """Arguments that the builder takes."""
+    schedule = ROWS[name].examples[0].schedule
+    return {hyper: getattr(schedule, hyper) for hyper in inspect.signature(BUILDERS[name]).parameters}
+
+
+BUILT_IN = pytest.mark.parametrize("name", sorted(BUILDERS.keys() - OWN.keys()))
+
+
+@BUILT_IN
+def test_each_parameter_refuses_what_its_word_refuses(name):
+    builder = BUILDERS[name]
+    for parameter, hyper in inspect.signature(builder).parameters.items():
+        word, _, none = str(hyper.annotation).partition(" | ")
+        rule, bad = REFUSED[word]
+        for value in bad:
+            if value is None and none:
+                continue
+            with pytest.raises((ValueError, TypeError)) as caught:
+                call(builder, {**good(name), parameter: value})
+            text = str(caught.value)
+            assert text.startswith(
+                f"{name}: {parameter} must be {rule}{', or None' * bool(none)}, got "
+            )
+            assert "\n" not in text and len(text) < 300
+            if type(value) in (int, float, str, bool, type(None)):
+                assert repr(value) in text.partition(", got ")[2]
+
+
+@BUILT_IN
+def test_each_relation_between_parameters_has_a_bad_call(name):
+    rows = [words for builder, _, words, _ in BAD if name_of(builder) == name]
+    if BUILDERS[name].formula.check is not None:
+        assert rows, "give what its check refuses a row in bad_calls.py"
 
 
 @NAMES
@@ -66,9 +94,9 @@ def test_what_the_bad_ones_are_changed_from_is_good(name):
     assert jnp.isfinite(call(builder_of(name), GOOD[name])(3))
 
 
-@NAMES
+@BUILT_IN
 def test_missing_and_unknown_arguments_show_the_signature(name):
-    builder = builder_of(name)
+    builder = BUILDERS[name]
     if name != "multiply":  # it takes any number of schedules, and says that none is too few
         with pytest.raises(
             TypeError, match=rf"^{name}: missing a required argument.*; it takes \("
@@ -76,7 +104,7 @@ def test_missing_and_unknown_arguments_show_the_signature(name):
             builder()
         assert "\n" not in str(caught.value)
     with pytest.raises(TypeError, match=rf"^{name}: got an unexpected keyword argument 'nonsense'"):
-        call(builder, {**GOOD[name], "nonsense": 1})
+        call(builder, {**good(name), "nonsense": 1})
 
 
 def test_nothing_is_checked_under_tracing_but_shape_and_type():

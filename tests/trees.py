@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from cases import BUILDERS, ROWS
+from cases import BUILDERS, OWN, ROWS
 from hypothesis import strategies as st
 
 import optax_sched as os
@@ -75,12 +75,40 @@ def given_by(**named: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
     return st.fixed_dictionaries(named)
 
 
+# What each word of the vocabulary may be.
+BY_WORD: dict[str, st.SearchStrategy[Any]] = {
+    "Real": height,
+    "Rate": height,
+    "Positive": positive,
+    "Negative": st.sampled_from([-0.5, -1, -0.75]),
+    "Growth": st.sampled_from([1, 2.0, 32.0]),
+    "Factor": factor,
+    "Fraction": dyadic,
+    "PartOfOne": st.sampled_from([0, 0.5, 0.9]),
+    "Steps": length,
+    "StepsOrZero": length_or_zero,
+    "Count": st.integers(1, 4),
+    "CountOrZero": st.integers(0, 4),
+    "Reals": st.lists(height, min_size=1, max_size=5),
+    "Rates": st.lists(height, min_size=1, max_size=5),
+    "Boundaries": increasing(2),
+    "ShapeName": shape,
+    "Switch": st.booleans(),
+}
+
+
+def by_words(builder: Callable[..., Schedule]) -> st.SearchStrategy[dict[str, Any]]:
+    drawn = {}
+    for name, hyper in inspect.signature(builder).parameters.items():
+        word, _, none = str(hyper.annotation).partition(" | ")
+        drawn[name] = st.none() | BY_WORD[word] if none else BY_WORD[word]
+    return given_by(**drawn)
+
+
 decay = given_by(init_value=height, decay_steps=length, end_value=height)
 floored = given_by(init_value=positive, decay_steps=length, end_value=positive.map(lambda x: x / 16))
-LEAVES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "constant": given_by(value=height),
-    "linear": given_by(init_value=height, end_value=height, transition_steps=length),
-    "exponential": given_by(init_value=positive, end_value=positive, transition_steps=length),
+# Settings that obey a relation, or that the tolerance above asks for.
+CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "polynomial_decay": both(decay, given_by(power=st.sampled_from([0.5, 1, 1.0, 2.0, 3.5]))),
     "cosine_decay": both(decay, given_by(exponent=st.sampled_from([1.0, 2, 0.5]))),
     # Its inner zeros are exact to the height only: none here.
@@ -92,7 +120,6 @@ LEAVES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             end_value=st.just(x / 2),
         )
     ),
-    "quarter_cosine_decay": decay,
     "exponential_decay": both(floored, given_by(decay_rate=factor)),
     "step_decay": both(floored, given_by(decay_rate=factor)),
     "multistep_decay": st.integers(0, 3).flatmap(
@@ -113,16 +140,12 @@ LEAVES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "tanh_decay": both(
         floored, given_by(lower=st.sampled_from([-7.0, -2]), upper=st.sampled_from([3.0, 5]))
     ),
-    "log_decay": decay,
-    "rex_decay": both(decay, given_by(beta=st.sampled_from([0, 0.5, 0.9]))),
     "k_decay": both(decay, given_by(k=st.sampled_from([1, 2.0, 0.5]), shape=shape)),
     "chebyshev": both(
         ordered("min_curvature", "max_curvature"), given_by(num_steps=st.sampled_from([1, 8, 64]))
     ),
-    "silver": given_by(smoothness=positive),
     "piecewise_constant": values_and_boundaries(height),
     "piecewise_interpolate": both(values_and_boundaries(height), given_by(shape=shape)),
-    "table": given_by(values=st.lists(height, min_size=1, max_size=5)),
     "cyclic": given_by(
         base_value=height,
         peak_value=height,
@@ -186,14 +209,6 @@ LEAVES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         given_by(peak_value=height, stable_value=height, anneal_steps=length, end_value=height),
         given_by(shape=shape),
     ),
-    "tri_stage": given_by(
-        peak_value=positive,
-        warmup_steps=length_or_zero,
-        hold_steps=length_or_zero,
-        decay_steps=length,
-        init_scale=height,
-        final_scale=positive,
-    ),
     "knee": both(
         phases("warmup_steps", "explore_steps", total="total_steps"), given_by(peak_value=height)
     ),
@@ -256,6 +271,14 @@ COMBINATORS: dict[str, Callable[[Trees, Trees], st.SearchStrategy[dict[str, Any]
         kind=st.sampled_from(["normal", "uniform"]),
     ),
     "select": _select,
+}
+
+
+LEAVES = {
+    name: CHOSEN[name] if name in CHOSEN else by_words(BUILDERS[name])
+    for name in ROWS
+    if not {"schedule", "schedules"} & inspect.signature(BUILDERS[name]).parameters.keys()
+    and name not in OWN
 }
 
 
