@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,7 +74,8 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
-        axes.legend()
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles, [textwrap.fill(label, LONGEST_LABEL) for label in labels])
     return axes
 
 

@@ -39,8 +39,7 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     >>> print(f"{updates[0]:.2f} {state[1].value:.2f} {state[1].count}")
     -0.10 -0.10 1
     """
-    schedule = admit("scale_by_schedule", "schedule", OneSchedule(), schedule)
-    return _scale_by(schedule, sign=1)
+    return _scale_by("scale_by_schedule", schedule, sign=1)
 
 
 def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
@@ -64,11 +63,12 @@ def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
     >>> print(f"{updates[0]:.2f} {state.value:.2f}")
     -0.10 0.10
     """
-    schedule = admit("scale_by_learning_rate", "schedule", OneSchedule(), schedule)
-    return _scale_by(schedule, sign=-1)
+    return _scale_by("scale_by_learning_rate", schedule, sign=-1)
 
 
-def _scale_by(schedule: Any, sign: int) -> optax.GradientTransformation:
+def _scale_by(where: str, schedule: Any, sign: int) -> optax.GradientTransformation:
+    schedule = admit(where, "schedule", OneSchedule(), schedule)
+
     def init(params: Any) -> ScheduleState:
         del params
         return start(schedule)
