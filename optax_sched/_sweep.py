@@ -53,7 +53,13 @@ def stack(schedules: Sequence[Any]) -> Schedule:
 
 
 def _are_alike(items: Sequence[Any]) -> bool:
-    return len({(jax.tree.structure(s), *map(jnp.shape, jax.tree.leaves(s))) for s in items}) == 1
+    return len({(jax.tree.structure(s), *map(_stackable, jax.tree.leaves(s))) for s in items}) == 1
+
+
+def _stackable(leaf: Any) -> Any:
+    """What leaves must share to be stacked: a random key goes with those of its own type only."""
+    dtype = jnp.result_type(leaf)
+    return jnp.shape(leaf), dtype if jnp.issubdtype(dtype, jax.dtypes.prng_key) else None
 
 
 def _select_of(parts: Parts, index: int) -> Schedule:

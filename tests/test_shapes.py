@@ -54,9 +54,9 @@ def test_power_in_double_precision():
 
 
 def test_gradients_of_power():
-    by_both = jax.grad(power, argnums=(0, 1))(0.3, 2.0)
+    by_both = jax.grad(power, argnums=(0, 1))(jnp.float32(0.3), 2.0)
     np.testing.assert_allclose(by_both, [0.6, 0.09 * np.log(0.3)], rtol=1e-6)
-    np.testing.assert_allclose(jax.grad(power)(0.3, 3), 0.27, rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(power)(jnp.float32(0.3), 3), 0.27, rtol=1e-6)
 
 
 @pytest.mark.parametrize("exponent", [1e-20, 1e-6, 1e-3, 0.1, 0.5, 1.0, 2.0, 7.3])

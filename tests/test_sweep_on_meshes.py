@@ -1,4 +1,4 @@
-"""Sweeps where the program around them has a mesh of its own, or has spread the batch already."""
+"""Sweeps within a mesh of the user's, of batches that are spread already, of batches and of keys."""
 
 from typing import Any
 
@@ -73,3 +73,8 @@ def test_batches_of_several_families_can_be_stacked_and_unstacked():
     chex.assert_trees_all_equal(*map(o.unstack, (batches[1], o.unstack(o.stack(batches))[1])))
     got = jax.vmap(jax.vmap(lambda s: s(0)))(o.stack(batches))
     np.testing.assert_array_equal(got, jnp.float32([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]))
+
+
+def test_keys_and_seeds_are_one_batch():
+    noises = [o.noisy(0.1, seed, 0.1) for seed in (7, jax.random.key(7), jax.random.key(8))]
+    np.testing.assert_allclose(o.sweep(rates, noises), one_by_one(noises), rtol=1e-6)
