@@ -132,7 +132,7 @@ def test_labels_are_short_sources(schedule, label):
 
 def test_a_long_label_of_the_users_is_wrapped_in_the_legend():
     label = "as long as a sentence may be in which somebody says what it was that was tried"
-    ax = plot({label: COSINE, "b": 0.1}, 10)
+    ax: Any = plot({label: COSINE, "b": 0.1}, 10)
     assert labels(ax) == [label, "b"]
     shown, _ = [text.get_text() for text in ax.get_legend().get_texts()]
     assert shown.replace("\n", " ") == label and max(map(len, shown.splitlines())) <= 60
