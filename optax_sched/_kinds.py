@@ -222,7 +222,7 @@ class Vectorial(Kind):
         whole = all(isinstance(item, int) for item in scalars)
         array = np.asarray(scalars, np.int32 if whole else default_float())
         self._check_order(array.tolist())  # as they are stored: rounding may make two equal
-        return Vector(array, weak=True)
+        return Vector(read_only(array), weak=True)
 
     def _admit_array(self, array: jax.Array) -> Vector:
         if array.ndim != 1:
@@ -331,6 +331,12 @@ class KeyKind(Kind):
 def as_key(key: Any) -> Any:
     """The key that a stored key or seed stands for."""
     return jax.random.key(key) if jnp.issubdtype(key.dtype, jnp.integer) else key
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array, which is part of a schedule and does not change either."""
+    array.setflags(write=False)
+    return array
 
 
 class OneOrMany(Kind):

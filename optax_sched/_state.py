@@ -45,6 +45,11 @@ def strong(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf, default_float() if jnp.issubdtype(dtype, jnp.floating) else jnp.int32)
 
 
+def owned(leaf: Any) -> jax.Array:
+    """A strong array of the state's own: a state may be donated, and then its arrays are deleted."""
+    return jnp.copy(strong(leaf))
+
+
 def weak(value: jax.Array) -> jax.Array:
     """As optax wants a rate: it casts a weakly typed one, so that updates keep their dtype."""
     return retyped(value, weak=True)
@@ -53,7 +58,7 @@ def weak(value: jax.Array) -> jax.Array:
 def start(schedule: Any) -> ScheduleState:
     """The state before the first update."""
     count = jnp.zeros((), jnp.int32)
-    carried = jax.tree.map(strong, schedule)
+    carried = jax.tree.map(owned, schedule)
     return ScheduleState(count, strong(carried(count)), carried)
 
 
@@ -109,7 +114,7 @@ def replace_schedule(opt_state: State, schedule: Operand) -> State:
     >>> print(f"{opt.update(jnp.ones(2), state)[0][0]:.1f}")
     -0.2
     """
-    new = jax.tree.map(strong, admit("replace_schedule", "schedule", OneSchedule(), schedule))
+    new = jax.tree.map(owned, admit("replace_schedule", "schedule", OneSchedule(), schedule))
     olds = [state.schedule for state in _states(opt_state, ScheduleState)]
     if not olds:
         raise ValueError(

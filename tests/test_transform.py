@@ -338,3 +338,12 @@ def test_what_is_no_schedule_raises_one_line(
         ours(value)
     rule = "a schedule, a function of the step, or a finite number"
     assert str(raised.value) == f"{ours.__name__}: schedule must be {rule}, got {shown}"
+
+
+def test_a_donated_state_leaves_the_users_arrays_alone():
+    rate = jnp.float32(0.1)
+    opt = optax_sched.scale_by_learning_rate(optax_sched.linear(rate, 0.0, 10))
+    step = jax.jit(lambda state: opt.update({"w": jnp.ones(2)}, state)[1], donate_argnums=0)
+    step(opt.init({"w": jnp.ones(2)}))
+    assert float(rate) == np.float32(0.1)
+    assert step(opt.init({"w": jnp.ones(2)})).count == 1
