@@ -187,3 +187,8 @@ def test_the_algebra_of_combinators(schedule, other, b):
         error = np.max(relative_error(left, right))
         # Two ways to compute the same: each may round once at every formula.
         assert error <= 2 * 5e-7 * (roundings(schedule) + 1), law
+
+
+def test_the_gradient_of_whole_hyperparameters_prints():
+    gradient = jax.grad(lambda s: s(3), allow_int=True)(os.linear(0.5, 0.0, 4))
+    assert repr(gradient) == "linear(init_value=0.25, end_value=0.75, transition_steps=float0[])"

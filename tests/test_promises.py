@@ -377,11 +377,6 @@ def test_paths_name_the_formula_and_its_hyperparameters(example):
         assert any(re.fullmatch(rf"\.{formula}(\(.*\))?\.{name}", path) for path in paths)
 
 
-def test_the_gradient_of_whole_hyperparameters_prints():
-    gradient = jax.grad(lambda s: s(3), allow_int=True)(optax_sched.linear(0.5, 0.0, 4))
-    assert repr(gradient) == "linear(init_value=0.25, end_value=0.75, transition_steps=float0[])"
-
-
 @FIRST
 def test_a_new_value_compiles_nothing_and_an_eager_call_is_one_program(example):
     compiled = []
