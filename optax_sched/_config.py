@@ -37,8 +37,9 @@ from optax_sched._kinds import (
     in_a_word,
 )
 from optax_sched._operands import ManySchedules, OneSchedule
-from optax_sched._schedule import Schedule, _Formula
+from optax_sched._schedule import Schedule, _Formula, is_made_by
 from optax_sched._source import source
+from optax_sched._sweep import one_of
 
 # Python's recursion limit stops an evaluation at about 60 levels: what a config may hold can be
 # evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
@@ -189,6 +190,8 @@ class _Writer(_Walk):
     def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
         self.enter(path)
         formula = schedule._formula
+        if is_made_by(one_of, schedule):
+            raise self._batch((*path, "index"))
         if self.names.setdefault(formula.name, formula) is not formula:
             raise ValueError(
                 f"to_config: {_text(path)} is of a second builder called {formula.name!r}: rename one"

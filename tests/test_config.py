@@ -274,6 +274,7 @@ UNWRITABLE: list[tuple[Callable[[], Any], str]] = [
     (lambda: os.warmup(os.delay(math.sin, 3), 9), "schedule.schedule must be plain data"),
     (lambda: os.multiply(COSINE, jnp.sin), "schedules[1] must be plain data"),
     (lambda: jax.vmap(os.constant)(jnp.ones(3)), "value has a leading axis, so this is a batch"),
+    (lambda: os.stack([os.constant(1), os.linear(1, 0, 2)]), "index has a leading axis"),
     (lambda: jax.vmap(lambda v: os.delay(v, 3))(jnp.ones(3)), "schedule.value has a leading axis"),
     (lambda: jax.vmap(lambda v: os.table([v, v]))(jnp.ones(3)), "values has a leading axis"),
     (
