@@ -41,10 +41,10 @@ from optax_sched._schedule import Schedule, _Formula, is_made_by
 from optax_sched._source import source
 from optax_sched._sweep import one_of
 
-# Python's recursion limit stops an evaluation at about 60 levels: what a config may hold can be
+# Python's recursion limit stops an evaluation at 45 to 60 levels: what a config may hold can be
 # evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
 # they mean more schedules than there is memory for.
-MAX_DEPTH = 40
+MAX_DEPTH = 30
 MAX_SCHEDULES = 10_000
 
 MODULES = (
@@ -89,7 +89,7 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
     lists that they equal, so that a result which they made strongly typed is weakly typed then.
 
     Args:
-      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 40 deep and
+      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 30 deep and
         10,000 schedules in all.
 
     Returns:
@@ -125,7 +125,7 @@ def from_config(
     YAML reads `1e-5` as text: write `1.0e-5`.
 
     Args:
-      config: a dict of the form that `to_config` describes, with the types that JSON has; at most 40
+      config: a dict of the form that `to_config` describes, with the types that JSON has; at most 30
         deep and 10,000 schedules in all.
       builders: builders of your own, made by `schedule`, by the names that they have in the config.
         None may have the name of a built-in one.

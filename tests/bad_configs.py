@@ -187,11 +187,11 @@ HOSTILE: list[tuple[Any, str]] = [
     (noise(impl=["threefry2x32"], key_data=[1, 2]), "key must be a seed, or a key"),
     (noise(impl="threefry2x32", key_data=[1, 2], more=3), "key must be a seed, or a key"),
     (
-        nested(40),
-        "config must be at most 40 schedules deep and 10000 in all, got more from schedule.",
+        nested(30),
+        "config must be at most 30 schedules deep and 10000 in all, got more from schedule.",
     ),
-    (nested(10**5), "config must be at most 40 schedules deep"),
-    (cyclic_dict(), "config must be at most 40 schedules deep"),
-    (laughs(60), "config must be at most 40 schedules deep and 10000 in all"),
-    ({"builder": "multiply", "schedules": [0.1, nested(200)]}, "config must be at most 40 schedules"),
+    (nested(10**5), "config must be at most 30 schedules deep"),
+    (cyclic_dict(), "config must be at most 30 schedules deep"),
+    (laughs(60), "config must be at most 30 schedules deep and 10000 in all"),
+    ({"builder": "multiply", "schedules": [0.1, nested(200)]}, "config must be at most 30 schedules"),
 ]

@@ -23,7 +23,7 @@ def test_what_the_hostile_ones_are_changed_from_is_good():
     for config in (
         COS,
         join(COS, 0.1),
-        nested(39),
+        nested(29),
         laughs(5),
         noise(impl="rbg", key_data=[1, 2, 3, 4]),
     ):

@@ -248,10 +248,10 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(folder, capsys):
 
 def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
     config = WSD
-    for _ in range(40):
+    for _ in range(30):
         config = {"builder": "warmup", "schedule": config, "warmup_steps": 1}
     (folder / "deep.json").write_text(json.dumps(config))
-    assert "must be at most 40 schedules deep" in refusal(capsys, "show", "deep.json")
+    assert "must be at most 30 schedules deep" in refusal(capsys, "show", "deep.json")
     deepest = config["schedule"]
     (folder / "deepest.json").write_text(json.dumps(deepest))
     main(["show", "deepest.json"])

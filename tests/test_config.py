@@ -300,7 +300,7 @@ UNWRITABLE: list[tuple[Callable[[], Any], str]] = [
         "values must be finite, got [inf]",
     ),
     (lambda: jax.eval_shape(lambda: os.constant(1.0)), "value must be plain data"),
-    (lambda: deep(41), "config must be at most 40 schedules deep and 10000 in all, got more from "),
+    (lambda: deep(31), "config must be at most 30 schedules deep and 10000 in all, got more from "),
 ]
 
 
@@ -345,7 +345,7 @@ def test_what_is_as_deep_as_a_config_may_be_comes_back_and_can_be_evaluated():
         return jax.vmap(jax.grad(lambda t: s(t)))(jnp.arange(9.0))
 
     assert within(150, lambda: jax.eval_shape(slope, back)).shape == (9,)
-    with pytest.raises(ValueError, match="must be at most 40 schedules deep"):
+    with pytest.raises(ValueError, match="must be at most 30 schedules deep"):
         to_config(os.delay(s, 1))
 
 
