@@ -45,7 +45,7 @@ def test_its_code_runs_from_top_to_bottom(capsys):
         ],
         rtol=1e-6,
     )
-    assert names["halving"](0.1, 1000)(2500) == np.float32(0.025)
+    assert names["halve"](0.1, 1000)(2500) == np.float32(0.025)
 
 
 def test_index_has_a_row_for_every_builder():
