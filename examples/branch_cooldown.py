@@ -24,14 +24,15 @@ from compare_schedules import (
     Parser,
     Setup,
     accuracy,
+    as_losses,
     mean_loss,
     peak_rate,
     prepare,
     smoothed,
+    tidy,
     whole_number,
 )
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -138,14 +139,8 @@ def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
         since_0 = np.concatenate([trunk.history.losses[: one.start], one.history.losses])
         losses.plot(steps, smoothed(since_0, smoothing)[one.start :], color=one.color)
     rates.set(title="learning rate", xlabel="step")
-    losses.set(title="training loss, smoothed", xlabel="step", yscale="log")
-    losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    losses.yaxis.set_major_formatter("{x:g}")
-    losses.minorticks_off()
-    for axes in (rates, losses):
-        axes.margins(x=0.01)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+    as_losses(losses)
+    tidy(rates, losses)
     figure.legend(loc="outside right center", title="final train loss, branch", frameon=False)
     figure.savefig(path, dpi=150)
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from rich.console import Console
@@ -234,6 +235,21 @@ def smoothed(values: np.ndarray, length: int) -> list[float]:
     return means
 
 
+def as_losses(axes: Axes) -> None:
+    """The axes of training losses by step, with round numbers on a log scale."""
+    axes.set(title="training loss, smoothed", xlabel="step", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+
+
+def tidy(*panels: Axes) -> None:
+    for axes in panels:
+        axes.margins(x=0.01)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+
+
 def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     rates, losses = figure.subplots(1, 2)
@@ -243,14 +259,8 @@ def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
         rates.plot(result.rates, color=result.run.color, label=label)
         losses.plot(smoothed(result.losses, smoothing), color=result.run.color)
     rates.set(title="learning rate", xlabel="step")
-    losses.set(title="training loss, smoothed", xlabel="step", yscale="log")
-    losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    losses.yaxis.set_major_formatter("{x:g}")
-    losses.minorticks_off()
-    for axes in (rates, losses):
-        axes.margins(x=0.01)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+    as_losses(losses)
+    tidy(rates, losses)
     figure.legend(loc="outside right center", title="final train loss, schedule", frameon=False)
     figure.savefig(path, dpi=150)
 

@@ -22,14 +22,15 @@ from compare_schedules import (
     Parser,
     Setup,
     accuracy,
+    as_losses,
     mean_loss,
     prepare,
     smoothed,
+    tidy,
     whole_number,
 )
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -139,10 +140,7 @@ def draw_training(axes: Axes, results: list[Result], smoothing: int) -> None:
     for one in sorted(results, key=lambda one: -one.train_loss):
         label = f"{one.train_loss:.4f}  {one.name}"
         axes.plot(smoothed(one.losses, smoothing), color=COLORS[one.name], label=label)
-    axes.set(title="training loss, smoothed", xlabel="step", yscale="log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.minorticks_off()
+    as_losses(axes)
 
 
 def save_picture(test: RangeTest, results: list[Result], smoothing: int, path: Path) -> None:
@@ -150,10 +148,7 @@ def save_picture(test: RangeTest, results: list[Result], smoothing: int, path: P
     finder, training = figure.subplots(1, 2)
     draw_test(finder, test)
     draw_training(training, results, smoothing)
-    for axes in (finder, training):
-        axes.margins(x=0.01)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+    tidy(finder, training)
     figure.legend(loc="outside right center", title="final train loss, suggestion", frameon=False)
     figure.savefig(path, dpi=150)
 

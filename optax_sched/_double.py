@@ -24,11 +24,16 @@ def as_double(number: Any) -> Double:
         return Double(*_two_sum((number - low_bits) * 1.0, low_bits * 1.0))
     # float32(1.1) is 2e-8 above 1.1: in decimals 100 (1 + 1.1) is 210, and so are the users' sums.
     scales = 10.0 ** jnp.arange(_DECIMALS, dtype=number.dtype)
-    scaled = times(Double(number, jnp.zeros_like(number)), Double(scales, jnp.zeros_like(scales)))
+    scaled = times(exactly(number), exactly(scales))
     whole = Double(*_two_sum(jnp.round(scaled.high), jnp.round(scaled.low)))
     error = single(minus(whole, scaled)) / scales
     short = jnp.abs(error) <= number * (jnp.finfo(number.dtype).eps / 2)
     return Double(number, jnp.where(jnp.any(short), error[jnp.argmax(short)], 0.0))
+
+
+def exactly(number: Any) -> Double:
+    """A float as it is."""
+    return Double(number, jnp.zeros_like(number))
 
 
 def single(a: Double) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._kinds import default_float, in_a_word, is_traced, weak_flags
+from optax_sched._kinds import as_array, default_float, in_a_word, is_traced, weak_flags
 from optax_sched._shapes import LAST_STEP
 
 
@@ -47,12 +47,10 @@ def call(schedule: Any, step: Any) -> jax.Array:
 def _ready(schedule: Any) -> Ready:
     # Numbers become arrays on a device but once: to do so is half the time of a call.
     leaves, structure = jax.tree.flatten(schedule)
-    dtype = default_float()
     are_numbers = tuple(isinstance(leaf, int | float) for leaf in leaves)
-    for place in np.flatnonzero(are_numbers):
-        leaves[place] = np.asarray(leaves[place], np.int32 if isinstance(leaves[place], int) else dtype)
+    pairs = zip(leaves, are_numbers, strict=True)
     with jax.ensure_compile_time_eval():
-        arrays = tuple(jax.device_put(leaves))
+        arrays = tuple(jax.device_put([as_array(x) if number else x for x, number in pairs]))
     return Ready(_program(structure, are_numbers), arrays, _x64())
 
 

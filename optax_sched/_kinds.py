@@ -219,10 +219,9 @@ class Vectorial(Kind):
             weak = all(isinstance(item, int | float) or item.weak_type for item in scalars)
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return Vector(jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars))), weak)
-        whole = all(isinstance(item, int) for item in scalars)
-        array = np.asarray(scalars, np.int32 if whole else default_float())
+        array = as_array(scalars)
         self._check_order(array.tolist())  # as they are stored: rounding may make two equal
-        return Vector(read_only(array), weak=True)
+        return Vector(array, weak=True)
 
     def _admit_array(self, array: jax.Array) -> Vector:
         if array.ndim != 1:
@@ -331,6 +330,13 @@ class KeyKind(Kind):
 def as_key(key: Any) -> Any:
     """The key that a stored key or seed stands for."""
     return jax.random.key(key) if jnp.issubdtype(key.dtype, jnp.integer) else key
+
+
+def as_array(numbers: Any) -> np.ndarray:
+    """A Python number, or several, as an array of the type in which they are computed."""
+    items = numbers if isinstance(numbers, Sequence) else [numbers]
+    whole = all(isinstance(item, int) for item in items)
+    return read_only(np.asarray(numbers, np.int32 if whole else default_float()))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

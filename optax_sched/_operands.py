@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._decay import constant
-from optax_sched._kinds import Kind, as_pytree, default_float, read_only, weak_flags
+from optax_sched._kinds import Kind, as_array, as_pytree, read_only, weak_flags
 from optax_sched._schedule import Schedule
 
 
@@ -180,8 +180,7 @@ def as_number(item: Any) -> int | float:
 def stacked(leaves: Sequence[Any]) -> Any:
     """Leaves of one shape on a new leading axis: NumPy's while none of them is on a device."""
     if all(isinstance(leaf, int | float) for leaf in leaves):
-        whole = all(isinstance(leaf, int) for leaf in leaves)
-        return read_only(np.asarray(leaves, np.int32 if whole else default_float()))
+        return as_array(leaves)
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):
         return read_only(np.stack(leaves))
     return jnp.stack([jnp.asarray(leaf) for leaf in leaves])

@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._double import Double, as_double, choose, minus, plus, single, times
+from optax_sched._double import Double, as_double, choose, exactly, minus, plus, single, times
 from optax_sched._shapes import (
     LAST_STEP,
     is_int,
     progress,
-    ratio,
     reached,
     remaining,
     with_gradient_of,
@@ -47,8 +46,8 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
     if is_int(step):
         # A float loses steps beyond 2**24, and half steps long before.
         now, length = as_double(step), as_double(jax.lax.stop_gradient(period))
-        guess += _passed(now, times(Double(guess + 1, jnp.zeros_like(guess)), length))
-        return guess - ~_passed(now, times(Double(guess, jnp.zeros_like(guess)), length))
+        guess += _passed(now, times(exactly(guess + 1), length))
+        return guess - ~_passed(now, times(exactly(guess), length))
     guess += reached(step, (guess + 1) * period)
     return guess - ~reached(step, guess * period)
 
@@ -68,7 +67,7 @@ def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, tuple[Any, An
     period = jnp.where(period > 0, period, 1)
     now, first, mult = as_double(step), as_double(period), as_double(period_mult)
     # Log and floor may be off by one: begin a cycle early, then step over the boundaries passed.
-    index = jnp.maximum(_guess(step, period, period_mult) - 1, 0)
+    index = jnp.maximum(_guess(now, first, period_mult) - 1, 0)
     total, power = _sum_of_powers(index, mult, period_mult)
     start, length = times(total, first), times(power, first)
     for _ in range(2):
@@ -83,15 +82,14 @@ def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, tuple[Any, An
     return index, (clock / single(power), clock / whole, jnp.where(clock > 0, left / whole, 1.0))
 
 
-def _guess(step: Any, period: Any, period_mult: Any) -> jax.Array:
+def _guess(now: Double, first: Double, period_mult: Any) -> jax.Array:
     """About how many cycles have passed: exactly so where all are equal."""
-    periods, growth = ratio(step, period), period_mult - 1
+    periods, growth = single(now) / single(first), period_mult - 1
     grows = growth > 0
     log = jnp.log1p(periods * growth) / jnp.log1p(jnp.where(grows, growth, 1.0))
     log = jnp.minimum(log, LAST_STEP / 2).astype(jnp.int32)
     most = jnp.minimum(jnp.floor(periods), 2.0**31 - 128)  # the largest float32 that an int32 holds
-    counted = times(Double(most, jnp.zeros_like(most)), as_double(period))
-    rest = jnp.floor(single(minus(as_double(step), counted)) / period)
+    rest = jnp.floor(single(minus(now, times(exactly(most), first))) / single(first))
     equal = most.astype(jnp.int32) + jnp.clip(rest, -(2.0**20), 127).astype(jnp.int32)
     return jnp.where(grows, log, equal)
 
@@ -110,9 +108,7 @@ def _sum_of_powers(n: Any, mult: Double, m: Any) -> tuple[Double, Double]:
         )
 
     total, power = _real_sum(n >> _EXACT_BITS, m)  # 0 and 1, or equal cycles: as exact as the rest
-    none = jnp.zeros_like(total)
-    start = Double(total, none), Double(power, none)
-    return jax.lax.fori_loop(0, _EXACT_BITS, append_bit, start)
+    return jax.lax.fori_loop(0, _EXACT_BITS, append_bit, (exactly(total), exactly(power)))
 
 
 def _real_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:

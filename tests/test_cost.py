@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import counted
 
 import optax_sched as os
 from optax_sched import Schedule
@@ -163,16 +164,7 @@ COMPOSITIONS = {
 
 @pytest.mark.parametrize("make", COMPOSITIONS.values(), ids=COMPOSITIONS)
 def test_building_and_an_eager_call_are_one_program_together(make):
-    compiled = []
-
-    def listen(event: str, duration_secs: float, **_: str | int | float) -> None:
-        del duration_secs
-        if event.endswith("backend_compile_duration"):
-            compiled.append(event)
-
-    jax.clear_caches()
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with counted() as compiled:
         schedule = make()
         assert compiled == []
         schedule(5)
@@ -181,8 +173,6 @@ def test_building_and_an_eager_call_are_one_program_together(make):
         assert len(compiled) == 1
         schedule(np.arange(3))
         assert len(compiled) == 2
-    finally:
-        jax.monitoring.clear_event_listeners()
 
 
 # Defined below its length only: the root is not a number beyond it, and its slope infinite at it.

@@ -1,10 +1,7 @@
 """The examples with Flax and Equinox, run as a user runs them, and `nnx.Optimizer` with plateaus."""
 
-import os
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from example_runs import assert_refuses
+from example_runs import EXAMPLES, assert_refuses, run
 
 import optax_sched as o
 
 nnx = pytest.importorskip("flax.nnx", reason="flax needs wheels that this Python has not yet")
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 FLAX = EXAMPLES / "flax_nnx_plateau.py"
 EQUINOX = EXAMPLES / "equinox_sweep.py"
 EPOCHS, RATE = 20, 0.03
@@ -45,26 +41,18 @@ def path(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
 
-def run(script: Path, *options: str, cwd: Path) -> str:
-    """What the script prints."""
-    settings = {"PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, str(script), *options],
-        cwd=cwd,
-        env=os.environ | settings,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
+def printed(script: Path, *options: str, cwd: Path) -> str:
+    """What the script prints, where it leaves nothing behind."""
+    done = run(script, *options, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
     assert list(cwd.iterdir()) == []
     return done.stdout
 
 
-def rows(printed: str) -> list[list[str]]:
+def rows(text: str) -> list[list[str]]:
     """The cells of the printed table."""
-    lines = [line for line in printed.splitlines() if line.startswith("│")]
+    lines = [line for line in text.splitlines() if line.startswith("│")]
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
@@ -72,7 +60,7 @@ def rows(printed: str) -> list[list[str]]:
 def flax_printed(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("flax")
     options = ("--epochs", str(EPOCHS), "--rate", str(RATE), "--patience", "0", "--seed", "1")
-    return run(FLAX, *options, cwd=folder)
+    return printed(FLAX, *options, cwd=folder)
 
 
 def test_flax_learns(flax_printed):
@@ -100,9 +88,9 @@ def spans_between(cuts: list[int]) -> list[tuple[int, int]]:
 
 def test_equinox_prints_the_best_five_of_one_program(tmp_path):
     options = ("--epochs", "5", "--peaks", "4", "--horizons", "2", "--seed", "1")
-    printed = run(EQUINOX, *options, cwd=tmp_path)
-    assert "\n8 settings, 1 compiled program\n" in printed
-    best = rows(printed)
+    shown = printed(EQUINOX, *options, cwd=tmp_path)
+    assert "\n8 settings, 1 compiled program\n" in shown
+    best = rows(shown)
     assert len(best) == 5
     losses = [float(row[3]) for row in best]
     assert losses == sorted(losses)

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 from cases import BUILDERS, CASES, LAST, OWN, ROWS, Example, expected
+from compilations import counted
 from precision import (
     derivative,
     gradients_at,
@@ -379,20 +380,9 @@ def test_paths_name_the_formula_and_its_hyperparameters(example):
 
 @FIRST
 def test_a_new_value_compiles_nothing_and_an_eager_call_is_one_program(example):
-    compiled = []
-
-    def listen(event: str, duration_secs: float, **_: str | int | float) -> None:
-        del duration_secs
-        if event.endswith("backend_compile_duration"):
-            compiled.append(event)
-
-    jax.clear_caches()  # so this test comes last: the others share what they compile
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with counted() as compiled:  # this test comes last: the others share what they compile
         example.schedule(5)
         assert len(compiled) == 1
         halved = jax.tree.map(lambda x: x / 2 if isinstance(x, float) else x, example.schedule)
         halved(6)
         assert len(compiled) == 1
-    finally:
-        jax.monitoring.clear_event_listeners()
