@@ -1,23 +1,7 @@
 """Learning-rate schedules for JAX: pure functions of the step that are also data."""
 
-from optax_sched._clock import delay, every, repeat, shift, stretch
-from optax_sched._combine import clip, cooldown, join, multiply, noisy, select, warmup
-from optax_sched._config import from_config, to_config
-from optax_sched._cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
-from optax_sched._decay import (
-    constant,
-    cosine_decay,
-    cosine_waves,
-    k_decay,
-    linear,
-    log_decay,
-    polynomial_decay,
-    quarter_cosine_decay,
-    rex_decay,
-    tanh_decay,
-)
-from optax_sched._geometric import exponential, exponential_decay, multistep_decay, step_decay
-from optax_sched._hyper import (
+from optax_sched._core.domains import is_traced
+from optax_sched._core.hyperparameters import (
     Boundaries,
     Count,
     CountOrZero,
@@ -39,33 +23,54 @@ from optax_sched._hyper import (
     StepsOrZero,
     Switch,
 )
-from optax_sched._kinds import is_traced
-from optax_sched._operands import Operand, Operands
-from optax_sched._piecewise import piecewise_constant, piecewise_interpolate, table
-from optax_sched._plateau import greedy, plateau, reduce_on_plateau
-from optax_sched._plot import plot
-from optax_sched._power import inverse_sqrt_decay, inverse_time_decay, power_law_decay
-from optax_sched._range_test import RangeTest, lr_range_test
-from optax_sched._recipes import (
-    noam,
-    warmup_cosine_decay,
-    warmup_inverse_sqrt_decay,
-    warmup_linear_decay,
-)
-from optax_sched._rule import PlateauRule, PlateauState
-from optax_sched._schedule import Schedule, schedule
-from optax_sched._shapes import mix, progress, remaining
-from optax_sched._stable import infinite, knee, tri_stage, wsd, wsd_cycles
-from optax_sched._state import (
+from optax_sched._core.operands import Operand, Operands, constant
+from optax_sched._core.schedule import Schedule, schedule
+from optax_sched._files.config import from_config, to_config
+from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
+from optax_sched._optax.plateau_rule import PlateauRule, PlateauState
+from optax_sched._optax.state import (
     PlateauScheduleState,
     ScheduleState,
     current_value,
     observe,
     replace_schedule,
 )
-from optax_sched._sweep import grid, stack, sweep, unstack
-from optax_sched._theory import chebyshev, silver
-from optax_sched._transform import scale_by_learning_rate, scale_by_schedule
+from optax_sched._optax.transform import scale_by_learning_rate, scale_by_schedule
+from optax_sched._runs.range_test import RangeTest, lr_range_test
+from optax_sched._runs.sweep import sweep
+from optax_sched._schedules.batches import grid, stack, unstack
+from optax_sched._schedules.by_factors import (
+    exponential,
+    exponential_decay,
+    multistep_decay,
+    step_decay,
+)
+from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
+from optax_sched._schedules.decays import (
+    cosine_decay,
+    cosine_waves,
+    k_decay,
+    linear,
+    log_decay,
+    polynomial_decay,
+    quarter_cosine_decay,
+    rex_decay,
+    tanh_decay,
+)
+from optax_sched._schedules.gradient_descent import chebyshev, silver
+from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate, table
+from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
+from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
+from optax_sched._schedules.warmup_recipes import (
+    noam,
+    warmup_cosine_decay,
+    warmup_inverse_sqrt_decay,
+    warmup_linear_decay,
+)
+from optax_sched._view.plot import plot
 
 __version__ = "0.1.0"
 
@@ -167,3 +172,7 @@ __all__ = [
     "wsd",
     "wsd_cycles",
 ]
+
+for _name in __all__:  # pickles, help and the reference name no private file
+    if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
+        globals()[_name].__module__ = __name__

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optax_sched._config import from_config
-from optax_sched._gallery import all_panels, gallery
-from optax_sched._hyper import Count, kind_of
-from optax_sched._kinds import in_a_word
-from optax_sched._plot import imported, plot, short_source
-from optax_sched._schedule import Schedule
-from optax_sched._shapes import LAST_STEP
-from optax_sched._show import horizon, show
+from optax_sched._core.domains import in_a_word
+from optax_sched._core.hyperparameters import Count, kind_of
+from optax_sched._core.schedule import Schedule
+from optax_sched._files.config import from_config
+from optax_sched._math.phases import LAST_STEP
+from optax_sched._view.gallery import all_panels, gallery
+from optax_sched._view.plot import imported, plot, short_source
+from optax_sched._view.terminal import horizon, show
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 CONFIG = """\

@@ -1,0 +1,336 @@
+"""Schedules as plain dicts, for JSON and YAML, and back: names are looked up, nothing is executed."""
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+import optax_sched._schedules as families
+from optax_sched._core.domains import (
+    KeyKind,
+    Kind,
+    OneOrMany,
+    Optional,
+    Vector,
+    Vectorial,
+    admit,
+    complaint,
+    default_float,
+    in_a_word,
+)
+from optax_sched._core.evaluate import stored_values
+from optax_sched._core.operands import ManySchedules, OneSchedule
+from optax_sched._core.printing import source
+from optax_sched._core.schedule import Schedule, _Formula, is_made_by
+from optax_sched._schedules.batches import one_of
+
+# Python's recursion limit stops an evaluation at 45 to 60 levels: what a config may hold can be
+# evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
+# they mean more schedules than there is memory for.
+MAX_DEPTH = 30
+MAX_SCHEDULES = 10_000
+
+ARRAYS = (jax.Array, np.ndarray, np.generic)
+Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
+
+
+def _formula_of(builder: Any) -> _Formula | None:
+    formula = getattr(builder, "formula", None)
+    return formula if isinstance(formula, _Formula) else None
+
+
+BUILT_IN = {
+    formula.name: formula
+    for formula in map(_formula_of, vars(families).values())
+    if formula is not None
+}
+
+
+def to_config(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
+
+    The dict is flat: `"builder"` is the builder's name, the other keys are its hyperparameters.
+    Schedules within are dicts of the same form, sequences and `*schedules` are lists, a random key
+    is `{"impl": ..., "key_data": [...]}` or the seed that it was given as. A builder of your own is
+    written by its name, which `from_config` must be told.
+
+    The way back is exact: the same numbers, the same values to the bit, the same `repr`. A float32 is
+    written with the shortest digits that give it back. Arrays come back as the Python numbers or
+    lists that they equal, so that a result which they made strongly typed is weakly typed then.
+
+    Args:
+      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 30 deep and
+        10,000 schedules in all.
+
+    Returns:
+      A dict of strings, numbers, lists, dicts, True, False and None.
+
+    Raises:
+      TypeError, ValueError: it is no schedule, a batch, traced, too deep or not finite; it holds a
+        function (a shape, an operand), which no plain data stands for; or two of its builders have
+        one name. The error names the place.
+
+    >>> import json, optax_sched
+    >>> s = optax_sched.warmup(optax_sched.linear(0.1, 0.0, 1000), 100)
+    >>> config = to_config(s)
+    >>> config["builder"], config["schedule"]["init_value"]
+    ('warmup', 0.1)
+    >>> from_config(json.loads(json.dumps(config)))
+    warmup(schedule=linear(init_value=0.1, end_value=0.0, transition_steps=1000), ...)
+    """
+    if not isinstance(schedule, Schedule):
+        raise TypeError(complaint("to_config", "schedule", "a Schedule", schedule))
+    return _Writer().schedule(schedule, ())
+
+
+def from_config(
+    config: dict[str, Any], builders: Mapping[str, Callable[..., Schedule]] | None = None
+) -> Schedule:
+    """The schedule that a plain dict describes, as `to_config` wrote it or as you did by hand.
+
+    Hyperparameters that have a default may be left out. All numbers are checked as the builder
+    checks them. Names are looked up among the built-in builders and yours; nothing is evaluated,
+    imported or called but these.
+
+    YAML reads `1e-5` as text: write `1.0e-5`.
+
+    Args:
+      config: a dict of the form that `to_config` describes, with the types that JSON has; at most 30
+        deep and 10,000 schedules in all.
+      builders: builders of your own, made by `schedule`, by the names that they have in the config.
+        None may have the name of a built-in one.
+
+    Raises:
+      TypeError, ValueError: a builder's name is missing or unknown, a key missing or too many, a
+        value of the wrong type or refused by the builder. The error is one line with the path inside
+        the config, as in `schedules[1].decay_steps`.
+
+    Elsewhere: keras' `serialize` and `deserialize`, there for each class; Hydra's `_target_`, which
+    imports what the config names.
+
+    >>> from_config({"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 1000})
+    cosine_decay(init_value=0.1, decay_steps=1000, end_value=0.0, exponent=1.0)
+    >>> from_config({"builder": "warmup", "schedule": {"builder": "cosin_decay"}})
+    Traceback (most recent call last):
+    ValueError: from_config: schedule.builder must be the name of a builder, got 'cosin_decay'; ...
+    """
+    builders = {} if builders is None else builders
+    if not isinstance(builders, Mapping):
+        raise TypeError(complaint("from_config", "builders", "a dict of builders by name", builders))
+    known = dict(BUILT_IN)
+    for name, builder in builders.items():
+        formula = _formula_of(builder)
+        if formula is None:
+            raise TypeError(
+                complaint("from_config", f"builders[{name!r}]", "made by schedule", builder)
+            )
+        if known.setdefault(name, formula) is not formula:
+            raise ValueError(f"from_config: builders[{name!r}] has the name of a built-in: rename it")
+    return _Reader(known).schedule(config, ())
+
+
+class _Walk:
+    """A way through nested schedules that ends."""
+
+    where: str
+
+    def __init__(self):
+        self.count = 0
+
+    def enter(self, path: Path) -> None:
+        self.count += 1
+        depth = sum(isinstance(part, str) for part in path)
+        if depth >= MAX_DEPTH or self.count > MAX_SCHEDULES:
+            raise ValueError(
+                f"{self.where}: config must be at most {MAX_DEPTH} schedules deep and "
+                f"{MAX_SCHEDULES} in all, got more from {_text(path[:3])} on"
+            )
+
+    def refusal(self, path: Path, rule: str, value: Any) -> str:
+        return complaint(self.where, _text(path), rule, value)
+
+
+class _Writer(_Walk):
+    where = "to_config"
+
+    def __init__(self):
+        super().__init__()
+        self.names = dict(BUILT_IN)
+
+    def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
+        self.enter(path)
+        formula = schedule._formula
+        if is_made_by(one_of, schedule):
+            raise self._batch((*path, "index"))
+        if self.names.setdefault(formula.name, formula) is not formula:
+            raise ValueError(
+                f"to_config: {_text(path)} is of a second builder called {formula.name!r}: rename one"
+            )
+        if "builder" in formula.kinds:
+            raise ValueError(
+                f"to_config: {_text(path)}: {formula.name} has a hyperparameter called 'builder', "
+                "which is the key of its name: rename it"
+            )
+        config: dict[str, Any] = {"builder": formula.name}
+        for name, stored in stored_values(schedule).items():
+            here = (*path, name)
+            try:
+                public = formula.kinds[name].public(stored)
+            except (IndexError, ValueError):  # a stack of parts with one axis more than it has
+                raise self._batch(here) from None
+            if isinstance(public, ARRAYS) and public.ndim != isinstance(stored, Vector):
+                raise self._batch(here)
+            config[name] = self.plain(public, here)
+        return config
+
+    def _batch(self, path: Path) -> ValueError:
+        return ValueError(
+            f"to_config: {_text(path)} has a leading axis, so this is a batch of schedules: "
+            "write one at a time, as in [to_config(s) for s in unstack(batch)]"
+        )
+
+    def plain(self, value: Any, path: Path) -> Any:
+        if isinstance(value, Schedule):
+            return self.schedule(value, path)
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, list):
+            return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
+        if isinstance(value, Tracer):
+            raise TypeError(self.refusal(path, "a known number", value))
+        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            words = np.asarray(jax.random.key_data(value)).tolist()
+            return {"impl": str(jax.random.key_impl(value)), "key_data": words}
+        if isinstance(value, ARRAYS):
+            value = _as_python(np.asarray(value))
+        if not isinstance(value, int | float | list):
+            rule = "plain data (a schedule, a number, a name), which no function is"
+            raise TypeError(f"to_config: {_text(path)} must be {rule}, got {source(value)}")
+        if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
+            raise ValueError(self.refusal(path, "finite", value))
+        return value
+
+
+def _as_python(array: np.ndarray) -> Any:
+    """A number, or a list of them: the shortest that are the array's in JAX's default precision."""
+    if array.dtype.kind in "iu":
+        return array.tolist()
+    array = array.astype(jnp.promote_types(array.dtype, default_float()))
+    return [float(str(item)) for item in array] if array.ndim else float(str(array))
+
+
+class _Reader(_Walk):
+    where = "from_config"
+
+    def __init__(self, known: dict[str, _Formula]):
+        super().__init__()
+        self.known = known
+
+    def schedule(self, config: Any, path: Path) -> Schedule:
+        self.enter(path)
+        if not isinstance(config, dict):
+            raise TypeError(self.refusal(path, "a dict with the key 'builder'", config))
+        formula = self.formula(config, path)
+        hypers = formula.signature.parameters
+        takes = f"{formula.name} takes {', '.join(hypers) or 'nothing'}"
+        settings = {}
+        for key, value in config.items():
+            if key == "builder":
+                continue
+            if key not in hypers:
+                raise TypeError(f"from_config: {_text((*path, key))} is unknown; {takes}")
+            settings[key] = self.value(formula.kinds[key], value, (*path, key))
+        for name, hyper in hypers.items():
+            if hyper.kind is hyper.VAR_POSITIONAL:
+                if not isinstance(settings.get(name, []), list):
+                    raise TypeError(self.refusal((*path, name), "a list", settings[name]))
+            elif name not in settings and hyper.default is hyper.empty:
+                raise TypeError(f"from_config: {_text((*path, name))} is missing; {takes}")
+        bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
+        bound.apply_defaults()
+        try:
+            return formula.build(dict(bound.arguments))
+        except (TypeError, ValueError) as error:
+            # "cosine_decay: decay_steps must be ...": the path takes the place of the builder's name.
+            own, place = f"{formula.name}: ", f"{_text(path)}." if path else ""
+            text = str(error)
+            text = place + text.removeprefix(own) if text.startswith(own) else f"{_text(path)}: {text}"
+            fault = TypeError if isinstance(error, TypeError) else ValueError
+            raise fault(f"from_config: {text}") from None
+
+    def formula(self, config: dict[Any, Any], path: Path) -> _Formula:
+        rule = "the name of a builder"
+        here = (*path, "builder")
+        if "builder" not in config:
+            raise TypeError(f"from_config: {_text(here)} is missing: {rule}")
+        name = config["builder"]
+        if not isinstance(name, str):
+            raise TypeError(
+                f"from_config: {_text(here)} must be {rule}, got a value of type {type(name).__name__}"
+            )
+        if name not in self.known:
+            close = difflib.get_close_matches(name[:100], self.known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "give your own as builders={name: it}"
+            raise ValueError(f"{self.refusal(here, rule, name)}; {hint}")
+        return self.known[name]
+
+    def value(self, kind: Kind, value: Any, path: Path) -> Any:
+        if isinstance(kind, Optional) and value is not None:
+            kind = kind.of
+        if isinstance(value, dict):
+            return self.key(value, path) if isinstance(kind, KeyKind) else self.schedule(value, path)
+        if isinstance(value, list):
+            return self.items(_kind_of_items(kind), value, path)
+        if value is not None and not isinstance(value, bool | int | float | str):
+            rule = "a dict, a list, a string, a number, True, False or None"
+            raise TypeError(self.refusal(path, rule, value))
+        if isinstance(value, int) and value.bit_length() > 1024:
+            # YAML reads hexadecimals of any length, and Python does not print all of them.
+            rule = f"a finite number, got an integer of {value.bit_length()} bits"
+            raise ValueError(f"from_config: {_text(path)} must be {rule}")
+        return value
+
+    def items(self, kind: Kind | None, values: list[Any], path: Path) -> list[Any]:
+        if kind is None:  # the builder takes no list here, and says so
+            return values
+        items, place = [], _text(path)
+        for i, value in enumerate(values):
+            # No builder takes a list in a list: not gone into, however deep it is.
+            item = value if isinstance(value, list) else self.value(kind, value, (*path, i))
+            admit("from_config", f"{place}[{i}]", kind, item)
+            items.append(item)
+        return items
+
+    def key(self, value: dict[Any, Any], path: Path) -> jax.Array:
+        try:
+            words = value["key_data"]
+            if len(value) != 2 or not all(type(word) is int for word in words):
+                raise TypeError
+            return jax.random.wrap_key_data(
+                jnp.asarray(np.asarray(words, np.uint32)), impl=value["impl"]
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            rule = "a seed, or a key as {'impl': its kind, 'key_data': a list of its words}"
+            raise TypeError(self.refusal(path, rule, value)) from None
+
+
+def _kind_of_items(kind: Kind) -> Kind | None:
+    if isinstance(kind, ManySchedules):
+        return OneSchedule()
+    vector = kind.vector if isinstance(kind, OneOrMany) else kind
+    return vector.of if isinstance(vector, Vectorial) else None
+
+
+def _text(path: Path, whole: str = "config") -> str:
+    """A path as one writes it: `schedules[1].decay_steps`."""
+    text = "".join(
+        f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{in_a_word(part)}]"
+        for part in path
+    )
+    return text.removeprefix(".") or whole

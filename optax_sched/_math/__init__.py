@@ -1,0 +1,1 @@
+"""Pure maths: arrays in, arrays out; it knows nothing of schedules."""

@@ -1,0 +1,81 @@
+"""Shapes: functions from [0, 1] to [0, 1], read on a fraction and on what it leaves of 1."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._math.powers import Weights
+
+
+def half_wave(x: Any, y: Any) -> Weights:
+    """`sin^2(pi x / 2)` and its complement `sin^2(pi y / 2)`, for x in [0, 1] and y = 1 - x.
+
+    By the series of (1 - cos(pi x)) / 2 on the smaller of the two: half the error of a float32 sine
+    squared, since pi is never rounded, and half its time.
+    """
+    # Not jnp.minimum: where both are equal it gives each half of the gradient, and those cancel.
+    small = jnp.where(x <= y, x, y) ** 2
+    series = 0.0
+    for k in range(8 if small.dtype == jnp.float32 else 13, 0, -1):
+        series = (-1) ** (k + 1) * np.pi ** (2 * k) / (2 * math.factorial(2 * k)) + series * small
+    wave = small * series
+    return Weights(jnp.where(x <= y, wave, 1 - wave), jnp.where(x <= y, 1 - wave, wave))
+
+
+def square_root(x: Any) -> jax.Array:
+    """`sqrt(x)` for x >= 0, with a finite gradient at 0 too."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
+
+
+ShapeFunction = Callable[[Any, Any], Weights]
+
+
+def _linear(x: Any, y: Any) -> Weights:
+    return Weights(x, y)
+
+
+def _sqrt(x: Any, y: Any) -> Weights:
+    root = square_root(y)
+    return Weights(x / (1 + root), root)
+
+
+def _square(x: Any, y: Any) -> Weights:
+    return Weights(x * (1 + y), y**2)
+
+
+SHAPES: dict[str, ShapeFunction] = {
+    "linear": _linear,
+    "cosine": half_wave,
+    "sqrt": _sqrt,
+    "square": _square,
+}
+
+
+class Shape:
+    """A shape by name or by function, read on a fraction x and its exact complement y = 1 - x."""
+
+    def __init__(self, shape: str | Callable[..., Any]):
+        self.shape = shape
+
+    def __call__(self, x: Any, y: Any) -> Weights:
+        if isinstance(self.shape, str):
+            return SHAPES[self.shape](x, y)
+        # A user's function need not be exact, or differentiable, at 0 and 1: it is not asked there.
+        inside = (x > 0) & (y > 0)
+        value = jnp.where(inside, self.shape(jnp.where(inside, x, 0.5)), x)
+        return Weights(value, 1 - value)
+
+
+def rise(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
+    """From `init_value` up to `end_value` over `steps`: the shape is read on progress."""
+    return mix(init_value, end_value, *shape(progress(step, steps), remaining(step, steps)))
+
+
+def fall(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
+    """From `init_value` down to `end_value` over `steps`: the shape is read on what remains."""
+    return mix(end_value, init_value, *shape(remaining(step, steps), progress(step, steps)))

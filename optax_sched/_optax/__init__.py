@@ -1,0 +1,1 @@
+"""Schedules and feedback rules inside optax; no other folder imports optax."""

@@ -1,0 +1,1 @@
+"""What runs a user's training: sweeps and the range test."""

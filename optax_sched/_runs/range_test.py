@@ -1,0 +1,291 @@
+"""The learning-rate range test: one run at ever higher rates, and the rates that it suggests."""
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from optax_sched._core.domains import (
+    Kind,
+    Number,
+    admit,
+    as_pytree,
+    complaint,
+    default_float,
+    is_traced,
+)
+from optax_sched._core.hyperparameters import Growth, PartOfOne, Positive, checked
+from optax_sched._optax.state import weak
+from optax_sched._schedules.by_factors import exponential
+
+# fastai's, all three.
+_LEFT_OUT = 5  # steps at the end
+_SLIDE_WIDTH = 15
+_SLIDE_THRESHOLD = 0.005
+
+
+class _StepFunction(Kind):
+    rule = "a function (carry, batch, rate) -> (carry, loss)"
+
+    def admit(self, value: Any) -> Any:
+        if not callable(value):
+            raise TypeError
+        return as_pytree(value)
+
+
+class _Known(Number):
+    """A number that is part of the program."""
+
+    def admit(self, value: Any) -> int:
+        if is_traced(value):
+            raise TypeError
+        return int(super().admit(value))
+
+
+_RETURNS = "a function that returns"
+_LOSS = Number(f"{_RETURNS} a loss that is a real number of shape ()")
+_NUM_STEPS = _Known("a whole number, 2 or more, that is not traced", 2, as_float=False, whole=True)
+
+StepFunction = Annotated[Callable[..., Any], "StepFunction", _StepFunction()]
+NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]
+
+
+class RangeTest(NamedTuple):
+    """What `lr_range_test` has seen, one entry a step, and the four rates that it suggests.
+
+    Attributes:
+      rates: the rate at each step, shape (num_steps,).
+      losses: the loss at each step; inf where masked.
+      smoothed_losses: its bias-corrected exponential mean; inf where masked.
+      mask: True up to divergence, False from there on. Nothing unmasked is NaN or inf.
+      valley, steepest, minimum, slide: the suggestions, scalars.
+    """
+
+    rates: jax.Array
+    losses: jax.Array
+    smoothed_losses: jax.Array
+    mask: jax.Array
+    valley: jax.Array
+    steepest: jax.Array
+    minimum: jax.Array
+    slide: jax.Array
+
+
+class _Progress(NamedTuple):
+    """What a step leaves to the next one."""
+
+    carry: Any
+    total: jax.Array  # the sum of the losses, each weighted by smoothing^age
+    weight: jax.Array  # the sum of those weights
+    best: jax.Array  # the lowest smoothed loss
+    going: jax.Array  # no divergence so far
+
+
+@checked
+def lr_range_test(
+    step_fn: StepFunction,
+    carry: Any,
+    batches: Any,
+    min_value: Positive = 1e-7,
+    max_value: Positive = 10.0,
+    num_steps: NumSteps = 100,
+    smoothing: PartOfOne = 0.98,
+    diverge_factor: Growth = 4.0,
+) -> RangeTest:
+    """Train at ever higher rates until the loss diverges, and suggest a rate from the curve.
+
+    At step k the rate is `exponential(min_value, max_value, num_steps - 1)(k)`: a straight line in log
+    space that has both its ends, to the bit. With x the losses and s = smoothing, the smoothed loss is
+
+        m_k = (sum over j <= k of s^(k - j) x_j) / (sum over j <= k of s^(k - j))
+
+    The run has diverged at the first step whose loss is not finite, or where, with b the lowest
+    smoothed loss so far,
+
+        m_k - b > (diverge_factor - 1) |b|
+
+    which is m_k > diverge_factor b for losses that are not negative, and has its sense for others too.
+    That step and all after it are masked. After it `step_fn` is not run any more; under `vmap` it is,
+    since the other runs go on, and what it gives is dropped. The whole is one `lax.scan`, compiled once
+    for all values of all arguments but `step_fn` and `num_steps`; write `step_fn` once, not anew for
+    each call. It may stand under `jit` and `vmap`, several seeds at once, say:
+    `jax.vmap(lambda carry: lr_range_test(step_fn, carry, batches))(carries)`. Neither `carry` nor
+    `batches` is changed or donated, and no trained weights come back.
+
+    The suggestions, fastai's rules to the letter, on the smoothed losses. All but `minimum` leave out
+    the first num_steps // 10 steps, and the last 5 that were run (the diverged one is among them):
+
+    - valley: where the longest valley is about half way down. L is the length of the longest strictly
+      falling subsequence (not of neighbours only), e the first index at which one so long ends; the
+      rate at index e - L + L // 3 + L // 6.
+    - steepest: where the loss falls fastest by the log of the rate: the rate at the first k for which
+      m_(k + 1) - m_k is least.
+    - minimum: a tenth of the rate at the lowest loss, of all unmasked ones.
+    - slide: where the slope begins to change. g is the central difference of m by k (one-sided at both
+      ends). From the right end on, a pair of indices 15 apart moves left while its two values of g are
+      over 0.005 apart; the rate at the left index of the last pair that were. Where the first pair is
+      not, its left index. The 0.005 is absolute: this one depends on the unit of the loss.
+
+    They are rules of thumb: look at the curve. Where it falls again beyond its rise, or has no end in
+    divergence, steepest and slide may lie beyond the lowest loss.
+
+    Where what they leave out leaves fewer than two steps, they look at all unmasked ones, and where
+    these are too few for a pair, slide is the first of them. Where not even the first loss is finite,
+    they are what that step alone would give: `min_value`, and a tenth of it. `mask.any()` tells.
+
+    Args:
+      step_fn: `(carry, batch, rate) -> (carry, loss)`, one update and its loss, a real number of
+        shape (). The carry (weights, optimizer state, random keys) is any pytree of arrays, of the same
+        shapes and dtypes after a step as before. `rate` is weakly typed: bfloat16 weights stay so.
+      carry: the first carry.
+      batches: a pytree of arrays, each with one leading axis of the same length, an entry a step. If
+        there are fewer than `num_steps`, they are gone through again from the first; those beyond are
+        not used. None, or any pytree without arrays, is handed to `step_fn` as it is.
+      min_value: the rate at the first step, positive.
+      max_value: the rate at the last step, above `min_value`.
+      num_steps: how many steps, 2 or more; not traced.
+      smoothing: the weight of the past in the mean, in [0, 1); 0 is no smoothing.
+      diverge_factor: 1 or more; how often the lowest loss is too much. 1 stops at any rise.
+
+    Returns:
+      A `RangeTest`.
+
+    Raises:
+      TypeError, ValueError: a setting breaks its rule above, `max_value` is not above `min_value`,
+        `batches` have no common leading axis, or `step_fn` returns something else.
+
+    Elsewhere: fastai's `lr_find` (its last rate is one ratio below `max_value`; its `minimum` too
+    leaves steps out; a negative loss stops it at once), ignite's `FastaiLRFinder` and Lightning's
+    `Tuner.lr_find` (their suggestion is a relative of steepest), torch-lr-finder; DeepSpeed's
+    `LRRangeTest` is only the schedule, and linear.
+
+    References: Smith, 2017, "Cyclical Learning Rates for Training Neural Networks",
+    https://arxiv.org/abs/1506.01186; https://docs.fast.ai/callback.schedule.html
+
+    >>> def descend(x, _, rate):  # gradient descent on x^2 / 2, which diverges beyond a rate of 2
+    ...     return x - rate * x, x * x / 2
+    >>> result = lr_range_test(descend, 1.0, None, 0.012, 12.0, 31, smoothing=0.0, diverge_factor=1.01)
+    >>> print(f"{result.rates[result.mask][-1]:.2f} {result.minimum:.2f} {result.valley:.2f}")
+    2.39 0.24 0.10
+    """
+    low, high = (jnp.asarray(value, default_float()) for value in (min_value, max_value))
+    if not is_traced((low, high)) and not low < high:
+        rule = f"above min_value = {float(low):.7g}"
+        raise ValueError(complaint("lr_range_test", "max_value", rule, max_value))
+    _check_leading_axes(batches)
+    # Arrays of one dtype, so that a Python number and a tracer are the same program.
+    decay, factor = (jnp.asarray(value, default_float()) for value in (smoothing, diverge_factor))
+    return _run(step_fn, carry, batches, low, high, num_steps, decay, factor)
+
+
+def _check_leading_axes(batches: Any) -> None:
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
+    if any(shape[:1] != shapes[0][:1] or not shape or not shape[0] for shape in shapes):
+        rule = "a pytree of arrays with one leading axis of the same length, an entry a step"
+        raise ValueError(complaint("lr_range_test", "batches", rule, shapes))
+
+
+@functools.partial(jax.jit, static_argnames="num_steps")
+def _run(
+    step_fn: Any,
+    carry: Any,
+    batches: Any,
+    low: jax.Array,
+    high: jax.Array,
+    num_steps: int,
+    smoothing: jax.Array,
+    diverge_factor: jax.Array,
+) -> RangeTest:
+    steps = jnp.arange(num_steps)
+    rates = exponential(low, high, num_steps - 1)(steps)
+    dtype = rates.dtype
+
+    def step(before: _Progress, step_and_rate: tuple[jax.Array, jax.Array]) -> Any:
+        k, rate = step_and_rate
+        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[k % leaf.shape[0]], batches)
+        carry, loss = jax.lax.cond(
+            before.going,
+            lambda carry: _stepped(step_fn, carry, batch, weak(rate), dtype),
+            lambda carry: (carry, jnp.full((), jnp.inf, dtype)),
+            before.carry,
+        )
+        total, weight = smoothing * before.total + loss, smoothing * before.weight + 1
+        smoothed = total / weight
+        best = jnp.minimum(before.best, smoothed)
+        too_high = smoothed - best > (diverge_factor - 1) * jnp.abs(best)
+        going = before.going & jnp.isfinite(loss) & jnp.isfinite(smoothed) & ~too_high
+        seen = (jnp.where(going, loss, jnp.inf), jnp.where(going, smoothed, jnp.inf), going)
+        return _Progress(carry, total, weight, best, going), seen
+
+    zero = jnp.zeros((), dtype)
+    start = _Progress(carry, zero, zero, jnp.full((), jnp.inf, dtype), jnp.array(True))
+    _, (losses, smoothed, mask) = jax.lax.scan(step, start, (steps, rates))
+    return RangeTest(rates, losses, smoothed, mask, *_suggestions(rates, smoothed, mask))
+
+
+def _stepped(step_fn: Any, carry: Any, batch: Any, rate: jax.Array, dtype: Any) -> Any:
+    """One step of the user's, with what it returns checked."""
+    result = step_fn(carry, batch, rate)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(complaint("lr_range_test", "step_fn", f"{_RETURNS} (carry, loss)", result))
+    after, loss = result
+    due, got = _types(carry), _types(after)
+    structure = jax.tree.structure(after)
+    if got != due or structure != jax.tree.structure(carry):
+        rule = f"{_RETURNS} a carry of the structure, shapes and dtypes that it got"
+        odd = {name: kind for name, kind in got.items() if due.get(name) != kind}
+        raise TypeError(complaint("lr_range_test", "step_fn", rule, odd or structure))
+    return after, jnp.asarray(admit("lr_range_test", "step_fn", _LOSS, loss), dtype)
+
+
+def _types(tree: Any) -> dict[str, str]:
+    """Dtype and shape of each leaf by its place."""
+    return {
+        jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}"
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _suggestions(rates: jax.Array, smoothed: jax.Array, mask: jax.Array) -> tuple[jax.Array, ...]:
+    """Valley, steepest, minimum and slide. `mask` is True up to some step and False from there on."""
+    n, count = len(rates), mask.sum()
+    first, stop = n // 10, jnp.minimum(count + 1, n) - _LEFT_OUT
+    few = stop - first < 2
+    first, stop = jnp.where(few, 0, first), jnp.where(few, count, stop)
+    index = jnp.arange(n)
+    inside = (index >= first) & (index < stop)
+    curve = jnp.where(mask, smoothed, 0)  # finite, for the differences
+
+    lengths = jnp.where(inside, _falling(jnp.where(inside, curve, -jnp.inf)), 0)
+    length = lengths.max()
+    valley = jnp.maximum(jnp.argmax(lengths) - length + length // 3 + length // 6, first)
+
+    falls = jnp.where(inside[:-1] & inside[1:], jnp.diff(curve), jnp.inf)
+
+    before, after = jnp.clip(index - 1, first, stop - 1), jnp.clip(index + 1, first, stop - 1)
+    change = curve[after] - curve[before]
+    slope = jnp.where(after - before == 2, change / 2, change)
+    last = stop - 1 - _SLIDE_WIDTH
+    alike = jnp.abs(jnp.roll(slope, -_SLIDE_WIDTH) - slope) <= _SLIDE_THRESHOLD
+    halt = jnp.where(alike & (index >= first) & (index <= last), index, first - 1).max()
+    slide = jnp.maximum(jnp.minimum(halt + 1, last), first)
+
+    def rate_at(k: jax.Array) -> jax.Array:
+        # Not rates[k]: JAX cannot gather by indices that are spread over devices.
+        return jnp.where(index == k, rates, 0).sum()
+
+    lowest, steepest = jnp.argmin(smoothed), jnp.argmin(falls)
+    return rate_at(valley), rate_at(steepest), rate_at(lowest) / 10, rate_at(slide)
+
+
+def _falling(values: jax.Array) -> jax.Array:
+    """For each value, the length of the longest strictly falling subsequence that ends there."""
+
+    def place(ends: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # Of all falling subsequences so far, by length: the negative of the highest last value.
+        position = (ends < -value).sum()
+        return ends.at[position].set(-value), position + 1
+
+    return jax.lax.scan(place, jnp.full(len(values), jnp.inf, values.dtype), values)[1]

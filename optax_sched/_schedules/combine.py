@@ -1,0 +1,278 @@
+"""Combinators: schedules in, schedule out."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from optax_sched._core.domains import Vector, as_key, default_float, is_traced
+from optax_sched._core.hyperparameters import (
+    Boundaries,
+    CountOrZero,
+    Key,
+    Noise,
+    Rate,
+    Real,
+    ShapeName,
+    Steps,
+    StepsOrZero,
+)
+from optax_sched._core.operands import Operand, Operands, Parts
+from optax_sched._core.schedule import schedule as decorate
+from optax_sched._math.phases import last_reached, reached, since, whole_step
+from optax_sched._math.shapes import fall, rise
+
+
+def _one_boundary_less(schedules: Parts, boundaries: Vector):
+    if len(boundaries) != len(schedules) - 1:
+        return "boundaries", f"one fewer than the {len(schedules)} schedules"
+    return None
+
+
+@decorate(check=_one_boundary_less)
+def join(step, schedules: Operands, boundaries: Boundaries):
+    """One schedule after another, each on its own clock from its boundary on.
+
+        s_k(t - b_k),    k = the number of boundaries <= t,  b_0 = 0
+
+    A boundary belongs to the new part. Steps before 0 count as 0; the last part goes on for ever.
+    Parts that are not active are asked only for their own step 0, so nothing of theirs leaks into
+    the value or the gradient. Parts of equal structure cost one formula, however many they are.
+
+    Args:
+      schedules: one or more schedules, functions of the step, or numbers (constants).
+      boundaries: the steps at which the next part begins, positive and strictly increasing; one
+        fewer than `schedules`.
+
+    Raises:
+      TypeError, ValueError: there is no schedule, the boundaries are not positive and increasing, or
+        not one fewer than the schedules.
+
+    Elsewhere: `optax.join_schedules` (which evaluates every part, and drops parts where boundaries
+    are too few), torch's `SequentialLR`, ignite's `ConcatScheduler`, init2winit's `concatenate`.
+
+    >>> import optax_sched
+    >>> s = join([optax_sched.linear(0.0, 1.0, 2), 0.5, optax_sched.linear(0.5, 0.0, 2)], [2, 4])
+    >>> [f"{s(t):.2f}" for t in range(7)]
+    ['0.00', '0.50', '0.50', '0.50', '0.50', '0.25', '0.00']
+    """
+    clock = since(step, last_reached(step, boundaries))
+    return schedules.value_at(
+        jnp.sum(reached(step, boundaries)), lambda active: jnp.where(active, clock, 0)
+    )
+
+
+@decorate
+def warmup(
+    step,
+    schedule: Operand,
+    warmup_steps: StepsOrZero,
+    init_value: Rate = 0.0,
+    shape: ShapeName = "linear",
+):
+    """A rise to where a schedule starts, and then that schedule on its own clock.
+
+        i + (s(0) - i) f(min(t, W) / W)  before W,    s(t - W)  from W on,    W = warmup_steps
+
+    At step 0 and before it is `init_value`, at `warmup_steps` exactly `schedule(0)`.
+
+    Args:
+      schedule: what follows; a schedule, a function of the step, or a number (a constant).
+      warmup_steps: the length of the rise in steps; 0 gives the schedule itself.
+      init_value: the rate at step 0, 0 or more.
+      shape: how it rises: "linear" x, "cosine" sin^2(pi x/2), "sqrt" 1 - sqrt(1 - x), "square"
+        1 - (1 - x)^2, or a function from [0, 1] to [0, 1].
+
+    Raises:
+      TypeError, ValueError: `warmup_steps` or `init_value` is negative or not finite, the shape is
+        unknown.
+
+    Elsewhere: the first half of optax's `warmup_*` schedules, Paddle's `LinearWarmup`, timm's
+    `warmup_t` with `warmup_prefix`, transformers' `*_with_warmup`. Some peers never use the rate 0:
+    they start at 1/W, here `shift(warmup(...), 1)`.
+
+    References: Goyal et al., 2017, "Accurate, Large Minibatch SGD", https://arxiv.org/abs/1706.02677
+
+    >>> import optax_sched
+    >>> s = warmup(optax_sched.linear(1.0, 0.0, 4), 2)
+    >>> [f"{s(t):.2f}" for t in range(8)]
+    ['0.00', '0.50', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
+    """
+    # On its own clock the schedule is still at its step 0 while the rate rises: one evaluation.
+    return rise(step, warmup_steps, init_value, schedule(since(step, warmup_steps)), shape)
+
+
+@decorate
+def cooldown(
+    step,
+    schedule: Operand,
+    start: StepsOrZero,
+    cooldown_steps: Steps,
+    end_value: Rate = 0.0,
+    shape: ShapeName = "linear",
+):
+    """A schedule until `start`, and then down from its value there.
+
+        s(t)  before S,    e + (s(S) - e) f(1 - min(t - S, C) / C)  from S on
+
+    with S = start, C = cooldown_steps, e = end_value, f = shape. From S + C on it is `end_value`, to
+    the bit. `start` is a leaf: a cooldown is branched off a running job without a new trace.
+
+    Args:
+      schedule: what comes first; a schedule, a function of the step, or a number (a constant).
+      start: the step at which the cooldown begins, 0 or more.
+      cooldown_steps: the length of the cooldown in steps, positive.
+      end_value: the rate it ends at, 0 or more.
+      shape: how it falls, read on what remains: "linear", "cosine", "sqrt" (the 1-sqrt cooldown),
+        "square", or a function of [0, 1].
+
+    Raises:
+      TypeError, ValueError: a rate or the start is negative or not finite, the length not positive,
+        the shape unknown.
+
+    Elsewhere: the last phase of warmup-stable-decay schedules; OLMo-core's `override_decay`;
+    big_vision's `cooldown_steps`, there a factor on the decay that goes on below it.
+
+    References: Hagele et al., 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
+    Durations", https://arxiv.org/abs/2405.18392
+
+    >>> [f"{cooldown(1.0, 2, 4)(t):.2f}" for t in range(8)]
+    ['1.00', '1.00', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
+    """
+    begun = reached(step, start)
+    value = schedule(jnp.where(begun, start, step))
+    falling = fall(since(step, start), cooldown_steps, value, end_value, shape)
+    # Before it has begun, a fall of no length would count as over: recipes may come to have one.
+    return jnp.where(begun, falling, value)
+
+
+@decorate
+def multiply(step, *schedules: Operands):
+    """The product of schedules, each on the common clock.
+
+        s_1(t) s_2(t) ...
+
+    Args:
+      *schedules: one or more schedules, functions of the step, or numbers.
+
+    Raises:
+      TypeError, ValueError: there is none, or one is no schedule.
+
+    Elsewhere: torch's `ChainedScheduler` of factors, init2winit's compound "a * b".
+
+    >>> import optax_sched
+    >>> s = multiply(optax_sched.linear(1.0, 0.0, 4), 0.5)
+    >>> [f"{s(t):.3f}" for t in range(5)]
+    ['0.500', '0.375', '0.250', '0.125', '0.000']
+    """
+    return math.prod(s(step) for s in schedules)
+
+
+def _index_in_range(index, schedules: Parts):
+    if not is_traced(index) and int(index) >= len(schedules):
+        return "index", f"below the number of schedules, {len(schedules)}"
+    return None
+
+
+@decorate(check=_index_in_range)
+def select(step, index: CountOrZero, schedules: Operands):
+    """One of several schedules, by number: so that different families fit one batch.
+
+        s_index(t)
+
+    Args:
+      index: which one, a whole number from 0; a leaf. A traced one is clamped to the range.
+      schedules: one or more schedules, functions of the step, or numbers.
+
+    Raises:
+      TypeError, ValueError: the index is negative, not whole or too large, or there is no schedule.
+
+    >>> import optax_sched
+    >>> s = select(1, [optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
+    >>> print(f"{s(1):.3f} {s.replace(index=0)(1):.3f}")
+    0.854 0.750
+    """
+    index = jnp.clip(index, 0, len(schedules) - 1)
+    # Not jnp.where(active, step, 0): JAX cannot choose between two scalars by a spread boolean.
+    return schedules.value_at(index, lambda active: step * active)
+
+
+def _bounds_in_order(min_value, max_value):
+    if not is_traced((min_value, max_value)) and min_value > max_value:
+        return "min_value", f"at most max_value = {max_value}"
+    return None
+
+
+@decorate(check=_bounds_in_order)
+def clip(step, schedule: Operand, min_value: Real, max_value: Real):
+    """A schedule between two bounds.
+
+        min(max(s(t), lo), hi)
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      min_value: the lower bound, any finite number.
+      max_value: the upper bound, at least `min_value`.
+
+    Raises:
+      TypeError, ValueError: a bound is not a finite number, or they are out of order.
+
+    >>> import optax_sched
+    >>> s = clip(optax_sched.linear(1.0, 0.0, 4), 0.2, 0.6)
+    >>> [f"{s(t):.2f}" for t in range(5)]
+    ['0.60', '0.60', '0.50', '0.25', '0.20']
+    """
+    return jnp.minimum(jnp.maximum(schedule(step), min_value), max_value)
+
+
+def _starts_before_it_ends(start, end):
+    if end is not None and not is_traced((start, end)) and end <= start:
+        return "end", f"above start = {start}"
+    return None
+
+
+@decorate(check=_starts_before_it_ends)
+def noisy(
+    step,
+    schedule: Operand,
+    key: Key,
+    scale: Rate,
+    start: StepsOrZero = 0,
+    end: Steps | None = None,
+    kind: Noise = "normal",
+):
+    """A schedule with a random factor at each step, the same for the same key and step.
+
+        s(t) max(0, 1 + scale eps(t))  for start <= t < end,    s(t)  elsewhere
+
+    with eps drawn from N(0, 1), or U(-1, 1) where kind is "uniform". It is a pure function: a run
+    that is resumed or evaluated in another order sees the same noise. Never negative.
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      key: a JAX random key or a whole number of 0 or more as its seed.
+      scale: the size of the noise as a part of the rate, 0 or more.
+      start: the first step with noise.
+      end: the first step without noise again; None for ever on.
+      kind: "normal" or "uniform".
+
+    Raises:
+      TypeError, ValueError: the key is neither key nor seed, the scale negative or not finite, a step
+        negative, the kind unknown.
+
+    Elsewhere: timm's `noise_range_t`, `noise_pct`: a normal noise redrawn until it is below pct.
+
+    >>> s = noisy(1.0, key=0, scale=0.1, start=2)
+    >>> print(f"{s(1):.1f} {bool(s(2) == s(2))} {bool(s(2) == s(3))}")
+    1.0 True False
+    """
+    value = schedule(step)
+    key_at_step: Any = jax.random.fold_in(as_key(key), whole_step(step))
+    draw = jax.random.normal if kind == "normal" else functools.partial(jax.random.uniform, minval=-1.0)
+    noise = draw(key_at_step, dtype=default_float())
+    active = reached(step, start)
+    if end is not None:
+        active &= ~reached(step, end)
+    return jnp.where(active, value * jnp.maximum(0, 1 + scale * noise), value)

@@ -1,0 +1,317 @@
+"""Decays with a horizon: from `init_value` at step 0 to `end_value` at the last step, and then flat."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, ShapeName, Steps
+from optax_sched._core.schedule import schedule
+from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._math.powers import raised
+from optax_sched._math.shapes import half_wave
+
+
+@schedule
+def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
+    """A straight line, up or down, and then flat.
+
+        i u + e z,    z = min(t, T) / T,  u = 1 - z,  T = transition_steps
+
+    At step 0 and before it is `init_value`, from `transition_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the value at step 0; any finite number.
+      end_value: the value from `transition_steps` on; any finite number.
+      transition_steps: the length of the line in steps, positive.
+
+    Raises:
+      TypeError, ValueError: a value is not a finite number, or the length is not positive.
+
+    Elsewhere: `optax.linear_schedule`, whose jitted end may be negative; torch's `LinearLR` with
+    factors of the base rate; keras' and transformers' polynomial decay of power 1. MMEngine's
+    `LinearLR` is one step shorter. Linear decay to 0 over the whole budget is also sold as
+    "budgeted training" and "D2Z".
+
+    References: Li et al., 2020, "Budgeted Training", https://arxiv.org/abs/1905.04753
+
+    >>> warm = linear(0.0, 0.3, 3)
+    >>> [f"{warm(t):.1f}" for t in (-1, 0, 1, 2, 3, 4)]
+    ['0.0', '0.0', '0.1', '0.2', '0.3', '0.3']
+    """
+    z, u = progress(step, transition_steps), remaining(step, transition_steps)
+    return mix(init_value, end_value, z, u)
+
+
+@schedule
+def polynomial_decay(
+    step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, power: Positive = 1.0
+):
+    """A power of what remains: fast at first where `power` is above 1, late where it is below.
+
+        e + (i - e) u^power,    u = 1 - min(t, T) / T,  T = decay_steps
+
+    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive.
+      end_value: the rate from `decay_steps` on, 0 or more.
+      power: the exponent, positive; 1 is a straight line.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, a length or the power not positive.
+
+    Elsewhere: `optax.polynomial_schedule` (which turns NaN or negative at its end under jit for half
+    of all lengths), torch's `PolynomialLR`, keras' `PolynomialDecay` (end_value 1e-4 by default),
+    transformers' `polynomial` (1e-7). fastai's `SchedPoly` and praxis' default put the power on
+    progress instead, which starts slowly: it is `mix(i, e, z**power)`.
+
+    References: Chen et al., 2017, "DeepLab" (power 0.9), https://arxiv.org/abs/1606.00915
+
+    >>> [f"{polynomial_decay(1.0, 4, power=2.0)(t):.4f}" for t in range(6)]
+    ['1.0000', '0.5625', '0.2500', '0.0625', '0.0000', '0.0000']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    return mix(end_value, init_value, *raised(u, z, power))
+
+
+@schedule
+def cosine_decay(
+    step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, exponent: Positive = 1.0
+):
+    """Half a cosine wave, from its crest down to its trough, and then flat.
+
+        e + (i - e) ((1 + cos(pi z)) / 2)^exponent
+        = e + (i - e) (sin^2(pi u / 2))^exponent,    z = min(t, T) / T,  u = 1 - z,  T = decay_steps
+
+    The second form is the one computed: (1 + cos) / 2 is 0 long before the end in float32. At step 0
+    and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive. A warm-up before it is not counted.
+      end_value: the rate from `decay_steps` on, 0 or more; a rate, not a fraction of `init_value`.
+      exponent: the power of the wave, positive.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, a length or the exponent not positive.
+
+    Elsewhere: `optax.cosine_decay_schedule` and keras' `CosineDecay` (alpha = end_value /
+    init_value); torch's `CosineAnnealingLR` and transformers' `cosine` rise again after the end.
+    Not to be confused with `cosine_restarts`.
+
+    References: Loshchilov and Hutter, 2017, "SGDR", https://arxiv.org/abs/1608.03983
+
+    >>> [f"{cosine_decay(1.0, 4, end_value=0.1)(t):.3f}" for t in range(6)]
+    ['1.000', '0.868', '0.550', '0.232', '0.100', '0.100']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    return mix(end_value, init_value, *raised(*half_wave(u, z), exponent))
+
+
+@schedule
+def cosine_waves(
+    step, init_value: Rate, decay_steps: Steps, half_waves: Positive, end_value: Rate = 0.0
+):
+    """Any number of half cosine waves, down and up again, and then flat where the last one stops.
+
+        e + (i - e) (1 + cos(pi h z)) / 2,    z = min(t, T) / T,  h = half_waves,  T = decay_steps
+
+    At step 0 and before it is `init_value`; from `decay_steps` on it stays at the formula's value at
+    z = 1, which is `end_value` where half_waves is odd and `init_value` where it is even.
+
+    Args:
+      init_value: the rate at the crests, 0 or more.
+      decay_steps: the length of all waves together in steps, positive.
+      half_waves: how many half waves, positive; need not be whole.
+      end_value: the rate at the troughs, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, a length or the waves not positive.
+
+    Elsewhere: transformers' `cosine` with num_cycles = half_waves / 2, which goes on after the end.
+    Not to be confused with `cosine_restarts`, which jumps up.
+
+    >>> [f"{cosine_waves(1.0, 6, 3)(t):.2f}" for t in range(8)]
+    ['1.00', '0.50', '0.00', '0.50', '1.00', '0.50', '0.00', '0.00']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    # h z, counted from the nearer end of the whole: there it is most exact.
+    last = jnp.round(half_waves)
+    phase = jnp.where(z < u, half_waves * z, half_waves - last - half_waves * u)
+    extreme = jnp.round(phase)
+    is_crest = (extreme + jnp.where(z < u, 0, last)) % 2 == 0
+    near, far = jnp.abs(phase - extreme), 1 - jnp.abs(phase - extreme)
+    x, y = jnp.where(is_crest, far, near), jnp.where(is_crest, near, far)
+    return mix(end_value, init_value, *half_wave(x, y))
+
+
+@schedule
+def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
+    """The first quarter of a cosine wave: flat at first, ever steeper, and then flat at the end.
+
+        e + (i - e) cos(pi z / 2) = e + (i - e) sin(pi u / 2),    z = min(t, T) / T,  u = 1 - z
+
+    At step 0 and before it is `init_value`, from `decay_steps` (T) on `end_value`, both to the bit.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive.
+      end_value: the rate from `decay_steps` on, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+
+    Elsewhere: OLMo-core's `HalfCosWithWarmup` is its relative: the second half of a half wave, here
+    `shift(cosine_decay(..., 2 T), T)`. Not to be confused with `cosine_decay`, half a wave.
+
+    >>> [f"{quarter_cosine_decay(1.0, 3)(t):.3f}" for t in range(5)]
+    ['1.000', '0.866', '0.500', '0.000', '0.000']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    # 1 - cos(pi z / 2) is 2 sin^2(pi z / 4), which does not cancel near the start.
+    return mix(end_value, init_value, jnp.sin(jnp.pi / 2 * u), 2 * jnp.sin(jnp.pi / 4 * z) ** 2)
+
+
+@schedule
+def tanh_decay(
+    step,
+    init_value: Rate,
+    decay_steps: Steps,
+    end_value: Rate = 0.0,
+    lower: Real = -7.0,
+    upper: Real = 3.0,
+):
+    """A hyperbolic tangent: flat, then one smooth fall, then nearly flat.
+
+        e + (i - e) (1 - tanh(a)) / 2,    a = lower u + upper z,  z = min(t, T) / T,  u = 1 - z
+
+    That is a logistic curve in 2 a, and computed so. At step 0 and before it is `init_value`, from
+    `decay_steps` (T) on `end_value`, both to the bit: with the default bounds it jumps there from
+    0.25 % of the height.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive.
+      end_value: the rate from `decay_steps` on, 0 or more.
+      lower: where on the tangent the decay begins.
+      upper: where on the tangent it ends.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the length not positive, a bound not
+        finite.
+
+    Elsewhere: timm's `tanh`, which is not exactly init_value at step 0.
+
+    References: Hsueh et al., 2019, "Stochastic Gradient Descent with Hyperbolic-Tangent Decay",
+    https://arxiv.org/abs/1806.01593
+
+    >>> [f"{tanh_decay(1.0, 10)(t):.3f}" for t in (0, 5, 7, 9, 10)]
+    ['1.000', '0.982', '0.500', '0.018', '0.000']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    a = lower * u + upper * z
+    # Zero weights mark the ends, where the tangent has not arrived.
+    weight, complement = jax.nn.sigmoid(-2 * a) * (u > 0), jax.nn.sigmoid(2 * a) * (z > 0)
+    return mix(end_value, init_value, weight, complement)
+
+
+@schedule
+def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, beta: PartOfOne = 0.5):
+    """Reflected exponential: holds its height long, then falls ever faster to the end.
+
+        e + (i - e) u / ((1 - beta) + beta u),    u = 1 - min(t, T) / T,  T = decay_steps
+
+    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive.
+      end_value: the rate from `decay_steps` on, 0 or more.
+      beta: how long it holds, from 0 (a straight line) to below 1.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the length not positive, beta not in
+        [0, 1).
+
+    Elsewhere: pytorch_optimizer's `REXScheduler`; init2winit's `rex` has beta 0.9 by default.
+
+    References: Chen et al., 2021, "REX: Revisiting Budgeted Training", https://arxiv.org/abs/2107.04197
+
+    >>> [f"{rex_decay(1.0, 4)(t):.3f}" for t in range(6)]
+    ['1.000', '0.857', '0.667', '0.400', '0.000', '0.000']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    below = (1 - beta) + beta * u
+    return mix(end_value, init_value, u / below, (1 - beta) * z / below)
+
+
+@schedule
+def k_decay(
+    step,
+    init_value: Rate,
+    decay_steps: Steps,
+    k: Positive,
+    end_value: Rate = 0.0,
+    shape: ShapeName = "cosine",
+):
+    """Any decay with its progress raised to a power: later where k is above 1, earlier below.
+
+        e + (i - e) f(1 - z^k),    z = min(t, T) / T,  T = decay_steps,  f = shape
+
+    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive.
+      k: the power of progress, positive; 1 is the plain decay.
+      end_value: the rate from `decay_steps` on, 0 or more.
+      shape: which decay: "cosine", "linear", "sqrt", "square" or a function from [0, 1] to [0, 1],
+        read on what remains.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, a length or k not positive, the shape
+        unknown.
+
+    Elsewhere: timm's `cosine` and `poly` with k_decay. Not to be confused with the `exponent` of
+    `cosine_decay`, a power of the wave.
+
+    References: Zhang and Li, 2020, "k-decay", https://arxiv.org/abs/2004.05909
+
+    >>> [f"{k_decay(1.0, 4, 2.0)(t):.3f}" for t in range(6)]
+    ['1.000', '0.990', '0.854', '0.402', '0.000', '0.000']
+    """
+    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    done, left = raised(z, u, k)
+    weights: Any = shape
+    return mix(end_value, init_value, *weights(left, done))
+
+
+@schedule
+def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
+    """A logarithm upside down: most of the way in the first steps, then ever slower to the end.
+
+        e + (i - e) (1 - ln(1 + t) / ln(1 + T)),    T = decay_steps
+
+    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the length of the decay in steps, positive.
+      end_value: the rate from `decay_steps` on, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+
+    Elsewhere: no library has it under a fixed name; the name stands for several curves in use.
+    Not to be confused with `exponential`, a straight line in log space.
+
+    >>> [f"{log_decay(1.0, 7)(t):.3f}" for t in (0, 1, 3, 7, 8)]
+    ['1.000', '0.667', '0.333', '0.000', '0.000']
+    """
+    t = jnp.clip(step, 0, decay_steps)
+    whole = jnp.log1p(decay_steps * 1.0)
+    # ln(1 + T) - ln(1 + t), without the subtraction of two near numbers.
+    left = jnp.log1p((decay_steps - t) / (1.0 + t))
+    return mix(end_value, init_value, left / whole, jnp.log1p(t * 1.0) / whole)

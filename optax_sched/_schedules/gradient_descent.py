@@ -1,0 +1,87 @@
+"""Step sizes that theory gives for gradient descent: not monotone, and made for exact gradients."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from optax_sched._core.domains import is_traced
+from optax_sched._core.hyperparameters import Count, Positive
+from optax_sched._core.schedule import schedule
+from optax_sched._math.phases import pick, whole_step
+from optax_sched._math.shapes import half_wave
+
+
+def _bounds_in_order_and_a_power_of_two(min_curvature, max_curvature, num_steps):
+    if not is_traced((min_curvature, max_curvature)) and min_curvature > max_curvature:
+        return "min_curvature", f"at most max_curvature = {max_curvature}"
+    if not is_traced(num_steps) and int(num_steps) & (int(num_steps) - 1):
+        return "num_steps", "a power of two"
+    return None
+
+
+@schedule(check=_bounds_in_order_and_a_power_of_two)
+def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps: Count):
+    """The reciprocal roots of a Chebyshev polynomial, in the fractal order that keeps them stable.
+
+        1 / ((M + m) / 2 - (M - m) / 2 cos((sigma(t) + 1/2) pi / n))
+
+    with m and M the curvatures, n = num_steps, and the order sigma_1 = (0), sigma_2n =
+    interlace(sigma_n, 2n - 1 - sigma_n). After n steps it repeats. Before step 0 it is as at step 0.
+
+    Args:
+      min_curvature: the least eigenvalue of the Hessian, positive.
+      max_curvature: the greatest, at least min_curvature.
+      num_steps: the number of step sizes, a power of two.
+
+    Raises:
+      TypeError, ValueError: a curvature is not positive, they are out of order, or num_steps is no
+        power of two.
+
+    Elsewhere: pytorch_optimizer's `ChebyshevScheduler`, a table.
+
+    References: Agarwal et al., 2021, "Acceleration via Fractal Learning Rate Schedules",
+    https://arxiv.org/abs/2103.01338
+
+    >>> [f"{chebyshev(0.1, 1.0, 4)(t):.3f}" for t in range(5)]
+    ['7.449', '1.035', '2.647', '1.385', '7.449']
+    """
+    t = whole_step(step) & (num_steps - 1)
+    levels = 31 - jax.lax.clz(jnp.asarray(num_steps))
+    sigma = jnp.zeros_like(t)
+    for level in range(1, 31):
+        # The order of size 2^level, at the place that the upper bits of t name.
+        odd = (level <= levels) & ((t >> jnp.maximum(levels - level, 0)) & 1 == 1)
+        sigma = jnp.where(odd, 2**level - 1 - sigma, sigma)
+    x, y = (sigma + 0.5) / num_steps, (num_steps - sigma - 0.5) / num_steps
+    # (1 - cos) / 2 and (1 + cos) / 2 of the angle: the two curvatures are mixed without cancelling.
+    high, low = half_wave(x, y)
+    return 1 / (max_curvature * high + min_curvature * low)
+
+
+@schedule
+def silver(step, smoothness: Positive):
+    """The silver step sizes: mostly short, now and then a long one, in the order of a ruler's marks.
+
+        (1 + rho^(nu(t + 1) - 1)) / L,    rho = 1 + sqrt(2),  L = smoothness
+
+    with nu(n) the exponent of 2 in n. Before step 0 it is as at step 0. It has no horizon; its
+    guarantee is for numbers of steps that are one less than a power of two.
+
+    Args:
+      smoothness: the Lipschitz constant of the gradient, positive.
+
+    Raises:
+      TypeError, ValueError: the smoothness is not positive and finite.
+
+    References: Altschuler and Parrilo, 2023, "Acceleration by Stepsize Hedging II",
+    https://arxiv.org/abs/2309.16530
+
+    >>> [f"{silver(1.0)(t):.3f}" for t in range(8)]
+    ['1.414', '2.000', '1.414', '3.414', '1.414', '2.000', '1.414', '6.828']
+    """
+    n = whole_step(step).astype(jnp.uint32) + 1
+    exponent = jax.lax.population_count((n & (~n + 1)) - 1).astype(jnp.int32)
+    # rho^(nu - 1) for every nu: a power of a rounded rho would be off by nu of its roundings.
+    powers = jnp.asarray([(1 + math.sqrt(2)) ** (nu - 1) for nu in range(32)])
+    return (1 + pick(powers, exponent)) / smoothness

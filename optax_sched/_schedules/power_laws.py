@@ -1,0 +1,102 @@
+"""Decays by a power of time: they have no end, and need no horizon."""
+
+import jax.numpy as jnp
+
+from optax_sched._core.hyperparameters import Negative, Positive, Rate, Steps
+from optax_sched._core.schedule import schedule
+from optax_sched._math.phases import ratio
+
+
+@schedule
+def inverse_time_decay(
+    step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
+):
+    """A hyperbola: half the height after decay_steps / decay_rate steps, a third after twice as many.
+
+        max(i / (1 + r t / T), e),    r = decay_rate,  T = decay_steps
+
+    At step 0 and before it is `init_value`; it has no end, and never falls below `end_value`.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      decay_steps: the unit of time in steps, positive.
+      decay_rate: how fast it falls, 0 or more: here no factor, but a multiple.
+      end_value: the floor, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+
+    Elsewhere: keras' `InverseTimeDecay` (its staircase: `every(inverse_time_decay(i, 1, r), T)`),
+    Paddle's (decay_steps 1), levanter's `inv`.
+
+    >>> [f"{inverse_time_decay(1.0, 2, 0.5, end_value=0.6)(t):.3f}" for t in range(4)]
+    ['1.000', '0.800', '0.667', '0.600']
+    """
+    return jnp.maximum(init_value / (1 + decay_rate * ratio(step, decay_steps)), end_value)
+
+
+@schedule
+def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
+    """One over the square root of time, from a given height: slow, and without a horizon.
+
+        max(i sqrt(tau / (t + tau)), e),    tau = timescale
+
+    At step 0 and before it is `init_value`; it has no end, and never falls below `end_value`.
+
+    Args:
+      init_value: the rate at step 0, 0 or more.
+      timescale: the steps in which it falls to 1 / sqrt(2), positive.
+      end_value: the floor, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, or the timescale is not positive.
+
+    Elsewhere: transformers' and fairseq's `inverse_sqrt` after their warm-up of W = timescale steps
+    (`warmup_inverse_sqrt_decay` here), big_vision's and init2winit's `rsqrt`. levanter's does not
+    decay at all before step tau - W.
+
+    References: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762; Zhai et al., 2022, "Scaling
+    Vision Transformers", https://arxiv.org/abs/2106.04560
+
+    >>> [f"{inverse_sqrt_decay(1.0, 100)(t):.3f}" for t in (0, 100, 300, 9900)]
+    ['1.000', '0.707', '0.500', '0.100']
+    """
+    return jnp.maximum(init_value / jnp.sqrt(1 + ratio(step, timescale)), end_value)
+
+
+@schedule
+def power_law_decay(
+    step, init_value: Rate, scale: Positive, exponent: Negative, units_per_step: Positive = 1.0
+):
+    """A negative power of time, or of tokens, under a ceiling.
+
+        min(i, a n^b),    n = t units_per_step,  a = scale,  b = exponent
+
+    It is `init_value` until the power law falls below it, and has no end.
+
+    Args:
+      init_value: the ceiling, 0 or more.
+      scale: the power law's value at n = 1, positive.
+      exponent: its exponent, negative.
+      units_per_step: how many units of the law's clock pass in a step, such as the tokens of a batch;
+        positive.
+
+    Raises:
+      TypeError, ValueError: the ceiling is negative or not finite, the scale or units not positive,
+        the exponent not negative.
+
+    Elsewhere: levanter's `power` (scale = batch * a, units_per_step = batch * sequence), the Power
+    scheduler of IBM's Granite, a = 4, b = -0.51 there.
+
+    References: Shen et al., 2024, "Power Scheduler", https://arxiv.org/abs/2408.13359
+
+    >>> s = power_law_decay(0.02, scale=4.0, exponent=-0.5, units_per_step=1000.0)
+    >>> [f"{s(t):.4f}" for t in (0, 10, 40, 160)]
+    ['0.0200', '0.0200', '0.0200', '0.0100']
+    """
+    n = step * units_per_step
+    # Under the ceiling the power may be infinite, and so its gradient: it is not asked there.
+    below = (n > 0) & (exponent * jnp.log(jnp.where(n > 0, n, 1.0)) < jnp.log(init_value / scale))
+    return jnp.where(
+        below, jnp.minimum(scale * jnp.where(below, n, 1.0) ** exponent, init_value), init_value
+    )

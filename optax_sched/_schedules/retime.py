@@ -1,0 +1,148 @@
+"""Combinators that read a schedule on another clock: later, earlier, slower, or again and again."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from optax_sched._core.hyperparameters import Count, Growth, Positive, Steps, StepsOrZero
+from optax_sched._core.operands import Operand
+from optax_sched._core.schedule import schedule as decorate
+from optax_sched._math.cycles import place_in_cycles, whole_periods
+from optax_sched._math.phases import is_int, later, since, whole_step
+
+
+@decorate
+def delay(step, schedule: Operand, steps: StepsOrZero):
+    """A schedule that begins later: its first value is held for `steps` steps.
+
+        s(max(t - d, 0)),    d = steps
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      steps: how long the first value is held, 0 or more.
+
+    Raises:
+      TypeError, ValueError: `steps` is negative or not finite.
+
+    Elsewhere: optax's `transition_begin`, praxis' `DelayedCosine`, torch's `SequentialLR` of a
+    `ConstantLR` and another. Not to be confused with `shift`, the other direction.
+
+    >>> import optax_sched
+    >>> [f"{delay(optax_sched.linear(1.0, 0.0, 2), 2)(t):.1f}" for t in range(5)]
+    ['1.0', '1.0', '1.0', '0.5', '0.0']
+    """
+    return schedule(since(step, steps))
+
+
+@decorate
+def shift(step, schedule: Operand, steps: StepsOrZero):
+    """A schedule read some steps ahead, as if those steps had already passed.
+
+        s(t + d),    d = steps
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      steps: how far ahead, 0 or more.
+
+    Raises:
+      TypeError, ValueError: `steps` is negative or not finite.
+
+    Elsewhere: torch's `last_epoch`; peers that count updates from 1 are `shift(..., 1)`.
+
+    >>> import optax_sched
+    >>> [f"{shift(optax_sched.linear(1.0, 0.0, 4), 1)(t):.2f}" for t in range(4)]
+    ['0.75', '0.50', '0.25', '0.00']
+    """
+    return schedule(later(step, steps))
+
+
+@decorate
+def stretch(step, schedule: Operand, factor: Positive):
+    """A schedule on a slower clock: it lasts `factor` times as long.
+
+        s(t / f),    f = factor
+
+    The schedule gets float steps; staircases round them down.
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      factor: how many times as long, positive; below 1 it is faster.
+
+    Raises:
+      TypeError, ValueError: the factor is not positive and finite.
+
+    Elsewhere: composer's `scale_schedule_ratio`, init2winit's `stretch_factor` (which rounds down).
+
+    >>> import optax_sched
+    >>> [f"{stretch(optax_sched.linear(1.0, 0.0, 2), 2.0)(t):.2f}" for t in range(5)]
+    ['1.00', '0.75', '0.50', '0.25', '0.00']
+    """
+    return schedule(step / factor)
+
+
+@decorate
+def every(step, schedule: Operand, interval: Steps):
+    """A schedule whose clock ticks once every `interval` steps: one written in epochs.
+
+        s(floor(t / k)),    k = interval
+
+    Args:
+      schedule: a schedule in ticks (epochs), a function of them, or a number.
+      interval: the steps between ticks, positive: the updates of an epoch.
+
+    Raises:
+      TypeError, ValueError: the interval is not positive and finite.
+
+    Elsewhere: the schedulers that torch's users step once an epoch; timm's `t_in_epochs`.
+
+    >>> import optax_sched
+    >>> [f"{every(optax_sched.linear(1.0, 0.0, 2), 2)(t):.1f}" for t in range(5)]
+    ['1.0', '1.0', '0.5', '0.5', '0.0']
+    """
+    ticks = whole_periods(step, interval)
+    return schedule(whole_step(ticks) if is_int(step) else ticks)
+
+
+@decorate
+def repeat(
+    step,
+    schedule: Operand,
+    period: Steps,
+    period_mult: Growth = 1.0,
+    value_mult: Positive = 1.0,
+    num_cycles: Count | None = None,
+):
+    """Any schedule again and again, each time stretched and scaled if so wished.
+
+        s((t - t_n) / m^n) v^n,    t_n = P (1 + m + ... + m^(n-1)),  n = the cycle that holds t
+
+    with P = period, m = period_mult, v = value_mult. After `num_cycles` cycles (N) it holds
+    s(P) v^(N-1). The schedule gets float steps.
+
+    Args:
+      schedule: a schedule, a function of the step, or a number.
+      period: the length of the first cycle in steps, positive.
+      period_mult: each cycle is this many times as long as the last, 1 or more.
+      value_mult: and this many times as high, positive.
+      num_cycles: how many cycles; None for ever on.
+
+    Raises:
+      TypeError, ValueError: the period or value_mult is not positive, period_mult below 1,
+        num_cycles not a whole number of 1 or more.
+
+    Elsewhere: praxis' `CycleSchedule` (which hands the absolute step on), levanter's cycles. Not
+    keras' polynomial `cycle`, whose n-th cycle has 1/n of the height. `cosine_restarts` is
+    `repeat(cosine_decay(i, P, e), P, m)`.
+
+    >>> import optax_sched
+    >>> s = repeat(optax_sched.linear(1.0, 0.0, 2), 2, value_mult=0.5, num_cycles=2)
+    >>> [f"{s(t):.2f}" for t in range(6)]
+    ['1.00', '0.50', '0.50', '0.25', '0.00', '0.00']
+    """
+    n, clock, *_ = place_in_cycles(step, period, period_mult)
+    if num_cycles is not None:
+        over: Any = n >= num_cycles
+        clock, n = jnp.where(over, period, clock), jnp.where(over, num_cycles - 1, n)
+    value = schedule(clock) * value_mult**n
+    largest = jnp.finfo(value.dtype).max  # growing cycles stop there
+    return jnp.clip(value, -largest, largest)

@@ -1,0 +1,271 @@
+"""Recipes with a plain: a rise, a long stable phase, and a fall when it is wanted."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._core.domains import Vector, is_traced
+from optax_sched._core.hyperparameters import (
+    Boundaries,
+    Fraction,
+    Positive,
+    Rate,
+    ShapeName,
+    Steps,
+    StepsOrZero,
+)
+from optax_sched._core.operands import constant
+from optax_sched._core.schedule import schedule
+from optax_sched._math.phases import mix, next_reached, phase, reached
+from optax_sched._schedules.by_factors import exponential
+from optax_sched._schedules.combine import cooldown, warmup
+from optax_sched._schedules.retime import delay
+
+
+def _at_least_the_sum(name, total, **phases):
+    if not is_traced((total, phases)):
+        # As Python numbers, which do not wrap.
+        needed = sum(np.asarray(length).item() for length in phases.values())
+        if needed > np.asarray(total).item():
+            return name, f"at least {' + '.join(phases)} = {needed}"
+    return None
+
+
+def _phases_fit(warmup_steps, decay_steps, total_steps):
+    return _at_least_the_sum(
+        "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+    )
+
+
+@schedule(check=_phases_fit)
+def wsd(
+    step,
+    peak_value: Rate,
+    warmup_steps: StepsOrZero,
+    decay_steps: Steps,
+    total_steps: Steps,
+    init_value: Rate = 0.0,
+    end_value: Rate = 0.0,
+    shape: ShapeName = "sqrt",
+):
+    """Warmup-stable-decay: a straight rise, a long plain, and a short fall at the end.
+
+        cooldown(warmup(p, W, i), T - D, D, e, shape)
+
+    with p = peak_value, W = warmup_steps, i = init_value, T = total_steps, D = decay_steps, e =
+    end_value. Before step 0 it is `init_value`, from T on `end_value`, to the bit.
+
+    Args:
+      peak_value: the rate of the plain, 0 or more.
+      warmup_steps: the length of the rise in steps, 0 or more.
+      decay_steps: the length of the fall in steps, positive.
+      total_steps: the length of the whole in steps, at least warmup_steps + decay_steps.
+      init_value: the rate at step 0, 0 or more.
+      end_value: the rate from `total_steps` on, 0 or more.
+      shape: how it falls: "sqrt" (1 - sqrt of progress), "linear", "cosine", "square" or a function.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range, the shape
+        unknown.
+
+    Elsewhere: transformers' `warmup_stable_decay` (cosine by default), Megatron's and MaxText's WSD,
+    levanter's `decay`, pytorch_optimizer's; the trapezoid schedule; knee with a linear fall.
+
+    References: Hu et al., 2024, "MiniCPM", https://arxiv.org/abs/2404.06395; Hagele et al., 2024,
+    https://arxiv.org/abs/2405.18392
+
+    >>> [f"{wsd(1.0, 2, 4, 8)(t):.3f}" for t in range(0, 10)]
+    ['0.000', '0.500', '1.000', '1.000', '1.000', '0.500', '0.293', '0.134', '0.000', '0.000']
+    """
+    stable = warmup(constant(peak_value), warmup_steps, init_value)
+    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
+
+
+def _decays_apart(warmup_steps, budgets: Vector, decay_fraction):
+    if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
+        return None if len(budgets) else ("budgets", "a sequence of one or more steps")
+    before = float(warmup_steps)
+    for budget in map(float, budgets.array):
+        if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
+            rule = "so far apart that the first decay begins after the warm-up"
+            return "budgets", f"{rule}, and each other one after the budget before it"
+        before = budget
+    return None
+
+
+@schedule(check=_decays_apart)
+def wsd_cycles(
+    step,
+    peak_value: Rate,
+    warmup_steps: StepsOrZero,
+    budgets: Boundaries,
+    decay_fraction: Fraction = 0.1,
+    end_value: Rate = 0.0,
+    shape: ShapeName = "linear",
+):
+    """WSD-S: a plain with a fall at the end of each budget, and straight back to the plain after it.
+
+        e + (warmup(p, W)(t) - e) f((b - t) / (q b))   for b - q b <= t < b,  b in budgets
+        warmup(p, W)(t)                                elsewhere before the last budget
+        e                                              from the last budget on
+
+    with p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value, f = shape. q b is a real
+    number, not rounded. Before step 0 it is 0.
+
+    Args:
+      peak_value: the rate of the plain, 0 or more.
+      warmup_steps: the length of the rise from 0, in steps, 0 or more.
+      budgets: the steps at which a fall ends, positive and increasing, shape [n].
+      decay_fraction: the length of each fall as a part of its budget, in (0, 1).
+      end_value: the rate at the end of each fall, 0 or more.
+      shape: how it falls, read on what remains.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the budgets are not increasing or too
+        near one another, the fraction not in (0, 1), the shape unknown.
+
+    Elsewhere: OLMo-core's `wsds`, levanter's `cycles` with `rewarmup` 0.
+
+    References: Wen et al., 2024, "Understanding Warmup-Stable-Decay", https://arxiv.org/abs/2410.05192
+
+    >>> [f"{wsd_cycles(1.0, 2, [10, 20], 0.2)(t):.2f}" for t in (1, 2, 8, 9, 10, 16, 18, 20)]
+    ['0.50', '1.00', '1.00', '0.50', '1.00', '1.00', '0.50', '0.00']
+    """
+    budget = next_reached(step, boundaries := jnp.asarray(budgets))
+    stable = warmup(constant(peak_value), warmup_steps)(step)
+    fall = phase(step, budget - decay_fraction * budget, budget)
+    weights: Any = shape
+    value = mix(end_value, stable, *weights(fall.remaining, fall.progress))
+    return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
+
+
+def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
+    return _at_least_the_sum(
+        "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
+    )
+
+
+@schedule(check=_anneal_after_cooldown)
+def infinite(
+    step,
+    peak_value: Rate,
+    warmup_steps: StepsOrZero,
+    cooldown_steps: Steps,
+    stable_value: Rate,
+    anneal_start: StepsOrZero,
+    anneal_steps: Steps,
+    end_value: Rate = 0.0,
+    shape: ShapeName = "cosine",
+):
+    """A rise, a fall to a plain that may last for ever, and a fall to the end when it is wanted.
+
+        cooldown(warmup(cooldown(p, 0, C, s, shape), W), A, N, e, shape)
+
+    with p = peak_value, C = cooldown_steps, s = stable_value, W = warmup_steps, A = anneal_start, N =
+    anneal_steps, e = end_value. Before step 0 it is 0, from A + N on `end_value`, to the bit.
+
+    Args:
+      peak_value: the highest rate, 0 or more.
+      warmup_steps: the length of the rise from 0, in steps, 0 or more.
+      cooldown_steps: the length of the fall to the plain, from the end of the rise, positive.
+      stable_value: the rate of the plain, 0 or more.
+      anneal_start: the step at which the last fall begins, at least warmup_steps + cooldown_steps.
+      anneal_steps: its length in steps, positive.
+      end_value: the rate it ends at, 0 or more.
+      shape: how both fall, read on what remains.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range, the shape
+        unknown.
+
+    Elsewhere: gpt-neox's infinite learning rates.
+
+    References: Ibrahim et al., 2024, "Simple and Scalable Strategies to Continually Pre-train",
+    https://arxiv.org/abs/2403.08763
+
+    >>> s = infinite(1.0, 2, 4, 0.5, anneal_start=10, anneal_steps=4, shape="linear")
+    >>> [f"{s(t):.3f}" for t in (0, 1, 2, 4, 6, 10, 12, 14)]
+    ['0.000', '0.500', '1.000', '0.750', '0.500', '0.500', '0.250', '0.000']
+    """
+    fall = cooldown(constant(peak_value), 0, cooldown_steps, stable_value, shape)
+    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)(step)
+
+
+@schedule
+def tri_stage(
+    step,
+    peak_value: Positive,
+    warmup_steps: StepsOrZero,
+    hold_steps: StepsOrZero,
+    decay_steps: Steps,
+    init_scale: Rate = 0.01,
+    final_scale: Positive = 0.01,
+):
+    """A straight rise, a plain, and an exponential fall, for speech recognition.
+
+        warmup(delay(exponential(p, p f, D), H), W, p a)
+
+    with p = peak_value, f = final_scale, D = decay_steps, H = hold_steps, W = warmup_steps, a =
+    init_scale. Before step 0 it is p a, from W + H + D on p f.
+
+    Args:
+      peak_value: the rate of the plain, positive.
+      warmup_steps: the length of the rise in steps, 0 or more.
+      hold_steps: the length of the plain in steps, 0 or more.
+      decay_steps: the length of the fall in steps, positive.
+      init_scale: the first rate as a part of the peak, 0 or more.
+      final_scale: the last rate as a part of the peak, positive.
+
+    Raises:
+      TypeError, ValueError: a value is out of range.
+
+    Elsewhere: fairseq's `tri_stage`, praxis' `LinearRampupExponentialDecay`.
+
+    References: Park et al., 2019, "SpecAugment", https://arxiv.org/abs/1904.08779
+
+    >>> s = tri_stage(1.0, 2, 2, 2)
+    >>> [f"{s(t):.3f}" for t in range(8)]
+    ['0.010', '0.505', '1.000', '1.000', '1.000', '0.100', '0.010', '0.010']
+    """
+    fall = exponential(peak_value, peak_value * final_scale, decay_steps)
+    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)(step)
+
+
+def _exploration_fits(warmup_steps, explore_steps, total_steps):
+    return _at_least_the_sum(
+        "total_steps", total_steps, warmup_steps=warmup_steps, explore_steps=explore_steps
+    )
+
+
+@schedule(check=_exploration_fits)
+def knee(
+    step, peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps
+):
+    """Explore at a high rate to find a wide minimum, then go straight down to 0 into it.
+
+        cooldown(warmup(p, W), W + E, T - W - E)
+
+    with p = peak_value, W = warmup_steps, E = explore_steps, T = total_steps. Before step 0 it is 0,
+    from T on 0, to the bit.
+
+    Args:
+      peak_value: the rate of the plain, 0 or more.
+      warmup_steps: the length of the rise from 0, in steps, 0 or more.
+      explore_steps: the length of the plain in steps, 0 or more.
+      total_steps: the length of the whole in steps, at least warmup_steps + explore_steps.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range.
+
+    Elsewhere: `wsd` with shape="linear" is the same curve, counted from the end. The reference code
+    counts updates from 1: `shift(knee(...), 1)`.
+
+    References: Iyer et al., 2020, "Wide-minima Density Hypothesis", https://arxiv.org/abs/2003.03977
+
+    >>> [f"{knee(1.0, 2, 2, 8)(t):.2f}" for t in range(9)]
+    ['0.00', '0.50', '1.00', '1.00', '1.00', '0.75', '0.50', '0.25', '0.00']
+    """
+    explored = warmup_steps + explore_steps
+    stable = warmup(constant(peak_value), warmup_steps)
+    return cooldown(stable, explored, total_steps - explored)(step)

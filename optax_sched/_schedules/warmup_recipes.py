@@ -1,0 +1,160 @@
+"""Recipes: named compositions of the rest, with nothing new inside."""
+
+import jax.numpy as jnp
+
+from optax_sched._core.domains import is_traced
+from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
+from optax_sched._core.schedule import schedule
+from optax_sched._schedules.combine import join, warmup
+from optax_sched._schedules.decays import cosine_decay, linear
+from optax_sched._schedules.power_laws import inverse_sqrt_decay
+from optax_sched._schedules.retime import shift
+
+
+def _warmup_within_total(warmup_steps, total_steps):
+    if not is_traced((warmup_steps, total_steps)) and warmup_steps > total_steps:
+        return "warmup_steps", f"at most total_steps = {total_steps}"
+    return None
+
+
+@schedule(check=_warmup_within_total)
+def warmup_cosine_decay(
+    step,
+    peak_value: Rate,
+    warmup_steps: StepsOrZero,
+    total_steps: Steps,
+    init_value: Rate = 0.0,
+    end_value: Rate = 0.0,
+):
+    """A straight rise to a peak, and half a cosine wave down.
+
+        join([linear(i, p, W), cosine_decay(p, T - W, e)], [W])
+
+    with i = init_value, p = peak_value, W = warmup_steps, T = total_steps, e = end_value. Before step
+    0 it is `init_value`, at W the peak, from T on `end_value`, to the bit.
+
+    Args:
+      peak_value: the highest rate, 0 or more.
+      warmup_steps: the length of the rise in steps, 0 to total_steps.
+      total_steps: the length of the whole in steps, the warm-up included; positive.
+      init_value: the rate at step 0, 0 or more.
+      end_value: the rate from `total_steps` on, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range.
+
+    Elsewhere: `optax.warmup_cosine_decay_schedule` (whose decay_steps is total_steps here), keras'
+    `CosineDecay` with a warm-up (whose decay_steps is T - W), transformers' `cosine`.
+
+    >>> [f"{warmup_cosine_decay(1.0, 2, 6)(t):.3f}" for t in range(8)]
+    ['0.000', '0.500', '1.000', '0.854', '0.500', '0.146', '0.000', '0.000']
+    """
+    decay = cosine_decay(peak_value, total_steps - warmup_steps, end_value)
+    return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])(step)
+
+
+@schedule(check=_warmup_within_total)
+def warmup_linear_decay(
+    step,
+    peak_value: Rate,
+    warmup_steps: StepsOrZero,
+    total_steps: Steps,
+    init_value: Rate = 0.0,
+    end_value: Rate = 0.0,
+):
+    """A straight rise to a peak, and a straight fall; with `end_value=0` decay to zero, D2Z.
+
+        join([linear(i, p, W), linear(p, e, T - W)], [W])
+
+    with i = init_value, p = peak_value, W = warmup_steps, T = total_steps, e = end_value. Before step
+    0 it is `init_value`, at W the peak, from T on `end_value`, to the bit.
+
+    Args:
+      peak_value: the highest rate, 0 or more.
+      warmup_steps: the length of the rise in steps, 0 to total_steps.
+      total_steps: the length of the whole in steps, the warm-up included; positive.
+      init_value: the rate at step 0, 0 or more.
+      end_value: the rate from `total_steps` on, 0 or more.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range.
+
+    Elsewhere: transformers' `linear`, fairseq's `polynomial_decay` of power 1, BERT's schedule.
+
+    References: Bergsma et al., 2025, "Straight to Zero", https://arxiv.org/abs/2502.15938
+
+    >>> [f"{warmup_linear_decay(1.0, 2, 6)(t):.2f}" for t in range(8)]
+    ['0.00', '0.50', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
+    """
+    decay = linear(peak_value, end_value, total_steps - warmup_steps)
+    return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])(step)
+
+
+def _timescale_known(warmup_steps, timescale):
+    if timescale is None and not is_traced(warmup_steps) and warmup_steps == 0:
+        return "warmup_steps", "positive where timescale is None"
+    return None
+
+
+@schedule(check=_timescale_known)
+def warmup_inverse_sqrt_decay(
+    step,
+    peak_value: Rate,
+    warmup_steps: StepsOrZero,
+    init_value: Rate = 0.0,
+    timescale: Steps | None = None,
+):
+    """A straight rise to a peak, and then one over the square root of time.
+
+        warmup(inverse_sqrt_decay(p, tau), W, i)
+
+    with p = peak_value, tau = timescale, W = warmup_steps, i = init_value. Before step 0 it is
+    `init_value`, at W the peak, to the bit; it has no end.
+
+    Args:
+      peak_value: the highest rate, 0 or more.
+      warmup_steps: the length of the rise in steps, 0 or more.
+      init_value: the rate at step 0, 0 or more.
+      timescale: the steps after the peak in which the rate falls to 1 / sqrt(2); None for
+        warmup_steps, which must then be positive.
+
+    Raises:
+      TypeError, ValueError: a rate is negative or not finite, a length out of range.
+
+    Elsewhere: transformers' and fairseq's `inverse_sqrt`, OLMo-core's `inv_sqrt_with_warmup`.
+
+    >>> [f"{warmup_inverse_sqrt_decay(1.0, 2)(t):.3f}" for t in range(0, 9, 2)]
+    ['0.000', '1.000', '0.707', '0.577', '0.500']
+    """
+    decay = inverse_sqrt_decay(peak_value, warmup_steps if timescale is None else timescale)
+    return warmup(decay, warmup_steps, init_value)(step)
+
+
+@schedule
+def noam(step, d_model: Positive, warmup_steps: StepsOrZero, scale: Rate = 1.0):
+    """The Transformer's schedule: a straight rise, then one over the square root of time.
+
+        c d^(-1/2) min((t + 1)^(-1/2), (t + 1) W^(-3/2)),
+        c = scale,  d = d_model,  W = warmup_steps
+
+    The first update is number 1, as in the paper, so it is never 0. Before step 0 it is as at step 0;
+    it has no end.
+
+    Args:
+      d_model: the width of the model, positive.
+      warmup_steps: the length of the rise in steps, 0 or more.
+      scale: a factor on the whole, 0 or more.
+
+    Raises:
+      TypeError, ValueError: the width is not positive, the steps or the scale negative or not finite.
+
+    Elsewhere: Paddle's `NoamDecay`, AllenNLP's `noam`, praxis' `Transformer`.
+
+    References: Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762
+
+    >>> [f"{noam(4, 4)(t):.4f}" for t in (0, 1, 3, 15)]
+    ['0.0625', '0.1250', '0.2500', '0.1250']
+    """
+    timescale = jnp.maximum(warmup_steps, 1)
+    peak_value = scale / jnp.sqrt(d_model * (timescale * 1.0))
+    return shift(warmup_inverse_sqrt_decay(peak_value, timescale), 1)(step)

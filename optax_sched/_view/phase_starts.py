@@ -1,0 +1,85 @@
+"""Where the phases of a composed schedule begin, in steps."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from optax_sched._core.schedule import Schedule
+from optax_sched._schedules.combine import cooldown, join, select, warmup
+from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
+from optax_sched._schedules.warmup_recipes import noam
+
+# A composition inside a recipe is not seen from outside: what its parameters say of it.
+_RECIPES: dict[Callable[..., Schedule], Callable[[Any], list[Any]]] = {
+    noam: lambda s: [s.warmup_steps - 1],  # its first update is number 1
+    wsd: lambda s: [s.warmup_steps, s.total_steps - s.decay_steps],
+    wsd_cycles: lambda s: [
+        s.warmup_steps,
+        *(budget * (1 - s.decay_fraction) for budget in np.asarray(s.budgets)),
+        *s.budgets[:-1],
+    ],
+    infinite: lambda s: [s.warmup_steps, s.warmup_steps + s.cooldown_steps, s.anneal_start],
+    tri_stage: lambda s: [s.warmup_steps, s.warmup_steps + s.hold_steps],
+    knee: lambda s: [s.warmup_steps, s.warmup_steps + s.explore_steps],
+}
+
+
+def phase_boundaries(schedule: Any) -> list[float]:
+    """The steps after 0 at which a phase begins, in order, each once.
+
+    Those of parts are taken along, on the clock of the whole. `repeat` has none: its cycles may go on
+    for ever. Nor has a function that is no `Schedule`.
+    """
+    if not isinstance(schedule, Schedule):
+        return []
+    steps = {float(step) for step in (*_own(schedule), *_of_operands(schedule))}
+    return sorted(step for step in steps if step > 0)
+
+
+def _own(schedule: Any) -> list[Any]:
+    recipe = _RECIPES.get(schedule._formula.builder)
+    if recipe:
+        return recipe(schedule)
+    # These three words mean the same everywhere, in a user's own schedule too.
+    words = schedule._formula.kinds
+    return [
+        *(schedule.boundaries if "boundaries" in words else ()),
+        *(getattr(schedule, word) for word in ("warmup_steps", "start") if word in words),
+    ]
+
+
+def _of_operands(schedule: Any) -> Iterator[float]:
+    builder = schedule._formula.builder
+    if builder is join:
+        begins = [0.0, *map(float, schedule.boundaries)]
+        ends = [*begins[1:], math.inf]
+        for part, begin, end in zip(schedule.schedules, begins, ends, strict=True):
+            yield from (begin + step for step in phase_boundaries(part) if begin + step < end)
+    elif builder is select:
+        yield from phase_boundaries(schedule.schedules[int(schedule.index)])
+    elif builder is not repeat:
+        clock = _CLOCKS.get(builder, lambda step, schedule: step)
+        for operand in operands(schedule):
+            yield from (float(clock(step, schedule)) for step in phase_boundaries(operand))
+
+
+def operands(schedule: Any) -> list[Schedule]:
+    """The schedules that a schedule is made of, in order."""
+    values = [getattr(schedule, name) for name in schedule._formula.kinds]
+    nodes = jax.tree.leaves(values, is_leaf=lambda node: isinstance(node, Schedule))
+    return [node for node in nodes if isinstance(node, Schedule)]
+
+
+# The step of the whole at which an operand is at a step of its own.
+_CLOCKS: dict[Callable[..., Schedule], Callable[[float, Any], Any]] = {
+    warmup: lambda step, s: s.warmup_steps + step,
+    cooldown: lambda step, s: step if step < s.start else 0,  # after that it is not read
+    delay: lambda step, s: s.steps + step,
+    shift: lambda step, s: step - s.steps,
+    stretch: lambda step, s: s.factor * step,
+    every: lambda step, s: s.interval * step,
+}

@@ -1,0 +1,189 @@
+"""Schedules as curves: matplotlib draws them, and is only imported when it does."""
+
+import importlib
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from optax_sched._core.domains import admit, complaint
+from optax_sched._core.hyperparameters import Count, Switch, kind_of
+from optax_sched._core.operands import OneSchedule, constant
+from optax_sched._core.printing import source
+from optax_sched._core.schedule import Schedule
+from optax_sched._schedules.combine import multiply
+from optax_sched._view.phase_starts import phase_boundaries
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_POINTS = 2000  # more than a screen has columns
+LONGEST_LABEL = 60
+
+
+def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool = False) -> "Axes":
+    """Draw schedules over steps, with a thin dotted line where a phase of one begins.
+
+    From step 0 to `num_steps`, both included, so that a decay of `num_steps` is seen to arrive. Each
+    step's value is drawn from that step to the next, so that stairs are upright. Above 2000 steps, 2000
+    of them are drawn, and all at which a phase begins: a value that changes wildly from step to step
+    is then seen in samples.
+
+    Phases are those of `join`, `warmup`, `cooldown`, the recipes, and of all that takes `boundaries`,
+    also inside other combinators (`repeat` excepted).
+
+    Args:
+      schedules: a schedule, a function of the step that JAX can trace, or a number (a constant); a
+        list of them; or a dict of them by label. Without labels they are labelled with their source,
+        defaults left out.
+      num_steps: the last step, a whole number, 1 or more.
+      ax: the matplotlib axes to draw into; by default those of a new figure.
+      log: whether the values are on a logarithmic scale, which shows none that is 0 or less.
+
+    Returns:
+      The axes. A legend is in them if they have more than one curve.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+      TypeError, ValueError: an argument is not as described.
+
+    >>> from optax_sched import cosine_decay, warmup
+    >>> cosine = warmup(cosine_decay(0.1, 900), 100)
+    >>> axes = plot({"cosine": cosine, "plain": 0.05}, 1000)  # doctest: +SKIP
+    >>> [line.get_label() for line in axes.get_lines()]  # doctest: +SKIP
+    ['cosine', 'plain']
+    """
+    labelled = _by_label(schedules)
+    num_steps = admit("plot", "num_steps", kind_of("num_steps", Count), num_steps)
+    log = admit("plot", "log", kind_of("log", Switch), log)
+    curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
+    if log and not any(np.any(curve.values > 0) for curve in curves):
+        raise ValueError(complaint("plot", "log", "False where no value is above 0", log))
+    axes: Any = ax
+    if ax is None:
+        axes = imported("plot", "matplotlib.pyplot").subplots(layout="constrained")[1]
+    elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
+        raise TypeError(complaint("plot", "ax", "matplotlib axes", ax))
+    for curve in curves:
+        (line,) = axes.plot(curve.steps, curve.values, drawstyle="steps-post", label=curve.label)
+        mark(axes, curve.boundaries, line.get_color())
+    axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
+    axes.margins(x=0.01)
+    if len(axes.get_lines()) > 1:
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles, [textwrap.fill(label, LONGEST_LABEL) for label in labels])
+    return axes
+
+
+class Curve(NamedTuple):
+    label: str
+    steps: np.ndarray
+    values: np.ndarray
+    boundaries: list[float]
+
+
+def _curve(label: str, schedule: Any, num_steps: int) -> Curve:
+    boundaries = [step for step in phase_boundaries(schedule) if step < num_steps]
+    steps = steps_to_show(num_steps, boundaries)
+    return Curve(label, steps, values_at(schedule, steps), boundaries)
+
+
+def mark(ax: Any, boundaries: list[float], color: Any) -> None:
+    """Thin dotted lines from the bottom to the top, that say nothing of the scale."""
+    ax.vlines(
+        boundaries,
+        0,
+        1,
+        transform=ax.get_xaxis_transform(),
+        colors=color,
+        linestyles="dotted",
+        linewidth=0.8,
+        alpha=0.6,
+        zorder=0,
+    )
+
+
+def steps_to_show(num_steps: int, boundaries: Any, most: int = MOST_POINTS) -> np.ndarray:
+    """Whole steps from 0 to `num_steps`, evenly, and those just before and at each boundary."""
+    even = np.linspace(0, num_steps, min(num_steps, most) + 1).round()
+    first = np.ceil([step for step in boundaries if step <= num_steps])  # of the new phase
+    return np.unique(np.concatenate([even, first, first - 1])).astype(np.int32)
+
+
+def values_at(schedule: Any, steps: np.ndarray) -> np.ndarray:
+    """All values at once. A factor alone is a schedule, of any function of the step."""
+    return np.asarray(multiply(schedule)(steps), np.float64)
+
+
+def _by_label(schedules: Any) -> list[tuple[str, Any]]:
+    if isinstance(schedules, Mapping):
+        items = [(str(label), f"schedules[{label!r}]", item) for label, item in schedules.items()]
+    elif isinstance(schedules, list | tuple):
+        items = [(None, f"schedules[{index}]", item) for index, item in enumerate(schedules)]
+    else:
+        items = [(None, "schedules", schedules)]
+    if not items:
+        raise ValueError(complaint("plot", "schedules", "one schedule or more", schedules))
+    curves = [(label, _drawable(name, item)) for label, name, item in items]
+    return [
+        (short_source(schedule) if label is None else label, schedule) for label, schedule in curves
+    ]
+
+
+def _drawable(name: str, item: Any) -> Any:
+    schedule = admit("plot", name, OneSchedule(), item)
+    try:
+        jax.eval_shape(multiply(schedule), 0)
+    except ValueError as error:
+        if "batch of schedules" not in str(error):
+            raise
+        rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
+        raise ValueError(f"plot: {name} must be {rule}") from None
+    return schedule
+
+
+def short_source(schedule: Any) -> str:
+    """A schedule's source without its defaults, and not too long for a legend."""
+    text = _call(schedule) if isinstance(schedule, Schedule) else _short(schedule)
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
+
+
+def _call(schedule: Schedule) -> str:
+    return f"{schedule._formula.name}({', '.join(_arguments(schedule))})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Schedule):  # inside another, where a number means constant
+        return _short(value.value) if value._formula.builder is constant else _call(value)
+    if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
+        return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
+    return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
+
+
+def _arguments(schedule: Schedule) -> list[str]:
+    parts, skipped = [], False
+    for name, hyper in schedule._formula.signature.parameters.items():
+        value = getattr(schedule, name)
+        if hyper.kind is hyper.VAR_POSITIONAL:
+            parts += map(_short, value)
+        elif hyper.default is inspect.Parameter.empty or not _same(value, hyper.default):
+            parts.append(f"{name}={_short(value)}" if skipped else _short(value))
+        else:
+            skipped = True
+    return parts
+
+
+def _same(value: Any, default: Any) -> bool:
+    return isinstance(value, type(default)) and value == default
+
+
+def imported(where: str, module: str) -> Any:
+    """A module of the extra `plot`, or an error that says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        command = 'python -m pip install "optax_sched[plot]"'
+        raise ImportError(f"{where}: {module.partition('.')[0]} is not installed: {command}") from None

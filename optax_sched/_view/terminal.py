@@ -1,0 +1,75 @@
+"""A schedule in the terminal: a table of steps and values, and a small curve."""
+
+from typing import Any
+
+import numpy as np
+
+from optax_sched._math.phases import LAST_STEP
+from optax_sched._view.phase_starts import phase_boundaries
+from optax_sched._view.plot import imported, steps_to_show, values_at
+
+ROWS = 10  # of the table, but for those of the phases
+MOST_PHASES = 10
+WIDTH, HEIGHT = 50, 10  # of the curve, in characters: so its ticks are round numbers
+UNENDING = 1000
+
+
+def show(schedule: Any, num_steps: int) -> None:
+    """Print what the schedule is, its values from step 0 to `num_steps`, and its curve."""
+    console = imported("show", "rich.console").Console(highlight=False)
+    table = imported("show", "rich.table").Table("step", "value", "")
+    for column in table.columns[:2]:
+        column.justify = "right"
+    boundaries = phase_boundaries(schedule)[:MOST_PHASES]
+    steps = steps_to_show(num_steps, boundaries, ROWS)
+    begins = set(np.ceil(boundaries).tolist())
+    for step, value in zip(steps.tolist(), values_at(schedule, steps).tolist(), strict=True):
+        table.add_row(str(step), f"{value:.6g}", "a phase begins" if step in begins else "")
+    console.print(repr(schedule), markup=False, soft_wrap=True)
+    console.print(table)
+    curve = _curve(schedule, num_steps)
+    try:
+        curve.encode(console.encoding)
+    except UnicodeEncodeError:
+        curve = "(the curve needs a terminal in UTF-8)"
+    console.print(curve, markup=False, soft_wrap=True)
+
+
+def _curve(schedule: Any, num_steps: int) -> str:
+    steps = steps_to_show(num_steps, phase_boundaries(schedule), 4 * WIDTH)
+    values = values_at(schedule, steps)
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    high += high == low
+    figure = imported("show", "plotille").Figure()
+    figure.width, figure.height, figure.origin = WIDTH, HEIGHT, False
+    figure.set_x_limits(0.0, num_steps)
+    figure.set_y_limits(low, high)
+    # What lies on an upper limit is not drawn: a character has two columns and four rows of dots.
+    steps = np.minimum(steps, num_steps * (1 - 0.3 / WIDTH))
+    values = np.minimum(values, high - (high - low) * 0.15 / HEIGHT)
+    figure.x_label, figure.y_label = "step", "value"
+    figure.register_label_formatter(float, _tick)
+    figure.plot(steps.tolist(), values.tolist())
+    return figure.show()
+
+
+def _tick(value: float, chars: int, delta: float, left: bool = False) -> str:
+    del delta
+    return f"{value:.4g}".ljust(chars) if left else f"{value:.4g}".rjust(chars)
+
+
+def horizon(schedule: Any) -> int:
+    """From which step on the value stays, rounded up to two digits; a thousand if it never does."""
+    steps = np.unique(np.geomspace(1, LAST_STEP, 1000).astype(np.int32)) - 1
+    settled = LAST_STEP
+    for _ in range(3):  # each time between two neighbours of the last
+        values = values_at(schedule, steps)
+        moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
+        if not len(moving):
+            break
+        last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
+        steps = np.unique(np.linspace(last, settled, 1000).astype(np.int32))
+    if settled > LAST_STEP // 2:
+        return UNENDING
+    unit = 10 ** max(len(str(settled)) - 2, 0)
+    return -(-settled // unit) * unit

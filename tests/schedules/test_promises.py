@@ -1,0 +1,388 @@
+"""What DESIGN section 1 promises of every schedule: one test a promise, over the one table."""
+
+import copy
+import functools
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from support.compilations import counted
+from support.precision import (
+    derivative,
+    gradients_at,
+    jacobian_at,
+    oracle_values,
+    relative_error,
+    tolerance,
+)
+from tables.cases import BUILDERS, CASES, LAST, OWN, ROWS, Example, expected
+from tables.rows import COUNTS, is_float, numbers, other_value
+
+import optax_sched
+
+NAMES = {**vars(optax_sched), **OWN, "jax": jax}
+EXAMPLES = pytest.mark.parametrize(
+    "example", [pytest.param(example, id=label) for _, label, example in CASES]
+)
+FIRST = pytest.mark.parametrize(
+    "example", [pytest.param(row.examples[0], id=name) for name, row in ROWS.items()]
+)
+
+
+@jax.jit
+def values_at(schedule, steps):
+    """With the settings traced: compiled once for all examples of one structure."""
+    return schedule(steps)
+
+
+@functools.cache
+def with_constants(example: Example) -> Callable[..., jax.Array]:
+    """With the settings as constants of the program."""
+    return jax.jit(example.schedule)
+
+
+def like_the_steps(steps: Any) -> np.ndarray:
+    """Some steps, repeated to the number of an example's: that many have been compiled for."""
+    return np.resize(steps, 80).astype(np.int32)
+
+
+def test_every_public_builder_has_a_row():
+    assert set(BUILDERS) == set(ROWS)
+
+
+@pytest.mark.parametrize(("name", "example"), [pytest.param(n, e, id=i) for n, i, e in CASES])
+def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
+    steps, want, limit = example.steps(), oracle_values(example), tolerance(ROWS[name], example)
+    schedule = example.schedule
+    for got in (
+        with_constants(example)(steps),
+        values_at(schedule, steps),
+        schedule(steps),
+        jax.vmap(schedule)(steps),
+        jax.vmap(values_at, in_axes=(0, None))(
+            jax.tree.map(lambda x: jnp.stack([x] * 2), schedule), steps
+        )[0],
+    ):
+        error = relative_error(ROWS[name], got, want)
+        worst = np.argmax(error - limit)
+        assert error[worst] <= limit[worst], f"step {steps[worst]}: {got[worst]} for {want[worst]}"
+
+
+@EXAMPLES
+def test_ends_are_the_requested_values_to_the_bit(example):
+    schedule = example.schedule
+    first, last = (0, -1, -LAST), (max(example.marks, default=0), LAST)
+    programs = schedule, with_constants(example), functools.partial(values_at, schedule)
+    if example.start is not None:
+        for step in (*first, 0.0, -0.5, np.int8(-5)):
+            assert float(schedule(step)) == np.float32(example.start)
+        for program in programs:
+            assert np.all(program(like_the_steps(first)) == np.float32(example.start))
+    if example.end is not None:
+        for step in (*last, last[0] + 1, 2**32, 1e12):
+            assert float(schedule(step)) == np.float32(example.end)
+        for program in programs:
+            assert np.all(program(like_the_steps(last)) == np.float32(example.end))
+
+
+@EXAMPLES
+def test_never_nan_never_negative_never_outside_the_heights(example):
+    schedule = example.schedule
+    steps = np.unique(np.concatenate([example.steps(), np.arange(0, 400), np.arange(LAST - 50, LAST)]))
+    values = np.array([schedule(part) for part in np.resize(steps, (8, 80)).astype(np.int32)])
+    assert np.all(np.isfinite(values))
+    settings = [leaf for leaf in jax.tree.leaves(schedule) if is_float(leaf)]
+    if min(np.min(leaf) for leaf in settings) >= 0:
+        assert np.all(values >= 0)
+    heights = [value for name, value in numbers(schedule).items() if name.endswith("_value")]
+    if {"init_value", "end_value"} <= numbers(schedule).keys():
+        assert np.all((values >= np.float32(min(heights))) & (values <= np.float32(max(heights))))
+
+
+@EXAMPLES
+def test_gradients_are_finite_at_every_step(example):
+    steps = example.steps()
+    for clock in (steps, steps.astype(np.float32)):
+        for gradient in jax.tree.leaves(gradients_at(example.schedule, clock)):
+            assert gradient.dtype == jax.dtypes.float0 or np.all(np.isfinite(gradient))
+
+
+@EXAMPLES
+def test_gradients_are_the_formulas(example):
+    """With respect to each float, and to lengths as floats, against 50 digits of the oracle."""
+    schedule = example.schedule
+    end = max(example.marks, default=1000)
+    steps = [t for t in (1, end // 4, end // 2, end - 2) if 0 < t < 10**5 and t not in example.marks]
+    values = np.array([float(expected(schedule, t)) for t in steps])
+    lengths = {name: float(value) for name, value in numbers(schedule).items() if name not in COUNTS}
+    floats = {name: value for name, value in lengths.items() if type(numbers(schedule)[name]) is float}
+    if not steps or not floats:
+        pytest.skip("no float of its own, or nothing happens at a step that float32 tells apart")
+    ways = [(jax.jacfwd, lengths), (jax.jacrev, floats)]
+    for way, at in ways:
+        slopes = jacobian_at(way, schedule, at, np.resize(steps, 4))
+        for name, got in slopes.items():
+            want = np.array([derivative(schedule, name, at[name], t) for t in steps])
+            # In float32 a gradient is no more exact than the value that it belongs to.
+            limit = 1e-3 * np.abs(want) + 1e-6 * np.abs(values) / max(abs(at[name]), 1e-3)
+            fine = np.isnan(want) | (np.abs(got[: len(steps)] - want) <= limit)
+            assert np.all(fine), f"{name} at {steps}: {got} for {want}"
+
+
+@FIRST
+def test_any_hyperparameter_may_be_traced(example):
+    schedule = example.schedule
+
+    def value_with(name, number):
+        return schedule.replace(**{name: number})(7)
+
+    @jax.jit
+    def traced(values):
+        """By jit, vmap and scan, in one program for all names."""
+        got = {}
+        for name, pair in values.items():
+            value = functools.partial(value_with, name)
+            _, scanned = jax.lax.scan(lambda _, number, value=value: (None, value(number)), None, pair)
+            got[name] = jnp.stack([value(pair[0]), value(pair[1])]), jax.vmap(value)(pair), scanned
+        return got
+
+    settings = {name: (number, other_value(name, number)) for name, number in numbers(schedule).items()}
+    got = traced({name: jnp.asarray(pair) for name, pair in settings.items()})
+    for name, pair in settings.items():
+        for values in got[name]:
+            np.testing.assert_allclose(values, [value_with(name, x) for x in pair], rtol=1e-6)
+
+
+@FIRST
+def test_a_jitted_function_is_traced_once_for_all_values(example):
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def at(schedule, step):
+        return schedule(step)
+
+    schedule = example.schedule
+    for name, value in numbers(schedule).items():
+        same = (
+            (np.float64(value), np.float32(value)) if isinstance(value, float) else (np.int64(value),)
+        )
+        for other in (*same, other_value(name, value)):
+            at(schedule.replace(**{name: other}), 3)
+        if value == 1:
+            at(schedule.replace(**{name: 1}), 3)
+    at(schedule, 3)
+    chex.clear_trace_counter()
+
+
+@FIRST
+def test_a_batch_is_one_pytree_and_vmap_over_it_is_a_loop(example):
+    schedule = example.schedule
+    siblings = [
+        jax.tree.map(lambda x, f=f: x * f if isinstance(x, float) else x, schedule)
+        for f in (1.0, 0.5, 0.25)
+    ]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(jnp.asarray(leaves)), *siblings)
+    steps = jnp.asarray([0, 1, 50])
+    got = jax.jit(jax.vmap(lambda s: s(steps)))(batch)
+    np.testing.assert_allclose(got, [s(steps) for s in siblings], rtol=1e-6)
+
+
+@FIRST
+def test_a_batch_called_without_vmap_says_so(example):
+    batch = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), example.schedule)
+    with pytest.raises(ValueError, match=r"jax\.vmap|got shape \(2,\)") as caught:
+        batch(3)
+    assert "\n" not in str(caught.value.args[0])
+
+
+@FIRST
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(5, 5.0, np.array(5), np.int8(5), np.uint8(5), np.int16(5), np.uint32(5), np.int64(5)),
+        *(np.uint64(5), np.float16(5), jnp.int8(5), jnp.uint32(5), jnp.float32(5), jnp.bfloat16(5)),
+        jnp.bfloat16(5).dtype.type(5),
+    ],
+    ids=lambda step: f"{type(step).__name__}-{getattr(step, 'dtype', '')}",
+)
+def test_step_may_be_of_any_number_type(example, step):
+    value = example.schedule(step)
+    assert value.shape == ()
+    assert value.dtype == jnp.float32
+    assert float(value) == pytest.approx(float(expected(example.schedule, 5)), rel=1e-6)
+
+
+@FIRST
+def test_result_has_the_steps_shape(example):
+    want = np.array([float(expected(example.schedule, t)) for t in range(6)])
+    for shape in ((3,), (2, 3), (0,), (1, 1, 4)):
+        steps = np.arange(np.prod(shape)).reshape(shape)
+        forms = [steps, jnp.asarray(steps), steps.astype(np.uint32)]
+        for form in [*forms, steps.astype(np.float32)] if len(shape) == 2 else forms:
+            got = example.schedule(form)
+            assert got.shape == shape
+            np.testing.assert_allclose(np.ravel(got), want[: steps.size], rtol=1e-6)
+
+
+@FIRST
+def test_steps_that_an_integer_type_cannot_hold_saturate(example):
+    last = float(example.schedule(LAST))
+    for step in (2**31, 2**63, 2**100, np.uint32(2**32 - 1), np.uint64(2**63), jnp.uint32(2**32 - 1)):
+        assert float(example.schedule(step)) == last
+
+
+@FIRST
+@pytest.mark.parametrize("step", ["3", None, [1, 2], 1j, np.array(["a"]), object()], ids=repr)
+def test_step_that_is_no_number_is_refused_in_one_line(example, step):
+    with pytest.raises(TypeError, match=r"^\w+: step must be an integer or a float, got [^\n]*$"):
+        example.schedule(step)
+
+
+@FIRST
+def test_python_numbers_make_a_weak_float_and_arrays_a_strong_one(example):
+    schedule = example.schedule
+    assert schedule(3).weak_type
+    assert jax.jit(schedule)(jnp.arange(3)).weak_type
+    assert (jnp.bfloat16(1) * schedule(3)).dtype == jnp.bfloat16
+    for name, value in numbers(schedule).items():
+        if isinstance(value, float):
+            number = other_value(name, value)
+            strong = jax.eval_shape(schedule.replace(**{name: jnp.float32(number)}), 3)
+            assert not strong.weak_type
+            narrow = jax.eval_shape(schedule.replace(**{name: jnp.bfloat16(number)}), 3)
+            assert narrow.dtype == jnp.float32
+
+
+@FIRST
+def test_float64_under_x64_is_exact_to_its_own_precision(example):
+    jax.config.update("jax_enable_x64", True)
+    try:
+        schedule = eval(repr(example.schedule), NAMES)
+        got = schedule(example.steps()[:20])
+        assert got.dtype == jnp.float64
+        want = [float(expected(schedule, int(t), rounded=False)) for t in example.steps()[:20]]
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+    finally:
+        jax.config.update("jax_enable_x64", False)
+
+
+@FIRST
+def test_evaluates_in_programs_of_strict_promotion(example):
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        got = jax.jit(lambda t: example.schedule(t))(jnp.arange(4))
+    np.testing.assert_allclose(got, [example.schedule(t) for t in range(4)], rtol=1e-6)
+
+
+@EXAMPLES
+def test_repr_is_the_source_that_builds_it(example):
+    schedule = example.schedule
+    if "<locals>" in repr(schedule):
+        pytest.skip("somebody else's closure has no source")
+    again = eval(repr(schedule), NAMES)
+    assert repr(again) == repr(schedule)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(schedule), strict=True):
+        assert np.all(a == b)
+
+
+@FIRST
+def test_repr_of_arrays_is_short_and_evaluates_to_the_same_number(example):
+    schedule = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float) else x, example.schedule)
+    again = eval(repr(schedule), NAMES)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(schedule), strict=True):
+        assert np.all(np.float32(a) == np.float32(b))
+
+
+@FIRST
+def test_hyperparameters_read_and_replace(example):
+    schedule = example.schedule
+    for name, value in numbers(schedule).items():
+        other = other_value(name, value)
+        changed = schedule.replace(**{name: other})
+        assert getattr(changed, name) == other
+        assert getattr(schedule, name) == value
+        assert jax.tree.structure(changed) == jax.tree.structure(schedule)
+        with pytest.raises(ValueError, match=name):
+            schedule.replace(**{name: float("nan")})
+    with pytest.raises(TypeError, match="nonsense"):
+        schedule.replace(nonsense=1)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = schedule.nonsense
+
+
+@FIRST
+def test_it_is_immutable_and_has_no_value_equality(example):
+    schedule = example.schedule
+    with pytest.raises(AttributeError, match="replace"):
+        schedule.value = 1
+    with pytest.raises(AttributeError, match="replace"):
+        del schedule._leaves
+    assert schedule != schedule.replace()
+    assert hash(schedule) != hash(schedule.replace())
+
+
+@FIRST
+def test_it_pickles_and_copies(example):
+    if "<locals>" in repr(example.schedule):
+        pytest.skip("a closure of somebody else's does not pickle")
+    for again in (
+        pickle.loads(pickle.dumps(example.schedule)),
+        copy.copy(example.schedule),
+        copy.deepcopy(example.schedule),
+    ):
+        assert repr(again) == repr(example.schedule)
+        assert jax.tree.structure(again) == jax.tree.structure(example.schedule)
+        assert float(again(3)) == float(example.schedule(3))
+        assert again(3).weak_type
+
+
+@FIRST
+def test_optax_takes_it_for_a_schedule_and_not_a_stateful_one(example):
+    schedule: Any = example.schedule
+    assert callable(schedule)
+    assert not hasattr(schedule, "init")
+    assert not hasattr(schedule, "update")
+    ours: Any = optax.sgd(example.schedule)
+    plain: Any = optax.sgd(lambda t: jnp.float32(float(expected(schedule, int(np.asarray(t))))))
+    params = jnp.ones(2)
+    state, plain_state = ours.init(params), plain.init(params)
+    for _ in range(3):
+        updates, state = ours.update(params, state)
+        wanted, plain_state = plain.update(params, plain_state)
+        np.testing.assert_allclose(updates, wanted, rtol=1e-6)
+
+
+@FIRST
+def test_it_is_sharded_like_any_pytree(example):
+    mesh = jax.make_mesh((4,), ("x",))
+    batch = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 8), example.schedule)
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    batch = jax.device_put(batch, spread)
+    got = jax.jit(jax.vmap(lambda s: s(3)))(batch)
+    assert got.sharding.is_equivalent_to(spread, 1)
+    np.testing.assert_allclose(got, [float(example.schedule(3))] * 8, rtol=1e-6)
+
+
+@FIRST
+def test_paths_name_the_formula_and_its_hyperparameters(example):
+    paths = [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(example.schedule)
+    ]
+    for name in numbers(example.schedule):
+        formula = repr(example.schedule).partition("(")[0]
+        assert any(re.fullmatch(rf"\.{formula}(\(.*\))?\.{name}", path) for path in paths)
+
+
+@FIRST
+def test_a_new_value_compiles_nothing_and_an_eager_call_is_one_program(example):
+    with counted() as compiled:  # this test comes last: the others share what they compile
+        example.schedule(5)
+        assert len(compiled) == 1
+        halved = jax.tree.map(lambda x: x / 2 if isinstance(x, float) else x, example.schedule)
+        halved(6)
+        assert len(compiled) == 1

@@ -1,0 +1,101 @@
+"""How exact a value must be, and what a gradient is, by the oracle."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from mpmath import mpf
+from tables.cases import ROWS
+from tables.rows import Example, Row, expected, is_float
+
+from optax_sched import Schedule
+
+TINY = float(np.finfo(np.float32).tiny)
+
+
+@functools.cache
+def oracle_values(example: Example) -> np.ndarray:
+    """The formula at the example's steps."""
+    return np.array([float(expected(example.schedule, int(step))) for step in example.steps()])
+
+
+@functools.cache
+def tolerance(row: Row, example: Example) -> np.ndarray:
+    """5e-7, and for rows that are sensitive 4 ulp times the oracle's own sensitivity."""
+    if not row.sensitive:
+        return np.full(len(example.steps()), 5e-7)
+    return 5e-7 + 4 * 2.0**-23 * sensitivity(example)
+
+
+def sensitivity(example: Example) -> np.ndarray:
+    """How many times over a small relative change of a float or of the step shows in the value."""
+    h = mpf(10) ** -12
+    leaves, structure = jax.tree.flatten(example.schedule)
+    moved = [
+        jax.tree.unflatten(structure, [*leaves[:i], leaf * (1 - float(h)), *leaves[i + 1 :]])
+        for i, leaf in enumerate(leaves)
+        if is_float(leaf)
+    ]
+
+    def at(step: int) -> float:
+        value = expected(example.schedule, step, rounded=False)
+        if abs(value) < TINY:
+            return 0.0
+        # A little later, not earlier, which would be before the drop of a staircase.
+        others = [expected(example.schedule, step * (1 + h), rounded=False)]
+        others += [expected(schedule, step, rounded=False) for schedule in moved]
+        return min(float(sum(abs(other / value - 1) for other in others) / h), 1e4)
+
+    return np.array([at(int(step)) for step in example.steps()])
+
+
+def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
+    """0 where both are nothing to float32, so that 0 is never right where a rate should be."""
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    nothing = max(5e-7 * np.max(np.abs(want)), TINY) if row.inner_zeros else TINY
+    both_are = (np.abs(want) < TINY) & (np.abs(got) < TINY)
+    return np.where(both_are, 0.0, np.abs(got - want) / np.maximum(np.abs(want), nothing))
+
+
+@jax.jit
+def gradients_at(schedule, steps):
+    """Gradients with respect to every leaf and to the step; those of integers are void."""
+    return jax.vmap(jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True), in_axes=(None, 0))(
+        schedule, steps
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def jacobian_at(way, schedule, hypers, steps):
+    """With respect to some hyperparameters, by `way`."""
+    return way(lambda hypers: schedule.replace(**hypers)(steps))(hypers)
+
+
+def derivative(schedule: Schedule, name: str, at: float, step: int) -> float:
+    """The formula's slope with respect to a hyperparameter; NaN where it jumps or may not move."""
+    ends = []
+    for d in (1e-9, -1e-9):
+        try:
+            ends.append(at + d * max(abs(at), 1.0))
+            schedule.replace(**{name: ends[-1]})
+        except ValueError:  # at the edge of what is allowed: from one side
+            ends[-1] = at
+    high, low = (expected(schedule.replace(**{name: end}), step, rounded=False) for end in ends)
+    if ends[0] == ends[1] or abs(high - low) > 1e-4 * abs(high):
+        return float("nan")
+    return float((high - low) / (mpf(ends[0]) - mpf(ends[1])))
+
+
+def report() -> None:
+    """The greatest relative error of each builder over all steps of its examples."""
+    for name, row in ROWS.items():
+        worst = 0.0
+        for example in row.examples:
+            got = jax.jit(lambda s, steps: s(steps))(example.schedule, example.steps())
+            worst = max(worst, float(np.max(relative_error(row, got, oracle_values(example)))))
+        print(f"{worst:.1e}  {name}{'  (sensitive)' if row.sensitive else ''}")
+
+
+if __name__ == "__main__":
+    report()
