@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optax_sched._core.domains import in_a_word
-from optax_sched._core.hyperparameters import Count, kind_of
+from optax_sched._core.errors import in_a_word
+from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.config import from_config
 from optax_sched._math.phases import LAST_STEP
@@ -48,7 +48,7 @@ def config_file(text: str) -> Schedule:
 
 def step_count(text: str) -> int:
     try:
-        return kind_of("steps", Count).admit(int(text))
+        return domain_of("steps", Count).admit(int(text))
     except ValueError:
         rule = f"a whole number from 1 to {LAST_STEP}"
         raise argparse.ArgumentTypeError(f"must be {rule}, got {in_a_word(text)}") from None

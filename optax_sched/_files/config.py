@@ -12,23 +12,21 @@ import numpy as np
 from jax.core import Tracer
 
 import optax_sched._schedules as families
+from optax_sched._core.arguments import admit
+from optax_sched._core.built import formula_behind, is_batch, stored
 from optax_sched._core.domains import (
-    KeyKind,
-    Kind,
+    Domain,
+    KeyDomain,
+    Numbers,
     OneOrMany,
     Optional,
-    Vector,
-    Vectorial,
-    admit,
-    complaint,
     default_float,
-    in_a_word,
 )
-from optax_sched._core.evaluate import stored_values
+from optax_sched._core.errors import complaint, in_a_word, refusal_of
+from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import ManySchedules, OneSchedule
 from optax_sched._core.printing import source
-from optax_sched._core.schedule import Schedule, _Formula, is_made_by
-from optax_sched._schedules.batches import one_of
+from optax_sched._core.schedule import Schedule
 
 # Python's recursion limit stops an evaluation at 45 to 60 levels: what a config may hold can be
 # evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
@@ -40,15 +38,8 @@ ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
 
-def _formula_of(builder: Any) -> _Formula | None:
-    formula = getattr(builder, "formula", None)
-    return formula if isinstance(formula, _Formula) else None
-
-
 BUILT_IN = {
-    formula.name: formula
-    for formula in map(_formula_of, vars(families).values())
-    if formula is not None
+    formula.name: formula for formula in map(formula_of, vars(families).values()) if formula is not None
 }
 
 
@@ -61,8 +52,8 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
     written by its name, which `from_config` must be told.
 
     The way back is exact: the same numbers, the same values to the bit, the same `repr`. A float32 is
-    written with the shortest digits that give it back. Arrays come back as the Python numbers or
-    lists that they equal, so that a result which they made strongly typed is weakly typed then.
+    written with the shortest digits that give it back. Arrays come back as the Python
+    numbers or lists that they equal.
 
     Args:
       schedule: one schedule, not a batch, with known numbers, not traced ones; at most 30 deep and
@@ -125,7 +116,7 @@ def from_config(
         raise TypeError(complaint("from_config", "builders", "a dict of builders by name", builders))
     known = dict(BUILT_IN)
     for name, builder in builders.items():
-        formula = _formula_of(builder)
+        formula = formula_of(builder)
         if formula is None:
             raise TypeError(
                 complaint("from_config", f"builders[{name!r}]", "made by schedule", builder)
@@ -165,28 +156,21 @@ class _Writer(_Walk):
 
     def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
         self.enter(path)
-        formula = schedule._formula
-        if is_made_by(one_of, schedule):
-            raise self._batch((*path, "index"))
+        formula: Any = formula_behind(schedule)
+        if is_batch(schedule):
+            raise self._batch(path)
         if self.names.setdefault(formula.name, formula) is not formula:
             raise ValueError(
                 f"to_config: {_text(path)} is of a second builder called {formula.name!r}: rename one"
             )
-        if "builder" in formula.kinds:
+        if "builder" in formula.domains:
             raise ValueError(
                 f"to_config: {_text(path)}: {formula.name} has a hyperparameter called 'builder', "
                 "which is the key of its name: rename it"
             )
         config: dict[str, Any] = {"builder": formula.name}
-        for name, stored in stored_values(schedule).items():
-            here = (*path, name)
-            try:
-                public = formula.kinds[name].public(stored)
-            except (IndexError, ValueError):  # a stack of parts with one axis more than it has
-                raise self._batch(here) from None
-            if isinstance(public, ARRAYS) and public.ndim != isinstance(stored, Vector):
-                raise self._batch(here)
-            config[name] = self.plain(public, here)
+        for name, domain, value in stored(schedule):
+            config[name] = self.plain(domain.public(value), (*path, name))
         return config
 
     def _batch(self, path: Path) -> ValueError:
@@ -228,7 +212,7 @@ def _as_python(array: np.ndarray) -> Any:
 class _Reader(_Walk):
     where = "from_config"
 
-    def __init__(self, known: dict[str, _Formula]):
+    def __init__(self, known: dict[str, Formula]):
         super().__init__()
         self.known = known
 
@@ -237,34 +221,35 @@ class _Reader(_Walk):
         if not isinstance(config, dict):
             raise TypeError(self.refusal(path, "a dict with the key 'builder'", config))
         formula = self.formula(config, path)
-        hypers = formula.signature.parameters
-        takes = f"{formula.name} takes {', '.join(hypers) or 'nothing'}"
+        parameters = formula.signature.parameters
+        takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
         settings = {}
         for key, value in config.items():
             if key == "builder":
                 continue
-            if key not in hypers:
+            if key not in parameters:
                 raise TypeError(f"from_config: {_text((*path, key))} is unknown; {takes}")
-            settings[key] = self.value(formula.kinds[key], value, (*path, key))
-        for name, hyper in hypers.items():
-            if hyper.kind is hyper.VAR_POSITIONAL:
+            settings[key] = self.value(formula.domains[key], value, (*path, key))
+        for name, parameter in parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL:
                 if not isinstance(settings.get(name, []), list):
                     raise TypeError(self.refusal((*path, name), "a list", settings[name]))
-            elif name not in settings and hyper.default is hyper.empty:
+            elif name not in settings and parameter.default is parameter.empty:
                 raise TypeError(f"from_config: {_text((*path, name))} is missing; {takes}")
         bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
         bound.apply_defaults()
         try:
             return formula.build(dict(bound.arguments))
         except (TypeError, ValueError) as error:
-            # "cosine_decay: decay_steps must be ...": the path takes the place of the builder's name.
-            own, place = f"{formula.name}: ", f"{_text(path)}." if path else ""
-            text = str(error)
-            text = place + text.removeprefix(own) if text.startswith(own) else f"{_text(path)}: {text}"
-            fault = TypeError if isinstance(error, TypeError) else ValueError
-            raise fault(f"from_config: {text}") from None
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            hint = f"{refusal.hint} (in {formula.name})"
+            name = _text((*path, refusal.name))
+            raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None
 
-    def formula(self, config: dict[Any, Any], path: Path) -> _Formula:
+    def formula(self, config: dict[Any, Any], path: Path) -> Formula:
         rule = "the name of a builder"
         here = (*path, "builder")
         if "builder" not in config:
@@ -280,13 +265,15 @@ class _Reader(_Walk):
             raise ValueError(f"{self.refusal(here, rule, name)}; {hint}")
         return self.known[name]
 
-    def value(self, kind: Kind, value: Any, path: Path) -> Any:
-        if isinstance(kind, Optional) and value is not None:
-            kind = kind.of
+    def value(self, domain: Domain, value: Any, path: Path) -> Any:
+        if isinstance(domain, Optional) and value is not None:
+            domain = domain.of
         if isinstance(value, dict):
-            return self.key(value, path) if isinstance(kind, KeyKind) else self.schedule(value, path)
+            return (
+                self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
+            )
         if isinstance(value, list):
-            return self.items(_kind_of_items(kind), value, path)
+            return self.items(_domain_of_items(domain), value, path)
         if value is not None and not isinstance(value, bool | int | float | str):
             rule = "a dict, a list, a string, a number, True, False or None"
             raise TypeError(self.refusal(path, rule, value))
@@ -296,14 +283,14 @@ class _Reader(_Walk):
             raise ValueError(f"from_config: {_text(path)} must be {rule}")
         return value
 
-    def items(self, kind: Kind | None, values: list[Any], path: Path) -> list[Any]:
-        if kind is None:  # the builder takes no list here, and says so
+    def items(self, domain: Domain | None, values: list[Any], path: Path) -> list[Any]:
+        if domain is None:  # the builder takes no list here, and says so
             return values
         items, place = [], _text(path)
         for i, value in enumerate(values):
             # No builder takes a list in a list: not gone into, however deep it is.
-            item = value if isinstance(value, list) else self.value(kind, value, (*path, i))
-            admit("from_config", f"{place}[{i}]", kind, item)
+            item = value if isinstance(value, list) else self.value(domain, value, (*path, i))
+            admit("from_config", f"{place}[{i}]", domain, item)
             items.append(item)
         return items
 
@@ -320,11 +307,11 @@ class _Reader(_Walk):
             raise TypeError(self.refusal(path, rule, value)) from None
 
 
-def _kind_of_items(kind: Kind) -> Kind | None:
-    if isinstance(kind, ManySchedules):
+def _domain_of_items(domain: Domain) -> Domain | None:
+    if isinstance(domain, ManySchedules):
         return OneSchedule()
-    vector = kind.vector if isinstance(kind, OneOrMany) else kind
-    return vector.of if isinstance(vector, Vectorial) else None
+    vector = domain.many if isinstance(domain, OneOrMany) else domain
+    return vector.of if isinstance(vector, Numbers) else None
 
 
 def _text(path: Path, whole: str = "config") -> str:

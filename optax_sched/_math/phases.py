@@ -83,11 +83,6 @@ def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.A
     return jnp.where(complement == 0, at_one, jnp.where(weight == 0, at_zero, blend))
 
 
-def with_gradient_of(value: Any, other: Any) -> jax.Array:
-    """`value`, exact, to be differentiated as `other`."""
-    return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
-
-
 def reached(step: Any, boundary: Any) -> jax.Array:
     """`step >= boundary`, exact for integer steps beyond 2**24 too."""
     if is_int(step) and not is_int(boundary):
@@ -122,6 +117,12 @@ def whole_step(step: Any) -> jax.Array:
 
 
 def pick(values: Any, index: Any) -> jax.Array:
-    """`values[index]`, by a sum: JAX cannot gather from a batch that is spread over devices."""
+    """The entry at `index`; zeros where the index is outside.
+
+    By a sum: JAX cannot gather by an index that is spread over the devices of an explicit mesh.
+    """
     chosen = jnp.arange(values.shape[0]) == index
-    return jnp.sum(jnp.where(chosen, values, 0), dtype=values.dtype)
+    if not jnp.issubdtype(values.dtype, jnp.number):
+        return values[jnp.argmax(chosen)]  # a random key
+    chosen = jnp.reshape(chosen, (-1,) + (1,) * (values.ndim - 1))
+    return jnp.sum(jnp.where(chosen, values, 0), axis=0, dtype=values.dtype)

@@ -7,17 +7,12 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import (
-    Kind,
-    Number,
-    admit,
-    as_pytree,
-    complaint,
-    default_float,
-    is_traced,
-)
-from optax_sched._core.hyperparameters import Growth, PartOfOne, Positive, checked
-from optax_sched._optax.state import weak
+from optax_sched._core.arguments import admit, checked
+from optax_sched._core.domains import Domain, Number, as_pytree, default_float, is_traced
+from optax_sched._core.errors import complaint
+from optax_sched._core.evaluate import weak
+from optax_sched._core.hyperparameters import Growth, PartOfOne, Positive
+from optax_sched._math.phases import pick
 from optax_sched._schedules.by_factors import exponential
 
 # fastai's, all three.
@@ -26,8 +21,8 @@ _SLIDE_WIDTH = 15
 _SLIDE_THRESHOLD = 0.005
 
 
-class _StepFunction(Kind):
-    rule = "a function (carry, batch, rate) -> (carry, loss)"
+class _StepFunction(Domain):
+    words = "a function (carry, batch, rate) -> (carry, loss)"
 
     def admit(self, value: Any) -> Any:
         if not callable(value):
@@ -272,11 +267,8 @@ def _suggestions(rates: jax.Array, smoothed: jax.Array, mask: jax.Array) -> tupl
     halt = jnp.where(alike & (index >= first) & (index <= last), index, first - 1).max()
     slide = jnp.maximum(jnp.minimum(halt + 1, last), first)
 
-    def rate_at(k: jax.Array) -> jax.Array:
-        # Not rates[k]: JAX cannot gather by indices that are spread over devices.
-        return jnp.where(index == k, rates, 0).sum()
-
     lowest, steepest = jnp.argmin(smoothed), jnp.argmin(falls)
+    rate_at = functools.partial(pick, rates)
     return rate_at(valley), rate_at(steepest), rate_at(lowest) / 10, rate_at(slide)
 
 

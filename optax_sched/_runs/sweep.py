@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import admit, complaint
-from optax_sched._core.hyperparameters import Count, kind_of
+from optax_sched._core.arguments import admit
+from optax_sched._core.errors import complaint
+from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
 
@@ -74,7 +75,7 @@ def sweep(
     return _at_home(results[0], mesh, size)
 
 
-_CHUNK_SIZE = kind_of("chunk_size", Count)
+_CHUNK_SIZE = domain_of("chunk_size", Count)
 
 
 def _is_hashable(run: Any) -> bool:

@@ -8,16 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import admit, complaint, is_traced
-from optax_sched._core.hyperparameters import CountOrZero
-from optax_sched._core.operands import ManySchedules, Operands, Parts, as_number, stacked
-from optax_sched._core.schedule import Schedule, is_made_by, schedule
-
-
-@schedule(name="select")
-def one_of(step, index: CountOrZero, schedules: Operands):
-    """A `select` that `stack` made, of which `unstack` gives back the part."""
-    return schedules.value_at(index, lambda active: step * active)
+from optax_sched._core.arguments import admit
+from optax_sched._core.built import is_made_by
+from optax_sched._core.domains import as_array, is_traced
+from optax_sched._core.errors import Refusal, complaint
+from optax_sched._core.formula import formula_of
+from optax_sched._core.operands import (
+    Layout,
+    ManySchedules,
+    OneSchedule,
+    Parts,
+    as_number,
+    in_families,
+    stacked,
+)
+from optax_sched._core.schedule import Schedule
+from optax_sched._schedules.combine import select
 
 
 def stack(schedules: Sequence[Any]) -> Schedule:
@@ -41,29 +47,35 @@ def stack(schedules: Sequence[Any]) -> Schedule:
     >>> [f"{rate:.3f}" for rate in jax.vmap(lambda schedule: schedule(1))(batch)]
     ['0.750', '0.854']
     """
-    parts = admit("stack", "schedules", ManySchedules(), schedules)
-    items = [parts[index] for index in range(len(parts))]
-    if not jax.tree.leaves(parts) or not _are_alike(items):
-        items = [_select_of(parts, index) for index in range(len(parts))]
+    if isinstance(schedules, str | bytes) or not isinstance(schedules, Sequence) or not schedules:
+        kind = ValueError if isinstance(schedules, Sequence) and not schedules else TypeError
+        raise Refusal("stack", "schedules", ManySchedules.words, schedules).error(kind)
+    items = [admit("stack", f"schedules[{i}]", OneSchedule(), item) for i, item in enumerate(schedules)]
     leaves, structures = zip(*map(jax.tree.flatten, items), strict=True)
-    return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
+    if leaves[0] and len(set(structures)) == 1 and len({tuple(map(_form, row)) for row in leaves}) == 1:
+        return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
+    return _mixture(items)
 
 
-def _are_alike(items: Sequence[Any]) -> bool:
-    return len({(jax.tree.structure(s), *map(_stackable, jax.tree.leaves(s))) for s in items}) == 1
-
-
-def _stackable(leaf: Any) -> Any:
+def _form(leaf: Any) -> Any:
     """What leaves must share to be stacked: a random key goes with those of its own type only."""
     dtype = jnp.result_type(leaf)
     return jnp.shape(leaf), dtype if jnp.issubdtype(dtype, jax.dtypes.prng_key) else None
 
 
-def _select_of(parts: Parts, index: int) -> Schedule:
-    """The part, chosen among one of each family: of the others, their first."""
-    family, _ = parts.layout.places[index]
-    firsts = [parts[parts.layout.places.index((number, 0))] for number in range(len(parts.families))]
-    return one_of(family, [*firsts[:family], parts[index], *firsts[family + 1 :]])
+def _mixture(items: Sequence[Any]) -> Schedule:
+    """For each item a `select` of one member of each family: its own, and of the others the first."""
+    groups, places = in_families(items)
+    families, ranks = [], []
+    for number, (structure, members) in enumerate(groups):
+        rows = np.asarray([place if family == number else 0 for family, place in places])
+        columns = map(stacked, zip(*members, strict=True))
+        families.append(jax.tree.unflatten(structure, [column[rows] for column in columns]))
+        ranks.append([jnp.ndim(leaf) for leaf in members[0]])
+    layout = Layout([(number, 0) for number in range(len(groups))], ranks, is_mixture=True)
+    index = as_array([family for family, _ in places])
+    formula: Any = formula_of(select)
+    return Schedule._make(formula, (index, Parts(families, layout)))
 
 
 def unstack(batch: Schedule) -> list[Any]:
@@ -85,21 +97,22 @@ def unstack(batch: Schedule) -> list[Any]:
     """
     size = size_of("unstack", batch)
     leaves, structure = jax.tree.flatten(indexable(batch))
-    items = (jax.tree.unflatten(structure, [_item(leaf, i) for leaf in leaves]) for i in range(size))
-    return [_chosen(item) for item in items]
-
-
-def _item(leaf: Any, index: int) -> Any:
-    # NumPy's leaves were Python numbers: the rates of such a schedule are weakly typed.
-    is_number = isinstance(leaf, np.ndarray) and leaf.ndim == 1
-    return as_number(leaf[index]) if is_number else leaf[index]
+    # NumPy's leaves were Python numbers.
+    rows = [[as_number(leaf[row]) for leaf in leaves] for row in range(size)]
+    return [_chosen(jax.tree.unflatten(structure, row)) for row in rows]
 
 
 def _chosen(item: Any) -> Any:
     """What `stack` was given, where it made a select of it."""
-    if not is_made_by(one_of, item) or is_traced(item.index) or jnp.ndim(item.index):
+    if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
-    return item.schedules[int(item.index)]
+    return item.schedules[int(item.index)] if is_mixture(item) else item
+
+
+def is_mixture(schedule: Any) -> bool:
+    """Whether `stack` made it of schedules of several families, or is one of what it made."""
+    parts = dict(zip(schedule._formula.domains, schedule._values, strict=True))["schedules"]
+    return parts.layout.is_mixture
 
 
 def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule, list[dict[str, Any]]]:

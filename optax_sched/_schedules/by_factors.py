@@ -1,13 +1,12 @@
 """Curves that change by factors: continuously, by equal steps, or at given boundaries."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from optax_sched._core.domains import Vector
 from optax_sched._core.hyperparameters import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
-from optax_sched._math.powers import power
 
 
 @schedule
@@ -66,11 +65,11 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
     >>> [f"{step_decay(1.0, 2, 0.5, end_value=0.2)(t):.2f}" for t in range(7)]
     ['1.00', '1.00', '0.50', '0.50', '0.25', '0.25', '0.20']
     """
-    return jnp.maximum(init_value * power(decay_rate, whole_periods(step, decay_steps)), end_value)
+    return jnp.maximum(init_value * decay_rate ** whole_periods(step, decay_steps), end_value)
 
 
-def _one_rate_a_boundary(boundaries: Vector, decay_rate: object):
-    if isinstance(decay_rate, Vector) and len(decay_rate) != len(boundaries):
+def _one_rate_a_boundary(boundaries, decay_rate: object):
+    if np.ndim(decay_rate) and len(decay_rate) != len(boundaries):
         return "decay_rate", f"one factor, or one for each of the {len(boundaries)} boundaries"
     return None
 

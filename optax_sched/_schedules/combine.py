@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import Vector, as_key, default_float, is_traced
+from optax_sched._core.domains import as_key, default_float, is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
     CountOrZero,
@@ -25,7 +25,7 @@ from optax_sched._math.phases import last_reached, reached, since, whole_step
 from optax_sched._math.shapes import fall, rise
 
 
-def _one_boundary_less(schedules: Parts, boundaries: Vector):
+def _one_boundary_less(schedules: Parts, boundaries):
     if len(boundaries) != len(schedules) - 1:
         return "boundaries", f"one fewer than the {len(schedules)} schedules"
     return None

@@ -28,7 +28,7 @@ def cosine_restarts(
     init_value: Rate,
     period: Steps,
     end_value: Rate = 0.0,
-    period_mult: Growth = 1.0,
+    period_mult: Growth | None = None,
     peak_mult: Positive = 1.0,
     num_cycles: Count | None = None,
 ):
@@ -37,18 +37,19 @@ def cosine_restarts(
         e + (i g^n - e) sin^2(pi u_n / 2),    g = peak_mult,  n = the cycle's index from 0,
         u_n = what remains of cycle n, which lasts P m^n steps,  P = period,  m = period_mult
 
-    Each cycle begins at its peak to the bit, at the exact step: with a fractional period or
-    period_mult at the first step at or after a real number, which is not rounded (and 1.1 is meant in
-    decimals). At step 0 and before it is `init_value`; after `num_cycles` cycles it stays at
-    `end_value`, to the bit.
+    with i = init_value and e = end_value. Each cycle begins at its peak to the bit: with whole numbers
+    at the exact step, with a fractional period or period_mult at the first step at or after a real
+    number, which is not rounded (beyond 10^5 steps it may be one step off). Negative steps count as
+    step 0; after `num_cycles` cycles it stays at `end_value`, to the bit.
 
     Args:
       init_value: the peak of the first cycle, 0 or more.
       period: the length of the first cycle in steps, positive.
       end_value: the trough that every cycle falls to, 0 or more.
-      period_mult: each cycle is this many times as long as the last, 1 or more.
+      period_mult: each cycle is this many times as long as the last, 1 or more. With None all are
+        equal, by a formula without growth.
       peak_mult: each peak is this many times as high as the last, positive.
-      num_cycles: after so many cycles the rate stays at `end_value`; None for ever on.
+      num_cycles: after this many cycles the rate stays at `end_value`; with None it never stops.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the period or peak_mult not positive,

@@ -27,7 +27,8 @@ def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps:
         1 / ((M + m) / 2 - (M - m) / 2 cos((sigma(t) + 1/2) pi / n))
 
     with m and M the curvatures, n = num_steps, and the order sigma_1 = (0), sigma_2n =
-    interlace(sigma_n, 2n - 1 - sigma_n). After n steps it repeats. Before step 0 it is as at step 0.
+    interlace(sigma_n, 2n - 1 - sigma_n). In bits, sigma(t) is the sum of t's bits up to each place,
+    modulo 2, read backwards. After n steps it repeats. Before step 0 it is as at step 0.
 
     Args:
       min_curvature: the least eigenvalue of the Hessian, positive.
@@ -47,16 +48,29 @@ def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps:
     ['7.449', '1.035', '2.647', '1.385', '7.449']
     """
     t = whole_step(step) & (num_steps - 1)
-    levels = 31 - jax.lax.clz(jnp.asarray(num_steps))
-    sigma = jnp.zeros_like(t)
-    for level in range(1, 31):
-        # The order of size 2^level, at the place that the upper bits of t name.
-        odd = (level <= levels) & ((t >> jnp.maximum(levels - level, 0)) & 1 == 1)
-        sigma = jnp.where(odd, 2**level - 1 - sigma, sigma)
+    sigma = _bits_reversed(_prefix_xor(t.astype(jnp.uint32)), num_steps)
     x, y = (sigma + 0.5) / num_steps, (num_steps - sigma - 0.5) / num_steps
     # (1 - cos) / 2 and (1 + cos) / 2 of the angle: the two curvatures are mixed without cancelling.
     high, low = half_wave(x, y)
     return 1 / (max_curvature * high + min_curvature * low)
+
+
+def _prefix_xor(bits):
+    """Each bit of the result is the sum, modulo 2, of all bits up to it."""
+    for shift in (1, 2, 4, 8, 16):
+        bits ^= bits << shift
+    return bits
+
+
+def _bits_reversed(bits, size):
+    """The low log2(size) bits in reverse order, for size a power of two."""
+    for shift, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF)):
+        bits = ((bits >> shift) & mask) | ((bits & mask) << shift)
+    bits = (bits >> 16) | (bits << 16)
+    # Two shifts, since one by 32 is not defined.
+    return ((bits >> 1) >> (31 - jax.lax.population_count(size - 1)).astype(jnp.uint32)).astype(
+        jnp.int32
+    )
 
 
 @schedule

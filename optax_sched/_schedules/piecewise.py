@@ -4,19 +4,18 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from optax_sched._core.domains import Vector
 from optax_sched._core.hyperparameters import Boundaries, Reals, ShapeName
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import last_reached, mix, next_reached, phase, pick, reached, whole_step
 
 
-def _one_more_value(values: Vector, boundaries: Vector):
+def _one_more_value(values, boundaries):
     if len(values) != len(boundaries) + 1:
         return "values", f"one more than the {len(boundaries)} boundaries"
     return None
 
 
-def _one_value_at_least(values: Vector):
+def _one_value_at_least(values):
     return None if len(values) else ("values", "a sequence of one or more numbers")
 
 

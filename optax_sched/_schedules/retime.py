@@ -108,7 +108,7 @@ def repeat(
     step,
     schedule: Operand,
     period: Steps,
-    period_mult: Growth = 1.0,
+    period_mult: Growth | None = None,
     value_mult: Positive = 1.0,
     num_cycles: Count | None = None,
 ):
@@ -117,14 +117,14 @@ def repeat(
         s((t - t_n) / m^n) v^n,    t_n = P (1 + m + ... + m^(n-1)),  n = the cycle that holds t
 
     with P = period, m = period_mult, v = value_mult. After `num_cycles` cycles (N) it holds
-    s(P) v^(N-1). The schedule gets float steps.
+    s(P) v^(N-1). Cycles of one length hand whole steps on; growing ones give the schedule float steps.
 
     Args:
       schedule: a schedule, a function of the step, or a number.
       period: the length of the first cycle in steps, positive.
-      period_mult: each cycle is this many times as long as the last, 1 or more.
+      period_mult: each cycle is this many times as long as the last, 1 or more; None for equal cycles.
       value_mult: and this many times as high, positive.
-      num_cycles: how many cycles; None for ever on.
+      num_cycles: how many cycles; with None it never stops.
 
     Raises:
       TypeError, ValueError: the period or value_mult is not positive, period_mult below 1,

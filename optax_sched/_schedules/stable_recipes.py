@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import Vector, is_traced
+from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
     Fraction,
@@ -82,11 +82,11 @@ def wsd(
     return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
 
 
-def _decays_apart(warmup_steps, budgets: Vector, decay_fraction):
+def _decays_apart(warmup_steps, budgets, decay_fraction):
     if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
         return None if len(budgets) else ("budgets", "a sequence of one or more steps")
     before = float(warmup_steps)
-    for budget in map(float, budgets.array):
+    for budget in map(float, budgets):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
             rule = "so far apart that the first decay begins after the warm-up"
             return "budgets", f"{rule}, and each other one after the budget before it"

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import Kind
+from optax_sched._core.domains import Domain
+from optax_sched._core.formula import Formula
 from optax_sched._core.operands import ManySchedules, OneSchedule
-from optax_sched._core.schedule import Schedule, _Formula
+from optax_sched._core.schedule import Schedule
 from optax_sched._files.config import BUILT_IN
 from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
 from optax_sched._optax.state import observe
@@ -81,7 +82,7 @@ class Panel(NamedTuple):
     behind: list[np.ndarray]  # what went in: the operands, or the loss
 
 
-def example(formula: _Formula) -> Schedule:
+def example(formula: Formula) -> Schedule:
     """A schedule of typical settings. What has a default keeps it, but for the exceptions."""
     exceptions = EXCEPTIONS.get(formula.name, {})
     settings = SETTINGS | exceptions
@@ -91,11 +92,11 @@ def example(formula: _Formula) -> Schedule:
         if hyper.kind is hyper.VAR_POSITIONAL:
             positional = settings[word]
         elif hyper.default is inspect.Parameter.empty or word in exceptions:
-            named[word] = settings[word] if word in settings else _admitted(formula.kinds[word])
+            named[word] = settings[word] if word in settings else _admitted(formula.domains[word])
     return formula.builder(*positional, **named)
 
 
-def _admitted(kind: Kind) -> Any:
+def _admitted(kind: Domain) -> Any:
     is_length = not getattr(kind, "as_float", True)
     for value in (250, *ANY) if is_length else ANY:
         try:
@@ -103,7 +104,7 @@ def _admitted(kind: Kind) -> Any:
         except (TypeError, ValueError):
             continue
         return value
-    raise ValueError(f"gallery: SETTINGS must hold {kind.rule}")
+    raise ValueError(f"gallery: SETTINGS must hold {kind.words}")
 
 
 def all_panels() -> list[Panel]:
@@ -113,14 +114,14 @@ def all_panels() -> list[Panel]:
     return sorted(made, key=lambda panel: order.index(panel.section))
 
 
-def _rank(formula: _Formula) -> int:
+def _rank(formula: Formula) -> int:
     """Decays first, combinators last."""
-    if any(isinstance(kind, OneSchedule | ManySchedules) for kind in formula.kinds.values()):
+    if any(isinstance(kind, OneSchedule | ManySchedules) for kind in formula.domains.values()):
         return 2
-    return int(next(iter(formula.kinds)) != "init_value")
+    return int(next(iter(formula.domains)) != "init_value")
 
 
-def _panel(formula: _Formula) -> Panel:
+def _panel(formula: Formula) -> Panel:
     schedule = example(formula)
     steps = np.arange(SHORT.get(formula.name, LAST) + 1, dtype=np.int32)
     values = values_at(schedule, steps)

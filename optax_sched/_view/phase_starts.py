@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from optax_sched._core.built import formula_behind
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import cooldown, join, select, warmup
 from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
@@ -41,11 +42,11 @@ def phase_boundaries(schedule: Any) -> list[float]:
 
 
 def _own(schedule: Any) -> list[Any]:
-    recipe = _RECIPES.get(schedule._formula.builder)
+    recipe = _RECIPES.get(formula_behind(schedule).builder)
     if recipe:
         return recipe(schedule)
     # These three words mean the same everywhere, in a user's own schedule too.
-    words = schedule._formula.kinds
+    words = formula_behind(schedule).domains
     return [
         *(schedule.boundaries if "boundaries" in words else ()),
         *(getattr(schedule, word) for word in ("warmup_steps", "start") if word in words),
@@ -53,7 +54,7 @@ def _own(schedule: Any) -> list[Any]:
 
 
 def _of_operands(schedule: Any) -> Iterator[float]:
-    builder = schedule._formula.builder
+    builder = formula_behind(schedule).builder
     if builder is join:
         begins = [0.0, *map(float, schedule.boundaries)]
         ends = [*begins[1:], math.inf]
@@ -69,7 +70,7 @@ def _of_operands(schedule: Any) -> Iterator[float]:
 
 def operands(schedule: Any) -> list[Schedule]:
     """The schedules that a schedule is made of, in order."""
-    values = [getattr(schedule, name) for name in schedule._formula.kinds]
+    values = [getattr(schedule, name) for name in formula_behind(schedule).domains]
     nodes = jax.tree.leaves(values, is_leaf=lambda node: isinstance(node, Schedule))
     return [node for node in nodes if isinstance(node, Schedule)]
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from optax_sched._core.domains import admit, complaint
-from optax_sched._core.hyperparameters import Count, Switch, kind_of
-from optax_sched._core.operands import OneSchedule, constant
+from optax_sched._core.arguments import admit
+from optax_sched._core.built import formula_behind, is_batch, is_made_by
+from optax_sched._core.errors import complaint
+from optax_sched._core.hyperparameters import Count, Switch, domain_of
+from optax_sched._core.operands import OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import multiply
 from optax_sched._view.phase_starts import phase_boundaries
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     ['cosine', 'plain']
     """
     labelled = _by_label(schedules)
-    num_steps = admit("plot", "num_steps", kind_of("num_steps", Count), num_steps)
-    log = admit("plot", "log", kind_of("log", Switch), log)
+    num_steps = admit("plot", "num_steps", domain_of("num_steps", Count), num_steps)
+    log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
     if log and not any(np.any(curve.values > 0) for curve in curves):
         raise ValueError(complaint("plot", "log", "False where no value is above 0", log))
@@ -114,8 +115,8 @@ def steps_to_show(num_steps: int, boundaries: Any, most: int = MOST_POINTS) -> n
 
 
 def values_at(schedule: Any, steps: np.ndarray) -> np.ndarray:
-    """All values at once. A factor alone is a schedule, of any function of the step."""
-    return np.asarray(multiply(schedule)(steps), np.float64)
+    """All values at once."""
+    return np.asarray(as_schedule(schedule)(steps), np.float64)
 
 
 def _by_label(schedules: Any) -> list[tuple[str, Any]]:
@@ -135,13 +136,9 @@ def _by_label(schedules: Any) -> list[tuple[str, Any]]:
 
 def _drawable(name: str, item: Any) -> Any:
     schedule = admit("plot", name, OneSchedule(), item)
-    try:
-        jax.eval_shape(multiply(schedule), 0)
-    except ValueError as error:
-        if "batch of schedules" not in str(error):
-            raise
+    if is_batch(schedule):
         rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
-        raise ValueError(f"plot: {name} must be {rule}") from None
+        raise ValueError(f"plot: {name} must be {rule}")
     return schedule
 
 
@@ -152,12 +149,12 @@ def short_source(schedule: Any) -> str:
 
 
 def _call(schedule: Schedule) -> str:
-    return f"{schedule._formula.name}({', '.join(_arguments(schedule))})"
+    return f"{formula_behind(schedule).name}({', '.join(_arguments(schedule))})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, Schedule):  # inside another, where a number means constant
-        return _short(value.value) if value._formula.builder is constant else _call(value)
+        return _short(value.value) if is_made_by(constant, value) else _call(value)
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
     return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
@@ -165,11 +162,11 @@ def _short(value: Any) -> str:
 
 def _arguments(schedule: Schedule) -> list[str]:
     parts, skipped = [], False
-    for name, hyper in schedule._formula.signature.parameters.items():
+    for name, parameter in formula_behind(schedule).signature.parameters.items():
         value = getattr(schedule, name)
-        if hyper.kind is hyper.VAR_POSITIONAL:
+        if parameter.kind is parameter.VAR_POSITIONAL:
             parts += map(_short, value)
-        elif hyper.default is inspect.Parameter.empty or not _same(value, hyper.default):
+        elif parameter.default is inspect.Parameter.empty or not _same(value, parameter.default):
             parts.append(f"{name}={_short(value)}" if skipped else _short(value))
         else:
             skipped = True

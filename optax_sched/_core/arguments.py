@@ -1,0 +1,83 @@
+"""The one door for arguments: bound by name, each admitted by its domain, or refused in one line."""
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+from optax_sched._core.domains import Domain, Unfit
+from optax_sched._core.errors import Refusal
+from optax_sched._core.hyperparameters import domain_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def admit(where: str, name: str, domain: Domain, value: Any) -> Any:
+    """What the domain stores for the value, or an error that says who refused what, and why."""
+    try:
+        return domain.admit(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        hint = f": {error}" if isinstance(error, Unfit) else ""
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise Refusal(where, name, domain.words, value, hint).error(kind) from None
+
+
+def bind(
+    where: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments by name, or an error that says whose they are and what it takes."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        bare = (it.replace(annotation=it.empty) for it in signature.parameters.values())
+        raise TypeError(f"{where}: {error}; it takes ({', '.join(map(str, bare))})") from None
+    bound.apply_defaults()
+    return bound
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, its annotated arguments admitted by their domains first; Any has none."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    result = hints.pop("return")
+    signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
+    domains = {
+        name: domain_of(name, annotation) for name, annotation in hints.items() if annotation is not Any
+    }
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = bind(function.__name__, signature, args, kwargs)
+        for name, domain in domains.items():
+            bound.arguments[name] = admit(function.__name__, name, domain, bound.arguments[name])
+        return function(*bound.args, **bound.kwargs)
+
+    wrapper.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+    return wrapper
+
+
+class Word(str):
+    """An annotation as `help` shows it."""
+
+    __repr__ = str.__str__
+
+
+def readable(
+    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: Any
+) -> inspect.Signature:
+    """A signature that names the words of the vocabulary, in place of what they stand for."""
+    named = [it.replace(annotation=_word(hints.get(it.name, it.empty))) for it in parameters]
+    return inspect.Signature(named, return_annotation=result)
+
+
+def _word(annotation: Any) -> Any:
+    if typing.get_origin(annotation) is Annotated:
+        return Word(
+            next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")
+        )
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        parts = map(_word, typing.get_args(annotation))
+        return Word(" | ".join("None" if part is type(None) else str(part) for part in parts))
+    return annotation
