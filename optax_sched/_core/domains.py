@@ -83,6 +83,7 @@ class Number(Domain):
     below_maximum: bool = False
     as_float: bool = True
     whole: bool = False
+    counts_units: bool = False  # of a clock that no int32 holds, such as tokens
 
     def admit(self, value: Any) -> Any:
         scalar = _scalar(value)
@@ -116,7 +117,7 @@ class Number(Domain):
         return np.ndim(stored) > 0
 
     def is_float_clock(self, stored: Any) -> bool:
-        return not self.as_float and _is_float(stored)
+        return self.counts_units or (not self.as_float and _is_float(stored))
 
     def _holds(self, number: float) -> bool:
         return (

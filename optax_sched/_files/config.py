@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 import optax_sched._schedules as families
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import formula_behind, is_batch, stored
+from optax_sched._core.built import formula_behind, stored
 from optax_sched._core.domains import (
     Domain,
     KeyDomain,
@@ -157,8 +157,6 @@ class _Writer(_Walk):
     def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
         self.enter(path)
         formula: Any = formula_behind(schedule)
-        if is_batch(schedule):
-            raise self._batch(path)
         if self.names.setdefault(formula.name, formula) is not formula:
             raise ValueError(
                 f"to_config: {_text(path)} is of a second builder called {formula.name!r}: rename one"
@@ -170,7 +168,10 @@ class _Writer(_Walk):
             )
         config: dict[str, Any] = {"builder": formula.name}
         for name, domain, value in stored(schedule):
-            config[name] = self.plain(domain.public(value), (*path, name))
+            public = domain.public(value)
+            if isinstance(public, ARRAYS) and domain.has_batch_axis(value):
+                raise self._batch((*path, name))
+            config[name] = self.plain(public, (*path, name))
         return config
 
     def _batch(self, path: Path) -> ValueError:
@@ -241,10 +242,10 @@ class _Reader(_Walk):
         try:
             return formula.build(dict(bound.arguments))
         except (TypeError, ValueError) as error:
-            refusal = refusal_of(error)
-            if refusal is None:
-                raise
             kind = TypeError if isinstance(error, TypeError) else ValueError
+            refusal = refusal_of(error)
+            if refusal is None:  # from a check of the user's own
+                raise kind(f"from_config: {_text(path)}: {error}") from None
             hint = f"{refusal.hint} (in {formula.name})"
             name = _text((*path, refusal.name))
             raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None

@@ -1,10 +1,17 @@
 """Decays by a power of time: they have no end, and need no horizon."""
 
+from typing import Annotated
+
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import Negative, Positive, Rate, Steps
+from optax_sched._core.domains import Number
+from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
+
+_UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
+
+Units = Annotated[Scalar, "Positive", _UNITS]
 
 
 @schedule
@@ -66,7 +73,7 @@ def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate
 
 @schedule
 def power_law_decay(
-    step, init_value: Rate, scale: Positive, exponent: Negative, units_per_step: Positive = 1.0
+    step, init_value: Rate, scale: Positive, exponent: Negative, units_per_step: Units = 1.0
 ):
     """A negative power of time, or of tokens, under a ceiling.
 
@@ -95,7 +102,7 @@ def power_law_decay(
     ['0.0200', '0.0200', '0.0200', '0.0100']
     """
     n = step * units_per_step
-    # Under the ceiling the power may be infinite, and so its gradient: it is not asked there.
+    # Where the ceiling applies, n^b and its gradient can be infinite: evaluate it only below.
     below = (n > 0) & (exponent * jnp.log(jnp.where(n > 0, n, 1.0)) < jnp.log(init_value / scale))
     return jnp.where(
         below, jnp.minimum(scale * jnp.where(below, n, 1.0) ** exponent, init_value), init_value
