@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
+from optax_sched._core.curve import horizon
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._core.schedule import Schedule
@@ -13,7 +14,7 @@ from optax_sched._files.config import from_config
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.gallery import all_panels, gallery
 from optax_sched._view.plot import imported, plot, short_source
-from optax_sched._view.terminal import horizon, show
+from optax_sched._view.terminal import show
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 CONFIG = """\

@@ -12,7 +12,7 @@ from support.example_runs import assert_is_a_picture
 
 import optax_sched
 from optax_sched.__main__ import main
-from optax_sched._view.terminal import horizon
+from optax_sched._core.curve import horizon
 
 WARMUP = {
     "builder": "warmup",
