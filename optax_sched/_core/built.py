@@ -99,14 +99,25 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
 
+def stored_values(built: Built) -> dict[str, Any]:
+    """The hyperparameters by name, as they are stored."""
+    return {name: value for name, _, value in stored(built)}
+
+
+def assembled(builder: Callable[..., Any], **values: Any) -> Any:
+    """What a builder makes of values that are already as they are stored."""
+    formula: Any = formula_of(builder)
+    return formula.made._make(formula, tuple(values[name] for name in formula.domains))
+
+
 def hyperparameters(built: Built) -> dict[str, Any]:
     """The hyperparameters by name, as the user sees them."""
     return {name: domain.public(value) for name, domain, value in stored(built)}
 
 
-def formula_behind(built: Any) -> Formula | None:
-    """The formula behind what a builder made, or None for anything else."""
-    return built._formula if isinstance(built, Built) else None
+def formula_behind(built: Built) -> Formula:
+    """The formula of what a builder made."""
+    return built._formula
 
 
 def is_made_by(builder: Callable[..., Any], built: Any) -> bool:

@@ -156,7 +156,7 @@ class _Writer(_Walk):
 
     def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
         self.enter(path)
-        formula: Any = formula_behind(schedule)
+        formula = formula_behind(schedule)
         if self.names.setdefault(formula.name, formula) is not formula:
             raise ValueError(
                 f"to_config: {_text(path)} is of a second builder called {formula.name!r}: rename one"

@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import is_made_by
+from optax_sched._core.built import assembled, is_made_by, stored_values
 from optax_sched._core.domains import as_array, is_traced
 from optax_sched._core.errors import Refusal, complaint
-from optax_sched._core.formula import formula_of
 from optax_sched._core.operands import (
     Layout,
     ManySchedules,
@@ -74,8 +73,7 @@ def _mixture(items: Sequence[Any]) -> Schedule:
         ranks.append([jnp.ndim(leaf) for leaf in members[0]])
     layout = Layout([(number, 0) for number in range(len(groups))], ranks, is_mixture=True)
     index = as_array([family for family, _ in places])
-    formula: Any = formula_of(select)
-    return Schedule._make(formula, (index, Parts(families, layout)))
+    return assembled(select, index=index, schedules=Parts(families, layout))
 
 
 def unstack(batch: Schedule) -> list[Any]:
@@ -106,13 +104,8 @@ def _chosen(item: Any) -> Any:
     """What `stack` was given, where it made a select of it."""
     if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
-    return item.schedules[int(item.index)] if is_mixture(item) else item
-
-
-def is_mixture(schedule: Any) -> bool:
-    """Whether `stack` made it of schedules of several families, or is one of what it made."""
-    parts = dict(zip(schedule._formula.domains, schedule._values, strict=True))["schedules"]
-    return parts.layout.is_mixture
+    is_mixture = stored_values(item)["schedules"].layout.is_mixture
+    return item.schedules[int(item.index)] if is_mixture else item
 
 
 def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule, list[dict[str, Any]]]:

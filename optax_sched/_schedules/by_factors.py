@@ -68,7 +68,7 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
     return jnp.maximum(init_value * decay_rate ** whole_periods(step, decay_steps), end_value)
 
 
-def _one_rate_a_boundary(boundaries, decay_rate: object):
+def _one_rate_a_boundary(boundaries, decay_rate):
     if np.ndim(decay_rate) and len(decay_rate) != len(boundaries):
         return "decay_rate", f"one factor, or one for each of the {len(boundaries)} boundaries"
     return None

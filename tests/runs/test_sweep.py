@@ -160,7 +160,7 @@ BAD_CALLS = {
     "no schedule in it": (
         lambda: untyped.stack([LEGS[0], "linear"]),
         TypeError,
-        "stack: schedules must be a",
+        "stack: schedules[1] must be a",
     ),
     "no batch": (
         lambda: untyped.unstack(LEGS[0]),
