@@ -1,4 +1,4 @@
-"""The one door for arguments: bound by name, each admitted by its domain, or refused in one line."""
+"""The one door for arguments: bind them by name, admit each by its domain, or refuse it in one line."""
 
 import functools
 import inspect
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def admit(where: str, name: str, domain: Domain, value: Any) -> Any:
-    """What the domain stores for the value, or an error that says who refused what, and why."""
+    """What the domain stores for the value, or an error that says who refuses what, and why."""
     try:
         return domain.admit(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -28,7 +28,7 @@ def admit(where: str, name: str, domain: Domain, value: Any) -> Any:
 def bind(
     where: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> inspect.BoundArguments:
-    """The arguments by name, or an error that says whose they are and what it takes."""
+    """The arguments by name, or an error that says who was called and what it takes."""
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -39,7 +39,7 @@ def bind(
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, its annotated arguments admitted by their domains first; Any has none."""
+    """Let the domain of each annotated argument admit it before the call; Any stands for no domain."""
     hints = typing.get_type_hints(function, include_extras=True)
     result = hints.pop("return")
     signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
@@ -67,7 +67,7 @@ class Word(str):
 def readable(
     parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: Any
 ) -> inspect.Signature:
-    """A signature that names the words of the vocabulary, in place of what they stand for."""
+    """A signature that shows the words of the vocabulary, not the types that they stand for."""
     named = [it.replace(annotation=_word(hints.get(it.name, it.empty))) for it in parameters]
     return inspect.Signature(named, return_annotation=result)
 

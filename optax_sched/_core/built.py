@@ -12,9 +12,9 @@ from optax_sched._core.formula import Formula, formula_of
 
 
 class Built:
-    """An immutable pytree of hyperparameters. Subclasses say what it does when it is called."""
+    """An immutable pytree of hyperparameters. Subclasses define what a call does."""
 
-    # jax.jit(s) refers weakly
+    # `__weakref__`: jax.jit(s) holds s by a weak reference.
     __slots__ = ("__weakref__", "_formula", "_values")
     _formula: Formula
     _values: tuple[Any, ...]  # in the order of the signature
@@ -46,10 +46,14 @@ class Built:
         return self._unpickle, (self._formula.builder, packed)
 
     def replace(self, **changes: Any) -> Self:
-        """The same with some hyperparameters changed, checked again.
+        """A copy with some hyperparameters changed; its builder checks them again.
 
         A name may be a path to a hyperparameter of an operand:
         `s.replace(**{"schedule.init_value": 0.2, "schedules[1].decay_steps": 100})`.
+
+        Raises:
+          TypeError, ValueError: there is no hyperparameter of that name, or its builder refuses the
+            new value.
         """
         values = hyperparameters(self)
         nested: dict[str, dict[str, Any]] = {}
@@ -117,17 +121,17 @@ def formula_behind(built: Built) -> Formula:
 
 
 def is_made_by(builder: Callable[..., Any], built: Any) -> bool:
-    """Whether the builder made it."""
+    """Whether this builder made it."""
     return isinstance(built, Built) and built._formula is formula_of(builder)
 
 
 def is_batch(built: Any) -> bool:
-    """Whether any hyperparameter, at any depth, has a leading axis that one schedule's has not."""
+    """Whether any hyperparameter, at any depth, has the leading axis of a batch."""
     return batched_name(built) is not None
 
 
 def batched_name(built: Any) -> str | None:
-    """The first hyperparameter that has the axis of a batch."""
+    """The name of the first hyperparameter that has the leading axis of a batch, or None."""
     if isinstance(built, Built):
         for name, domain, value in stored(built):
             if domain.has_batch_axis(value):
@@ -141,7 +145,7 @@ _INDEX = re.compile(r"\[?(\d+)\]?\.?(.*)", re.DOTALL)
 
 
 def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
-    """An operand, or a list of them, with what the paths name changed."""
+    """An operand, or a list of operands, with the new values at their paths."""
     if isinstance(value, Built):
         return value.replace(**changes)
     for path, new in changes.items():
@@ -155,7 +159,7 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
 
 
 def _label(built: Built) -> str:
-    """The builder and its words, as `warmup(linear)`."""
+    """The builder's name with its words, as in `warmup(linear)`."""
     static = [value for _, domain, value in stored(built) if domain.static and value is not None]
     words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
     return built._formula.name + (f"({words})" if words else "")
@@ -168,8 +172,8 @@ def _flatten(built: Built) -> tuple[tuple[Any, ...], Any]:
     return leaves, (formula, words)
 
 
-# The path to a leaf names its formula, so that a checkpoint of another formula, with the same names
-# and shapes, is not taken for this one.
+# The path to a leaf names its formula, so that nobody loads a checkpoint of another formula with the
+# same names and shapes by mistake.
 def _flatten_with_keys(built: Built) -> tuple[tuple[Any, ...], Any]:
     leaves, structure = _flatten(built)
     label = _label(built)

@@ -1,6 +1,6 @@
-"""Domains of hyperparameters: each says in words what it admits, stores it, and refuses the rest.
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
 
-Values under a trace cannot be checked; their shape and type still are.
+A domain cannot check the value of a tracer; it still checks its shape and type.
 """
 
 import dataclasses
@@ -26,19 +26,30 @@ def default_float() -> np.dtype:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether any leaf is a tracer, so that its value cannot be read."""
+    """Whether a value is unknown because JAX traces it, for checks of your own.
+
+    Args:
+      value: a number, an array, or any pytree.
+
+    Returns:
+      True if any leaf is a tracer, whose value Python cannot read or compare.
+
+    >>> import jax
+    >>> is_traced(0.1), bool(jax.jit(is_traced)(0.1))
+    (False, True)
+    """
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
 class Unfit(ValueError):
-    """A number that obeys the rule as it is written, but not as JAX holds it: says why."""
+    """A number that obeys the rule as Python holds it, but not as JAX does; the message says why."""
 
 
 class Domain:
-    """What one hyperparameter may be. `admit` raises a bare TypeError or ValueError to refuse."""
+    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
 
     words: str  # what it admits, for errors
-    static: bool = False  # part of the structure, not a leaf
+    static: bool = False  # whether it is part of the structure, not a leaf
 
     def __repr__(self) -> str:
         return self.words
@@ -56,11 +67,11 @@ class Domain:
         return stored
 
     def has_batch_axis(self, stored: Any) -> bool:
-        """Whether what is stored has more axes than one schedule's would."""
+        """Whether what is stored has more axes than that of one schedule."""
         return False
 
     def is_float_clock(self, stored: Any) -> bool:
-        """Whether it is a length that is a float, or a schedule with such a length."""
+        """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
         return False
 
     def packed(self, stored: Any) -> Any:
@@ -74,7 +85,7 @@ class Domain:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Number(Domain):
-    """A finite scalar. Whatever JAX will round it to must obey the bounds as well."""
+    """A finite scalar. The number that JAX rounds it to must obey the bounds too."""
 
     words: str
     minimum: float = -math.inf
@@ -83,7 +94,7 @@ class Number(Domain):
     below_maximum: bool = False
     as_float: bool = True
     whole: bool = False
-    counts_units: bool = False  # of a clock that no int32 holds, such as tokens
+    counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
     def admit(self, value: Any) -> Any:
         scalar = _scalar(value)
@@ -95,7 +106,7 @@ class Number(Domain):
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:
             if self.whole:
                 raise Unfit(f"an integer is at most {LAST_STEP}")
-            # Tokens or samples: a float clock holds what int32 cannot.
+            # A count of tokens or samples: hold as a float what int32 cannot.
             number = float(number) if number < 2**1023 else math.inf
             scalar = number
         if isinstance(number, int) and not self.as_float:
@@ -103,7 +114,7 @@ class Number(Domain):
         else:
             with np.errstate(over="ignore"):
                 rounded = float(default_float().type(number))
-        # A subnormal number is 0 to XLA, so "positive" starts at the smallest normal one.
+        # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
         if not self._holds(rounded) or not self._holds(seen):
             if self._holds(number):
@@ -157,7 +168,7 @@ class Numbers(Domain):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
         array = as_array(scalars)
-        self._check_order(array.tolist())  # as they are stored: rounding may make two equal
+        self._check_order(array.tolist())  # check the rounded ones: rounding may make two equal
         return array
 
     def has_batch_axis(self, stored: Any) -> bool:
@@ -183,13 +194,13 @@ class Numbers(Domain):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ShapeDomain(Domain):
-    """How a phase goes from its start to its end: one of four names or a function of [0, 1]."""
+    """How a phase goes from its start to its end: one of four names or a function on [0, 1]."""
 
     words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
     static = True
 
     def admit(self, value: Any) -> str | Callable[..., Any]:
-        if isinstance(value, Shape):  # one that a formula read, on its way to another
+        if isinstance(value, Shape):  # a formula hands its own shape on to a builder
             return value.shape
         if isinstance(value, str):
             if value not in SHAPES:
@@ -204,7 +215,7 @@ class ShapeDomain(Domain):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Choice(Domain):
-    """One of a few words, or yes and no."""
+    """One of a few words, or True or False."""
 
     options: tuple[Hashable, ...]
     static = True
@@ -275,7 +286,7 @@ def as_key(key: Any) -> Any:
 
 
 class OneOrMany(Domain):
-    """A number or a sequence of numbers; where `functions`, also a callable."""
+    """A number, a sequence of numbers or, if `functions` is true, a callable."""
 
     def __init__(self, of: Number, many: str, functions: bool = False):
         self.one = of
@@ -290,25 +301,25 @@ class OneOrMany(Domain):
         return (self.many if many else self.one).admit(value)
 
     def has_batch_axis(self, stored: Any) -> bool:
-        # A vector may be a batch of numbers or one sequence: only two axes tell.
+        # One axis may be a batch of numbers or one sequence of them: only two axes are surely a batch.
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:
-    """The callable itself where it is a pytree, else wrapped as one without leaves."""
+    """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
     if jax.tree_util.all_leaves([function]):
         return jax.tree_util.Partial(function)
     return function
 
 
 def as_array(items: Any) -> np.ndarray:
-    """A Python number, or several, as an array of the type in which they are computed."""
+    """One Python number, or several, as an array of the dtype that JAX computes with."""
     whole = all(isinstance(item, int) for item in (items if isinstance(items, Sequence) else [items]))
     return read_only(np.asarray(items, np.int32 if whole else default_float()))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array, which is part of a schedule and does not change either."""
+    """The same array, made immutable as the schedule that holds it."""
     array.setflags(write=False)
     return array
 

@@ -1,4 +1,4 @@
-"""Errors: one line each, and a record of what was refused for code that words it anew."""
+"""Errors: one line each, with a record of what was refused for code that rewords it."""
 
 import math
 import reprlib
@@ -10,7 +10,7 @@ from jax.core import Tracer
 
 
 class Refusal(NamedTuple):
-    """What an error is about: `where: name must be rule, got value` and a hint."""
+    """The parts of an error: `where: name must be rule, got value`, then a hint."""
 
     where: str
     name: str
@@ -19,19 +19,19 @@ class Refusal(NamedTuple):
     hint: str = ""
 
     def error(self, kind: type[Exception] = ValueError) -> Exception:
-        """The exception; it carries this record as its attribute `refusal`."""
+        """An exception that carries this record as its attribute `refusal`."""
         error = kind(complaint(self.where, self.name, self.rule, self.value) + self.hint)
         error.refusal = self  # pyright: ignore[reportAttributeAccessIssue]
         return error
 
 
 def refusal_of(error: Exception) -> Refusal | None:
-    """The record that an error carries, if it is one of ours."""
+    """The record that an error carries, or None if it is not one of ours."""
     return getattr(error, "refusal", None)
 
 
 def complaint(where: str, name: str, rule: str, value: Any) -> str:
-    """The one line of every error."""
+    """The line that every refusal prints."""
     return f"{where}: {name} must be {rule}, got {in_a_word(value)}"
 
 
@@ -50,6 +50,6 @@ class _Shortened(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         try:
             repr(x)
-        except ValueError:  # Python prints no number of more than 4300 digits
+        except ValueError:  # Python refuses to print more than 4300 digits
             return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
         return super().repr_int(x, level)

@@ -1,4 +1,4 @@
-"""What happens when a schedule is called: one compiled program, or a part of the program around it."""
+"""Calls a schedule: eagerly by one compiled program, under a trace as a part of that trace."""
 
 import collections
 import functools
@@ -22,12 +22,12 @@ class Ready(NamedTuple):
 
     program: Callable[[list[jax.Array], Any], jax.Array]
     leaves: list[jax.Array]
-    x64: bool  # whether it was on when the leaves became arrays
+    x64: bool  # whether x64 was on when the leaves became arrays
     is_float_clock: bool
 
 
 def call(schedule: Any, step: Any) -> jax.Array:
-    """The value at a step that the user wrote."""
+    """The value at a step as the user wrote it."""
     if isinstance(step, Tracer):
         _check_dtype(schedule, step)
         return _evaluate(schedule, step)
@@ -55,7 +55,7 @@ def _x64() -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _program(structure: Any) -> Callable[..., jax.Array]:
-    """The one program of all schedules of a structure."""
+    """The program that all schedules of one structure share."""
 
     @functools.partial(jax.jit, inline=True)
     def evaluate(leaves: list[Any], step: jax.Array) -> jax.Array:
@@ -65,15 +65,15 @@ def _program(structure: Any) -> Callable[..., jax.Array]:
 
 
 def weak(value: jax.Array) -> jax.Array:
-    """The value with a weak type, so that what it is multiplied with keeps its dtype."""
-    # The public convert_element_type makes no weak types: this is the operation under it.
+    """The value with a weak type, so that an array it multiplies keeps its own dtype."""
+    # The public convert_element_type makes no weak types: bind the primitive under it.
     return jax.lax.convert_element_type_p.bind(
         value, new_dtype=value.dtype, weak_type=True, sharding=None
     )
 
 
 def is_float_clock(schedule: Any) -> bool:
-    """Whether a length is a float, so that the steps may be more than an int32 holds."""
+    """Whether a length is a float, so that steps may exceed an int32."""
     return isinstance(schedule, Built) and any(
         domain.is_float_clock(value) for _, domain, value in stored(schedule)
     )
@@ -86,7 +86,7 @@ def _check_dtype(schedule: Any, step: jax.Array) -> None:
 
 
 def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
-    """`step` as something `jit` takes, with the same type for all ways to write a number."""
+    """`step` as `jit` takes it: one dtype for all ways to write an integer, one for all floats."""
     if isinstance(step, int):
         if step > LAST_STEP and is_float_clock:
             return default_float().type(min(step, 2**1000))
@@ -102,16 +102,16 @@ def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
         raise TypeError(f"{name}: step must be an integer or a float, got {in_a_word(step)}")
     if array.dtype.kind not in "iu" or (is_float_clock and np.any(array > LAST_STEP)):
         return array.astype(default_float())
-    # min before max: an unsigned step must not be compared with a negative one.
+    # Only cap it here: an unsigned step must not be compared with a negative number.
     return np.minimum(array, min(LAST_STEP, np.iinfo(array.dtype).max)).astype(np.int32)
 
 
 @functools.partial(jax.jit, inline=True)
 def _evaluate(s: Any, step: jax.Array) -> jax.Array:
-    # An eager call is this one cached program; under a trace it is inlined. Hyperparameters mix with
-    # the step by JAX's usual promotion, whatever mode the user's own program runs in.
+    # An eager call runs this as one cached program; a trace inlines it. The formula mixes its
+    # hyperparameters with the step by JAX's standard promotion, whatever mode the user has chosen.
     with jax.numpy_dtype_promotion("standard"):
-        # Under jax.disable_jit the leaves arrive as they are stored.
+        # Under jax.disable_jit the leaves arrive as Python numbers.
         s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
         step = jnp.asarray(step)
         dtype = _result_type(s)
@@ -136,7 +136,7 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
             f"{formula.name}: {batched} has a leading axis, so this is a batch of schedules: map over "
             "it, as in jax.vmap(lambda s: s(step))(batch)"
         )
-    # By position where that can be: a parameter before *schedules could not go by name.
+    # Bind by position where possible: Python cannot pass a parameter before *schedules by name.
     values = collections.OrderedDict((name, domain.read(value)) for name, domain, value in stored(s))
     bound = inspect.BoundArguments(formula.signature, values)
     result = formula.function(step, *bound.args, **bound.kwargs)
@@ -149,7 +149,7 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
 
 
 def _result_type(s: Any) -> Any:
-    """The default float, or a wider one that a hyperparameter has."""
+    """The default float, or the wider one of a hyperparameter."""
     dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
     floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
     return jnp.result_type(default_float(), *floats)

@@ -1,4 +1,4 @@
-"""What a decorator knows of a formula: all that the objects which one builder makes have in common."""
+"""What a decorator learns from a formula: all that the objects of one builder share."""
 
 import functools
 import inspect
@@ -18,10 +18,11 @@ _RESERVED = {"init", "update", "replace", "step"}
 
 
 class Formula:
-    """A function and the domains of its hyperparameters; `builder` makes what they describe.
+    """A function with the domains of its hyperparameters, and the builder that they define.
 
-    The first `skip` parameters of the function are no hyperparameters. `before` and `after` are
-    hyperparameters that the function does not see. `made` is the class of what the builder makes.
+    `skip` names the first parameters of the function, which are not hyperparameters. `before` and
+    `after` are hyperparameters that the function does not see. `made` is the class that the builder
+    makes.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Formula:
 
         builder.__name__ = self.name
         if self.function.__name__ == "<lambda>":
-            # A lambda bound to a module-level name of this name pickles by it.
+            # Let a lambda pickle by its name, if a module binds it to that.
             builder.__qualname__ = self.name
         builder.__signature__ = self.signature  # pyright: ignore[reportAttributeAccessIssue]
         builder.__annotations__ = {**self.hints, "return": self.made}
@@ -80,7 +81,7 @@ class Formula:
         return builder
 
     def build(self, values: dict[str, Any]) -> Any:
-        """What the builder makes of the values that the user wrote, checked."""
+        """Check the values that the user wrote, and make the object."""
         stored = {
             name: admit(self.name, name, domain, values[name]) for name, domain in self.domains.items()
         }
@@ -92,9 +93,9 @@ class Formula:
         return self.made._make(self, tuple(stored.values()))
 
     def source(self, values: dict[str, Any]) -> str:
-        """The call that builds what has these hyperparameters."""
+        """The source text of the call that builds an object with these hyperparameters."""
         parameters = self.signature.parameters.values()
-        # What stands before a *sequence cannot go by name either.
+        # Python cannot pass what stands before a *sequence by name.
         kinds = {it.kind for it in parameters}
         by_name = [inspect.Parameter.KEYWORD_ONLY]
         if inspect.Parameter.VAR_POSITIONAL not in kinds:
@@ -110,7 +111,7 @@ class Formula:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Its annotations; those that are strings are evaluated, unless only a type checker can."""
+    """Its annotations, with strings evaluated unless only a type checker can do that."""
     hints = inspect.get_annotations(function)
     if not any(isinstance(hint, str) for hint in hints.values()):
         return hints
@@ -121,6 +122,6 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def formula_of(builder: Any) -> Formula | None:
-    """The formula of a builder, or None of anything else."""
+    """The formula of a builder, or None for anything else."""
     formula = getattr(builder, "formula", None) if inspect.isfunction(builder) else None
     return formula if isinstance(formula, Formula) else None

@@ -1,4 +1,4 @@
-"""The vocabulary: what a formula's annotations say of its hyperparameters."""
+"""The vocabulary: what the annotations of a formula say about its hyperparameters."""
 
 import types
 import typing
@@ -56,9 +56,9 @@ Growth = Annotated[Scalar, "Growth", _GROWTH]
 PartOfOne = Annotated[Scalar, "PartOfOne", _PART_OF_ONE]
 """A number in [0, 1)."""
 Steps = Annotated[Scalar, "Steps", _STEPS]
-"""A length: a positive number of steps, exact where it is an integer."""
+"""A length: a positive finite number of steps, exact if it is an integer."""
 StepsOrZero = Annotated[Scalar, "StepsOrZero", _STEPS_OR_ZERO]
-"""A length that may be 0."""
+"""A length that may also be 0."""
 Count = Annotated[Scalar, "Count", _COUNT]
 """A whole number, 1 or more."""
 CountOrZero = Annotated[Scalar, "CountOrZero", _COUNT_OR_ZERO]
@@ -66,7 +66,7 @@ CountOrZero = Annotated[Scalar, "CountOrZero", _COUNT_OR_ZERO]
 Reals = Annotated[ManyScalars, "Reals", Numbers("a sequence of finite numbers", _REAL)]
 """A sequence of finite numbers."""
 Rates = Annotated[ManyScalars, "Rates", Numbers("a sequence of finite numbers, 0 or more", _RATE)]
-"""A sequence of heights."""
+"""A sequence of heights, finite and not negative."""
 FactorOrFactors = Annotated[
     Scalar | ManyScalars, "FactorOrFactors", OneOrMany(_FACTOR, "a sequence of such factors")
 ]
@@ -76,28 +76,28 @@ Boundaries = Annotated[
     "Boundaries",
     Numbers("a strictly increasing sequence of positive steps", _STEPS, increasing=True),
 ]
-"""Absolute steps at which something changes, in order."""
+"""Absolute steps at which something changes, positive and strictly increasing."""
 ShapeName = Annotated[
     Literal["linear", "cosine", "sqrt", "square"] | Callable[[Any], Any], "ShapeName", ShapeDomain()
 ]
-"""The shape of a phase: "linear", "cosine", "sqrt", "square" or a function."""
+"""The shape of a phase: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1]."""
 _ANYTHING = OneOrMany(
     Number("a finite number", as_float=False), "a sequence of finite numbers", functions=True
 )
 Switch = Annotated[bool, "Switch", Choice((False, True))]
-"""Yes or no, fixed when the schedule is built."""
+"""True or False, fixed when the schedule is built."""
 
 Key = Annotated[Any, "Key", KeyDomain()]
 """A JAX random key, or a whole number of 0 or more as its seed."""
 Noise = Annotated[Literal["normal", "uniform"], "Noise", Choice(("normal", "uniform"))]
-"""The distribution of a noise."""
+"""The distribution of random factors: "normal" or "uniform"."""
 
 
 def _domain_in(annotation: Any) -> Domain:
     return next(extra for extra in typing.get_args(annotation) if isinstance(extra, Domain))
 
 
-# The words of the library mean the same in a user's own formula, annotated or not.
+# The library's names mean the same in a user's own formula, even without annotations.
 _BY_NAME: dict[str, Domain] = {
     **dict.fromkeys(("init_value", "peak_value", "end_value", "base_value"), _RATE),
     "value": _REAL,
@@ -111,7 +111,7 @@ _BY_NAME: dict[str, Domain] = {
 
 
 def domain_of(name: str, annotation: Any) -> Domain:
-    """The domain that an annotation names; else the one that the parameter's name suggests."""
+    """The domain that the annotation names, else the one that belongs to the parameter's name."""
     origin = typing.get_origin(annotation)
     if origin is Annotated and any(isinstance(extra, Domain) for extra in typing.get_args(annotation)):
         return _domain_in(annotation)

@@ -17,7 +17,7 @@ from optax_sched._math.phases import pick
 
 @schedule
 def constant(step, value: Real):
-    """The same value at every step.
+    """The same value at every step, before 0 too and without end.
 
         value
 
@@ -40,12 +40,12 @@ def constant(step, value: Real):
 
 @schedule
 def of_function(step, function: Any):
-    """A function of the step as a schedule."""
+    """Make a schedule of a function of the step."""
     return function(step)
 
 
 def as_schedule(function: Any) -> Schedule:
-    """A schedule as it is, and any other function of the step as one."""
+    """A schedule as it is; any other function of the step made into one."""
     return function if isinstance(function, Schedule) else of_function(function)
 
 
@@ -98,7 +98,7 @@ class ManySchedules(Domain):
 
 
 class Layout:
-    """Which family each part belongs to, and its place there. Hashed once: it may be long."""
+    """The family of each part, and its place there. It may be long, so it is hashed only once."""
 
     def __init__(
         self,
@@ -107,14 +107,14 @@ class Layout:
         is_mixture: bool = False,
     ):
         self.places = tuple(places)
-        self.ranks = tuple(map(tuple, ranks))  # of a family's leaves: how many axes one member's has
-        self.is_mixture = is_mixture  # whether `stack` made it, to choose one of
+        self.ranks = tuple(map(tuple, ranks))  # the number of axes of each leaf of a family's member
+        self.is_mixture = is_mixture  # whether `stack` made it, for a `select`
         self.sizes = tuple(np.bincount([family for family, _ in self.places], minlength=len(ranks)))
         self._key = self.places, self.ranks, self.is_mixture
         self._hash = hash(self._key)
 
     def is_alone(self, family: int) -> bool:
-        """Whether a family has one member, which is then not stacked."""
+        """Whether a family has only one member, which is then not stacked."""
         return self.sizes[family] == 1
 
     def __hash__(self) -> int:
@@ -128,7 +128,7 @@ class Layout:
 
 @jax.tree_util.register_pytree_with_keys_class
 class Parts:
-    """Schedules in order. A family is those of equal structure, stacked on a leading axis."""
+    """Schedules in order. Those of equal structure are a family, stacked on a leading axis."""
 
     __slots__ = ("families", "layout")
 
@@ -142,7 +142,7 @@ class Parts:
         families, ranks = [], []
         for structure, members in groups:
             ranks.append([jnp.ndim(leaf) for leaf in members[0]])
-            # One alone stays as it is: nothing to pick from, and nests of such parts stay small.
+            # Leave a single member as it is: there is nothing to pick from, and nests stay small.
             one = members[0] if len(members) == 1 else list(map(stacked, zip(*members, strict=True)))
             families.append(jax.tree.unflatten(structure, one))
         return cls(families, Layout(places, ranks))
@@ -156,14 +156,14 @@ class Parts:
             return self.families[family]
         leaves, structure = jax.tree.flatten(self.families[family])
         ranks = self.layout.ranks[family]
-        # A member's leaf is found on the axis before its own: a batch has others before that.
+        # The members lie on the axis before a leaf's own axes; in a batch there are more before it.
         items = [
             leaf[(..., place, *(slice(None),) * rank)] for leaf, rank in zip(leaves, ranks, strict=True)
         ]
         return jax.tree.unflatten(structure, list(map(as_number, items)))
 
     def has_batch_axis(self) -> bool:
-        """Whether the members have an axis more than one schedule's would."""
+        """Whether the members have one axis more than single schedules."""
         for number, (family, ranks) in enumerate(zip(self.families, self.layout.ranks, strict=True)):
             axes = [rank + (not self.layout.is_alone(number)) for rank in ranks]
             if any(np.ndim(x) > n for x, n in zip(jax.tree.leaves(family), axes, strict=True)):
@@ -171,10 +171,10 @@ class Parts:
         return False
 
     def value_at(self, index: Any, clock: Callable[[jax.Array], Any]) -> jax.Array:
-        """The value of the part at a traced index, on `clock(is_active)`.
+        """The value of the part at a traced index, at the step `clock(is_active)`.
 
-        One formula is evaluated for each family, whatever the number of its members. A family that
-        is not active reads a clock of its own, so that nothing of it leaks into the gradient.
+        Each family is evaluated once, whatever the number of its members. A family that is not active
+        gets the step `clock(False)`, so that nothing of it leaks into the gradient.
         """
         family_of = np.asarray([family for family, _ in self.layout.places])
         result: Any = None
@@ -183,7 +183,7 @@ class Parts:
             active = jnp.any(chosen)
             member = family
             if not self.layout.is_alone(number):
-                # A family that is not active is evaluated too: as its first member.
+                # A family that is not active evaluates its first member.
                 place = jnp.argmax(chosen)
                 member = jax.tree.map(lambda leaf, place=place: pick(leaf, place), family)
             value = member(clock(active))
@@ -203,7 +203,7 @@ class Parts:
 
 
 def in_families(schedules: Sequence[Any]) -> tuple[list[tuple[Any, list[Any]]], list[tuple[int, int]]]:
-    """Structure and leaves of the members of each family, and where each schedule is among them."""
+    """The structure and the members' leaves of each family, and the place of each schedule in them."""
     groups: dict[Any, tuple[Any, list[Any]]] = {}
     numbers: dict[Any, int] = {}
     places = []
@@ -223,14 +223,14 @@ def _leaf_type(leaf: Any) -> Any:
 
 
 def as_number(item: Any) -> Any:
-    """The Python number that a NumPy scalar was: the shortest that rounds to it; else the item."""
+    """The shortest Python number that rounds to a NumPy scalar; any other item as it is."""
     if isinstance(item, np.generic | np.ndarray) and not item.ndim:
         return item.item() if item.dtype.kind in "iu" else float(str(item))
     return item
 
 
 def stacked(leaves: Sequence[Any]) -> Any:
-    """Leaves of one shape on a new leading axis: NumPy's while none of them is on a device."""
+    """Leaves of one shape on a new leading axis, in NumPy unless one of them is on a device."""
     if all(isinstance(leaf, int | float) for leaf in leaves):
         return as_array(leaves)
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):
@@ -238,7 +238,7 @@ def stacked(leaves: Sequence[Any]) -> Any:
     return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
-# Any, since the formula under the decorator sees what these become: a callable, and `Parts`.
+# Annotated Any: the formula sees what these become, a callable and `Parts`.
 Operand = Annotated[Any, "Operand", OneSchedule()]
 """A schedule, any function of the step, or a number, which means `constant`."""
 Operands = Annotated[Any, "Operands", ManySchedules()]

@@ -1,4 +1,4 @@
-"""The one idea: a schedule is a pure function `step -> value` that is also data."""
+"""The main idea: a schedule is a pure function `step -> value` that is also data."""
 
 import functools
 from collections.abc import Callable
@@ -18,10 +18,13 @@ P = ParamSpec("P")
 class Schedule(Built):
     """A pure function `step -> value` that is also an immutable pytree of its hyperparameters.
 
-    Builders make it (`cosine_decay(0.1, 1000)`); `schedule` makes builders. Call it with a step, or
-    an array of steps, to get the value there; read a hyperparameter as an attribute; change one with
-    `replace`. `repr` gives the source that builds it. It may cross `jax.jit`, `vmap`, `grad` and
-    `scan` as an argument, and its leaves may be tracers.
+    Builders make it (`cosine_decay(0.1, 1000)`), and `schedule` makes builders. Call it with a step, or
+    an array of steps, to get the value there. Read a hyperparameter as an attribute; change one with
+    `replace`. `repr` gives the source that builds it. You can pass it to functions under `jax.jit`,
+    `vmap`, `grad` and `scan`, and its leaves may be tracers.
+
+    Step 0 is the first update. Negative steps count as step 0. The result has the shape of the step, in
+    the default float type, weakly typed: a bfloat16 update times the result stays bfloat16.
 
     >>> import optax_sched
     >>> s = optax_sched.linear(0.1, 0.0, 10)
@@ -32,7 +35,7 @@ class Schedule(Built):
     """
 
     __slots__ = ("_ready",)
-    _ready: Ready | None  # what `call` keeps from the first eager call on
+    _ready: Ready | None  # what `call` keeps after the first eager call
 
     def __init__(self, *_: Any, **__: Any):
         raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")
@@ -44,7 +47,7 @@ class Schedule(Built):
         return made
 
     def __call__(self, step: Any) -> jax.Array:
-        """The value at `step`, an integer or a float of any shape."""
+        """The value at `step`, an integer or a float, or an array of them of any shape."""
         return call(self, step)
 
     def _repr_html_(self) -> str:
@@ -80,24 +83,26 @@ def schedule(
 
     The builder has the formula's signature without `step`. JAX traces the formula with a scalar
     `step`, an int32 or a float that is never negative, and with its hyperparameters as JAX scalars,
-    vectors or callables; the formula returns a scalar. It need do nothing else for all that
-    `Schedule` promises.
+    vectors or callables. The formula returns a scalar. That is all it must do: everything that
+    `Schedule` promises follows.
 
     Args:
       function: the formula, a function or a lambda. Its annotations say what each hyperparameter may
-        be (`Rate`, `Steps`, ...). Without an annotation a name of this library (`init_value`,
-        `decay_steps`, `boundaries`, ...) means what it means here; any other may be a finite number,
-        a sequence of such numbers, or a schedule.
-      name: the builder's name, for `repr` and errors; by default the function's own.
-      check: a relation between hyperparameters. The builder calls it with those that it names, and it
-        returns None, or the offender's name and the rule that it breaks. `optax_sched.is_traced`
-        tells whether their values can be compared.
+        be (`Rate`, `Steps`, ...). Without an annotation, a name of this library (`init_value`,
+        `decay_steps`, `boundaries`, ...) means what it means here, and any other name may be a finite
+        number, a sequence of such numbers, or a schedule.
+      name: the builder's name, for `repr` and errors; by default the name of the function.
+      check: a relation between hyperparameters, as a function. Its parameters have the names of the
+        hyperparameters that it needs. It returns None, or the name of the offender and the rule that
+        this one breaks. `optax_sched.is_traced` tells whether it can compare their values.
 
     Returns:
       The builder.
 
     Raises:
-      TypeError: a hyperparameter is called `init`, `update`, `replace`, `step` or `_...`.
+      TypeError: `function` is not callable or takes no step; a hyperparameter is called `init`,
+        `update`, `replace`, `step` or `_...`, or hides behind `**`; or `check` asks for a
+        hyperparameter that the formula does not have.
 
     >>> import optax_sched
     >>> halving = optax_sched.schedule(

@@ -1,4 +1,4 @@
-"""Where a step lies in cycles: all of one length, or each longer than the last by a ratio."""
+"""Which cycle a step lies in, where all cycles are equal or each is longer than the last by a ratio."""
 
 from typing import Any, NamedTuple
 
@@ -23,14 +23,14 @@ _SATURATED = np.uint32(2**32 - 1)
 class Place(NamedTuple):
     """Where a step lies in its cycle."""
 
-    number: jax.Array  # the cycle's, from 0
-    clock: jax.Array  # steps since it began, slowed down to the length of the first
-    progress: jax.Array
-    remaining: jax.Array
+    number: jax.Array  # the index of the cycle, from 0
+    clock: jax.Array  # steps since the cycle began, slowed down to the length of the first cycle
+    progress: jax.Array  # the fraction of the cycle that is done
+    remaining: jax.Array  # the fraction that is left
 
 
 def place_in_cycles(step: Any, period: Any, period_mult: Any | None) -> Place:
-    """The cycle that holds `step`, where cycle i lasts `period * period_mult**i`; None for 1."""
+    """Where `step` lies, if cycle i lasts `period * period_mult**i` steps; None makes all equal."""
     if period_mult is None:
         number = whole_periods(step, period)
         clock = rest_of_periods(step, period, number)
@@ -39,13 +39,14 @@ def place_in_cycles(step: Any, period: Any, period_mult: Any | None) -> Place:
     total, power = _sum_of_powers(number, period_mult)
     length = power * period
     done, rest = clock / length, jnp.where(clock > 0, left / length, 1.0)
-    # Boundaries that are exact carry no gradient: they take that of the same sums in floats.
+    # The exact boundaries carry no gradient: take the gradient of the same sums in floats.
     clock_as_sum = jnp.maximum(step - total * period, 0.0)
     as_sums = clock_as_sum / power, progress(clock_as_sum, length), remaining(clock_as_sum, length)
     return Place(number, *map(_with_gradient_of, (clock / power, done, rest), as_sums))
 
 
 def _with_gradient_of(value: Any, other: Any) -> jax.Array:
+    """`value`, with the gradient of `other`."""
     return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
@@ -58,7 +59,7 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
         guess = jnp.floor(step / period)
         guess += step >= (guess + 1) * period
         return guess - (step < guess * period)
-    # In two goes: a float holds 24 bits of an int32 step.
+    # Divide twice: a float32 holds 24 of a step's 31 bits. Then correct what is still one off.
     period = jax.lax.stop_gradient(period)
     number = _whole(step / period)
     missed = _whole(jnp.floor(rest_of_periods(step, period, number) / period))
@@ -68,30 +69,31 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
 
 
 def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
-    """`step - number * period`, as exact as the numbers are."""
+    """`step - number * period`, exact where the numbers are whole."""
     if is_int(step) and not is_int(period):
-        # The whole part of the period in integers, so that only its fraction rounds.
+        # Subtract the period's whole part in integers, so that only its fraction rounds.
         whole = jax.lax.stop_gradient(jnp.floor(jnp.minimum(period, 2.0**31 - 128)))
         return (step - number * whole.astype(jnp.int32)) - number * (period - whole)
     return step - number * period
 
 
 def _whole(number: Any) -> jax.Array:
+    """A float as an int32, at most the largest float32 below 2**31."""
     return jnp.minimum(number, 2.0**31 - 128).astype(jnp.int32)
 
 
 def _quotient(a: Any, b: Any) -> jax.Array:
-    """`a // b` for integers a >= 0, b > 0: vectorised, as the integer division of a CPU is not."""
+    """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
     inverse = 1.0 / b
-    guess = _whole(a * inverse)  # some hundreds off at most
+    guess = _whole(a * inverse)  # off by some hundreds at most
     rest = a - guess * b
-    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # one off at most
+    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # off by one at most
     rest -= correction * b
     return guess + correction + (rest >= b) - (rest < 0)
 
 
 def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
-    """The index of the cycle that holds `step`, the steps since it began, the steps left in it."""
+    """The index of the cycle that holds `step`, the steps since it began, and the steps left in it."""
     period = jnp.where(period > 0, period, 1)
     number, start, end = _real_cycle(step, period, period_mult)
     clock, left = since(step, start), since(end, step)
@@ -100,7 +102,7 @@ def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, 
         starts = _whole_starts(period, jnp.where(is_whole, period_mult, 2))
         now = step.astype(jnp.uint32)
         index = jnp.sum(now >= starts) - 1
-        # Where the next start is beyond what an integer holds, nothing cancels in the float.
+        # If uint32 cannot hold the next start, `end` is so far off that `end - step` cancels nothing.
         held = pick(starts, index + 1)
         rest = jnp.where(held < _SATURATED, (held - now) * 1.0, end - step)
         number = jnp.where(is_whole, index, number)
@@ -119,7 +121,7 @@ def _real_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any
     """The index, the start and the end of the cycle that holds `step`, in floats."""
     growth = jnp.maximum(period_mult - 1, jnp.finfo(period_mult.dtype).eps)
     guess = jnp.floor(jnp.log1p(step * growth / period) / jnp.log1p(growth))
-    # The logarithm may be one off: step over the boundaries that are passed.
+    # The logarithm may be one off: compute the boundaries around the guess, and count those passed.
     first = jnp.clip(guess - 1, 0, 2.0**31 - 128)
     boundaries = _near_whole(period * _sum_of_powers(first + jnp.arange(4), period_mult)[0])
     passed = jnp.sum(reached(step, boundaries[1:3]))
@@ -127,16 +129,17 @@ def _real_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any
 
 
 def _near_whole(boundary: Any) -> jax.Array:
-    """A boundary whose distance from a whole step is no more than rounding, at that step."""
+    """The boundary, moved to the nearest whole step where only rounding separates them."""
     whole = jnp.round(boundary)
     tolerance = boundary * (1 * jnp.finfo(boundary.dtype).eps)
     return jnp.where(jnp.abs(boundary - whole) <= jnp.minimum(tolerance, 0.1), whole, boundary)
 
 
 def _sum_of_powers(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
-    """`1 + m + ... + m^(n-1)` and `m^n` in floats, for m >= 1, with the right gradient at 1 too."""
+    """`1 + m + ... + m^(n-1)` and `m^n` in floats, for m >= 1; their gradients are right at 1 too."""
     n, growth = n * 1.0, m - 1
-    # float32(1.1) - 1 is 2e-7 above 0.1, relatively: a growth of few decimals is read as it is meant.
+    # float32(1.1) - 1 is 2e-7 above 0.1, relatively. Where the growth is a number of at most five
+    # decimal places but for rounding, add what the rounding took away.
     decimal = jax.lax.stop_gradient(jnp.round(growth * 1e5) / 1e5 - growth)
     missing = jnp.where(jnp.abs(decimal) <= jnp.finfo(growth.dtype).eps, decimal, 0.0)
     growth += missing
@@ -151,11 +154,12 @@ def _sum_of_powers(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def _whole_starts(period: Any, period_mult: Any) -> jax.Array:
-    """The first steps of 64 cycles whose length grows by a whole ratio, saturating in uint32."""
+    """The first steps of 64 cycles whose lengths grow by a whole ratio, saturating in uint32."""
     period, mult = period.astype(jnp.uint32), period_mult.astype(jnp.uint32)
     zero, one, cycle = np.uint32(0), np.uint32(1), np.arange(64)
     total, power = jnp.zeros_like(cycle, jnp.uint32), jnp.ones_like(cycle, jnp.uint32)
-    for bit in (5, 4, 3, 2, 1, 0):  # S(2n) = S(n) + m^n S(n), S(n + 1) = 1 + m S(n)
+    # With S(n) = 1 + ... + m^(n-1), read n bit by bit: S(2n) = S(n) + m^n S(n), S(n+1) = 1 + m S(n).
+    for bit in (5, 4, 3, 2, 1, 0):
         total, power = _saturating(total, power, total), _saturating(zero, power, power)
         is_odd = (cycle >> bit) % 2 == 1
         total = jnp.where(is_odd, _saturating(one, mult, total), total)
@@ -164,6 +168,6 @@ def _whole_starts(period: Any, period_mult: Any) -> jax.Array:
 
 
 def _saturating(a: Any, b: Any, c: Any) -> jax.Array:
-    """`a + b c` in uint32."""
+    """`a + b c` in uint32, or the largest uint32 where it does not fit."""
     fits = a * 1.0 + (b * 1.0) * c < 2.0**32
     return jnp.where(fits, a + b * c, _SATURATED)
