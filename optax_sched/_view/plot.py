@@ -1,6 +1,5 @@
 """Schedules as curves: matplotlib draws them, and is only imported when it does."""
 
-import importlib
 import inspect
 import textwrap
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import numpy as np
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, is_batch, is_made_by
 from optax_sched._core.errors import complaint
+from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, Switch, domain_of
 from optax_sched._core.operands import OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
@@ -175,12 +175,3 @@ def _arguments(schedule: Schedule) -> list[str]:
 
 def _same(value: Any, default: Any) -> bool:
     return isinstance(value, type(default)) and value == default
-
-
-def imported(where: str, module: str) -> Any:
-    """A module of the extra `plot`, or an error that says how to get it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError:
-        command = 'python -m pip install "optax_sched[plot]"'
-        raise ImportError(f"{where}: {module.partition('.')[0]} is not installed: {command}") from None
