@@ -26,6 +26,7 @@ from optax_sched._core.hyperparameters import (
 from optax_sched._core.operands import Operand, Operands, constant
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._files.config import from_config, to_config
+from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
 from optax_sched._optax.plateau_rule import PlateauRule, PlateauState
@@ -117,6 +118,7 @@ __all__ = [
     "exponential",
     "exponential_decay",
     "from_config",
+    "from_source",
     "greedy",
     "grid",
     "infinite",

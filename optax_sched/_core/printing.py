@@ -16,7 +16,9 @@ def source(value: Any) -> str:
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         data = np.asarray(jax.random.key_data(value)).tolist()
-        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'))"
+        impl = str(jax.random.key_impl(value))
+        other = "" if impl == "threefry2x32" else f", impl={impl!r}"
+        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'){other})"
     if isinstance(value, jax.Array | np.ndarray):
         if value.dtype == jax.dtypes.float0:  # the gradient of an integer
             return f"float0{list(value.shape)}"

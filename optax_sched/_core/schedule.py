@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Self, overload
 import jax
 
 from optax_sched._core.built import Built
+from optax_sched._core.curve import as_html
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import Ready, call
 from optax_sched._core.formula import Check, Formula
@@ -48,6 +49,10 @@ class Schedule(Built):
     def __call__(self, step: Any) -> jax.Array:
         """The value at `step`, an integer or a float, or an array of them of any shape."""
         return call(self, step)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the source and the curve."""
+        return as_html(self)
 
 
 @overload

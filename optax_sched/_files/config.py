@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-import optax_sched._schedules as families
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, stored
 from optax_sched._core.domains import (
@@ -23,24 +22,14 @@ from optax_sched._core.domains import (
     default_float,
 )
 from optax_sched._core.errors import complaint, in_a_word, refusal_of
-from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.formula import Formula
 from optax_sched._core.operands import ManySchedules, OneSchedule
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
-
-# Python's recursion limit stops an evaluation at 45 to 60 levels: what a config may hold can be
-# evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
-# they mean more schedules than there is memory for.
-MAX_DEPTH = 30
-MAX_SCHEDULES = 10_000
+from optax_sched._files.builders import BUILT_IN, MAX_DEPTH, MAX_SCHEDULES, known_builders
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
-
-
-BUILT_IN = {
-    formula.name: formula for formula in map(formula_of, vars(families).values()) if formula is not None
-}
 
 
 def to_config(schedule: Schedule) -> dict[str, Any]:
@@ -111,18 +100,7 @@ def from_config(
     Traceback (most recent call last):
     ValueError: from_config: schedule.builder must be the name of a builder, got 'cosin_decay'; ...
     """
-    builders = {} if builders is None else builders
-    if not isinstance(builders, Mapping):
-        raise TypeError(complaint("from_config", "builders", "a dict of builders by name", builders))
-    known = dict(BUILT_IN)
-    for name, builder in builders.items():
-        formula = formula_of(builder)
-        if formula is None:
-            raise TypeError(
-                complaint("from_config", f"builders[{name!r}]", "made by schedule", builder)
-            )
-        if known.setdefault(name, formula) is not formula:
-            raise ValueError(f"from_config: builders[{name!r}] has the name of a built-in: rename it")
+    known = known_builders("from_config", builders)
     return _Reader(known).schedule(config, ())
 
 

@@ -1,6 +1,5 @@
 """Schedules as curves: matplotlib draws them, and is only imported when it does."""
 
-import importlib
 import inspect
 import textwrap
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, is_batch, is_made_by
+from optax_sched._core.curve import COLORS
 from optax_sched._core.errors import complaint
+from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, Switch, domain_of
 from optax_sched._core.operands import OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
@@ -68,14 +69,21 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
         axes = imported("plot", "matplotlib.pyplot").subplots(layout="constrained")[1]
     elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
         raise TypeError(complaint("plot", "ax", "matplotlib axes", ax))
-    for curve in curves:
-        (line,) = axes.plot(curve.steps, curve.values, drawstyle="steps-post", label=curve.label)
-        mark(axes, curve.boundaries, line.get_color())
+    before = len(axes.get_lines())
+    for number, (curve, covered) in enumerate(zip(curves, _covered(curves), strict=True)):
+        color = COLORS[(before + number) % len(COLORS)]
+        style = {"drawstyle": "steps-post", "color": color, "label": curve.label}
+        # A curve that lies on others is dashed, so that they are seen through it.
+        dashes = {"linestyle": (0, (4, 2 + 2 * covered))} if covered else {}
+        axes.plot(curve.steps, curve.values, **style, **dashes)
+        mark(axes, curve.boundaries, color)
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles, [textwrap.fill(label, LONGEST_LABEL) for label in labels])
+        # From top to bottom as the curves end.
+        lines = sorted(axes.get_lines(), key=lambda line: -np.asarray(line.get_ydata())[-1])
+        lines = [line for line in lines if not line.get_label().startswith("_")]
+        axes.legend(lines, [textwrap.fill(line.get_label(), LONGEST_LABEL) for line in lines])
     return axes
 
 
@@ -90,6 +98,16 @@ def _curve(label: str, schedule: Any, num_steps: int) -> Curve:
     boundaries = [step for step in phase_boundaries(schedule) if step < num_steps]
     steps = steps_to_show(num_steps, boundaries)
     return Curve(label, steps, values_at(schedule, steps), boundaries)
+
+
+def _covered(curves: list[Curve]) -> list[int]:
+    """For each curve how many earlier ones it lies on, for a quarter of its length or more."""
+    grid = np.unique(np.concatenate([curve.steps for curve in curves]))
+    values = np.array([np.interp(grid, curve.steps, curve.values) for curve in curves])
+    near = 0.01 * np.ptp(values)
+    weights = np.gradient(grid.astype(np.float64)) if len(grid) > 1 else np.ones(1)
+    share = (np.abs(values[:, None] - values) <= near) @ (weights / weights.sum())
+    return np.sum(np.tril(share >= 0.25, -1), axis=1).tolist()
 
 
 def mark(ax: Any, boundaries: list[float], color: Any) -> None:
@@ -175,12 +193,3 @@ def _arguments(schedule: Schedule) -> list[str]:
 
 def _same(value: Any, default: Any) -> bool:
     return isinstance(value, type(default)) and value == default
-
-
-def imported(where: str, module: str) -> Any:
-    """A module of the extra `plot`, or an error that says how to get it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError:
-        command = 'python -m pip install "optax_sched[plot]"'
-        raise ImportError(f"{where}: {module.partition('.')[0]} is not installed: {command}") from None
