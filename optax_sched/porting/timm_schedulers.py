@@ -227,4 +227,3 @@ def ported(scheduler: Any) -> list[Any]:
     curve = CURVES[type(scheduler).__qualname__]
     groups = range(len(scheduler.base_values))
     return [curve(Group(scheduler, group)) for group in groups]
-

@@ -51,7 +51,7 @@ def _whole(scheduler: Any, group: int, until: int | None = None, depth: int = 0)
 
 
 def _sequence(scheduler: Any, group: int, until: int | None, depth: int) -> Schedule:
-    parts = _parts(scheduler, depth)
+    parts = [it for it in _parts(scheduler, depth) if until is None or it[0] < until]
     stops = [*(start for start, _ in parts[1:]), until]
     schedules = [_whole(parts[0][1], group, stops[0], depth + 1)]
     for (start, part), stop in zip(parts[1:], stops[1:], strict=True):
@@ -129,17 +129,18 @@ def _chain(scheduler: Any, group: int, until: int | None, depth: int) -> Schedul
             for it in factors:
                 rate = it.stepped_twice(rate)
         return _product(factors, tidy(rate))
-    return _chain_with_a_sequence(members, sequences[0], group, until)
+    return _chain_with_a_sequence(members, sequences[0], group)
 
 
-def _chain_with_a_sequence(members: list[Any], inner: Any, group: int, until: int | None) -> Schedule:
-    place, parts = members.index(inner), _parts(inner, 0)
-    others = [(i, it, _factors(it, until)) for i, it in enumerate(members) if i != place]
+def _chain_with_a_sequence(members: list[Any], inner: Any, group: int) -> Schedule:
+    place = members.index(inner)
+    parts = _parts(inner, 0)
+    others = [(i, it, _factors(it, None)) for i, it in enumerate(members) if i != place]
     for _, it, factors in others:
         if factors.at(0) != 1:
             rule = "one that begins at the optimizer's rate, beside a SequentialLR"
             refuse(it, "optimizer", rule, _name(it), IN_CHAIN)
-    stops = [*(start for start, _ in parts[1:]), until]
+    stops = [*(start for start, _ in parts[1:]), None]
     schedules = []
     for (start, part), stop in zip(parts, stops, strict=True):
         _refuse_nested(part)

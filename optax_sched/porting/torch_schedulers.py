@@ -208,7 +208,10 @@ def reduce_lr_on_plateau(scheduler: Any, group: int) -> Any:
 
 def closed_loop(scheduler: Any, schedule: Any, first: float, floor: float, **more: Any) -> Any:
     """The settings of torch's plateau on a schedule whose rate, when it starts to watch, is `first`."""
-    factor, least = number(scheduler, "factor", scheduler.factor), number(scheduler, "eps", scheduler.eps)
+    factor, least = (
+        number(scheduler, "factor", scheduler.factor),
+        number(scheduler, "eps", scheduler.eps),
+    )
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
         floor = tidy(_cuts(first, factor, floor, least)[-1])
     return plateau(

@@ -64,7 +64,7 @@ def lambda_lr(scheduler: Any, group: int, until: int | None = None) -> Schedule:
     name = getattr(plain, "__qualname__", "")
     known = getattr(plain, "__module__", None) == MODULE and name in FUNCTIONS
     if not known or (bound and function.args):
-        rule = "of transformers' get_..._schedule functions"
+        rule = "one of transformers' get_..._schedule functions"
         remedy = "schedule(lambda step, init_value: init_value * f(step)) makes a builder of your own f"
         refuse(scheduler, f"lr_lambdas[{group}]", rule, function, remedy)
     return FUNCTIONS[name](Settings(scheduler, function, base_rate(scheduler, group), until))
