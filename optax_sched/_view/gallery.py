@@ -109,7 +109,8 @@ def _admitted(kind: Domain) -> Any:
 
 def all_panels() -> list[Panel]:
     """Every built-in schedule's, section after section."""
-    made = [*map(_panel, sorted(BUILT_IN.values(), key=_rank)), *_answers_to_a_loss()]
+    schedules = [formula for formula in BUILT_IN.values() if formula.made is Schedule]
+    made = [*map(_panel, sorted(schedules, key=_rank)), *_answers_to_a_loss()]
     order = list(itertools.product(OFTEN, HOW))
     return sorted(made, key=lambda panel: order.index(panel.section))
 
