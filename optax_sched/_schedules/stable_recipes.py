@@ -114,9 +114,9 @@ def wsd_cycles(
         warmup(p, W)(t)                                elsewhere before the last budget
         e                                              from the last budget on
 
-    with t = step, p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value and f = shape. The
-    length q b is a real number, not rounded. Negative steps count as step 0, where the value is 0 if
-    there is a warm-up.
+    with t = step, p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value and f = shape.
+    The length q b is a real number, not rounded. Negative steps count as step 0, where the value is 0
+    if there is a warm-up.
 
     Args:
       peak_value: the rate of the stable phase, 0 or more.
