@@ -24,6 +24,7 @@ from optax_sched._core.domains import (
 from optax_sched._core.errors import complaint, in_a_word, refusal_of
 from optax_sched._core.formula import Formula
 from optax_sched._core.operands import ManySchedules, OneSchedule
+from optax_sched._core.peer_words import meant_by
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.builders import BUILT_IN, MAX_DEPTH, MAX_SCHEDULES, known_builders
@@ -212,7 +213,8 @@ class _Reader(_Walk):
             if key == "builder":
                 continue
             if key not in parameters:
-                raise TypeError(f"from_config: {_text((*path, key))} is unknown; {takes}")
+                hint = meant_by(str(key), parameters)
+                raise TypeError(f"from_config: {_text((*path, key))} is unknown{hint}; {takes}")
             settings[key] = self.value(formula.domains[key], value, (*path, key))
         for name, parameter in parameters.items():
             if parameter.kind is parameter.VAR_POSITIONAL:
