@@ -1,4 +1,4 @@
-"""What other libraries call a hyperparameter, for the error about a name that a builder does not know."""
+"""What other libraries call a hyperparameter: for the error about a name that is not known here."""
 
 import difflib
 from collections.abc import Iterable

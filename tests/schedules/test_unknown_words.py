@@ -1,4 +1,4 @@
-"""An argument that no builder knows is named, even where another is missing, with the word that it means."""
+"""An unknown argument is named, even where another is missing, with the word that it means."""
 
 import pytest
 
