@@ -1,4 +1,4 @@
-"""The command line: draws a schedule that a JSON file describes, or all there are, and prints one."""
+"""The command line: draws schedules that JSON files describe, or prints one."""
 
 import argparse
 import json
@@ -11,7 +11,6 @@ from optax_sched._core.hyperparameters import Count, kind_of
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.config import from_config
 from optax_sched._math.phases import LAST_STEP
-from optax_sched._view.gallery import all_panels, gallery
 from optax_sched._view.plot import imported, plot, short_source
 from optax_sched._view.terminal import horizon, show
 
@@ -68,7 +67,7 @@ def picture_file(text: str) -> Path:
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="plot | gallery | show")
+    commands = top.add_subparsers(dest="command", required=True, metavar="plot | show")
 
     def command(name: str, does: str, epilog: str | None = None) -> Any:
         made = commands.add_parser(
@@ -100,9 +99,6 @@ def parser() -> Parser:
     add("--log", action="store_true", help="put the values on a logarithmic scale")
     add("--out", **out)
 
-    add = command("gallery", "draw every built-in schedule, a small panel each, into a picture")
-    add("--out", **out)
-
     add = command(
         "show", "print a schedule's values as a table and its curve, without a picture", CONFIG
     )
@@ -119,16 +115,14 @@ def main(arguments: list[str] | None = None) -> None:
         if options.command == "show":
             show(options.config, options.steps or horizon(options.config))
             return
-        picture(options).savefig(options.out, dpi=100 if options.command == "gallery" else 150)
+        picture(options).savefig(options.out, dpi=150)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
     print(f"picture: {options.out}")
 
 
 def picture(options: argparse.Namespace) -> Any:
-    """The figure that a command is to save."""
-    if options.command == "gallery":
-        return gallery(all_panels())
+    """The figure that `plot` saves."""
     figure = imported("plot", "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     steps = options.steps or max(map(horizon, options.configs))
