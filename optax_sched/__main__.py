@@ -1,24 +1,27 @@
-"""The command line: draws schedules that JSON files describe, or prints one."""
+"""The command line: draws schedules from files or source texts, or prints one."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optax_sched._core.domains import in_a_word
-from optax_sched._core.hyperparameters import Count, kind_of
+from optax_sched._core.curve import horizon
+from optax_sched._core.errors import in_a_word
+from optax_sched._core.extras import imported
+from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._core.schedule import Schedule
-from optax_sched._files.config import from_config
+from optax_sched._files.spec import read_spec
 from optax_sched._math.phases import LAST_STEP
-from optax_sched._view.plot import imported, plot, short_source
-from optax_sched._view.terminal import horizon, show
+from optax_sched._view.plot import plot, short_source
+from optax_sched._view.terminal import show
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
-CONFIG = """\
-A config is a JSON file as optax_sched.to_config makes it: the builder's name and its
-settings, nested where a schedule is made of others. This one rises for 100 steps and
-then falls for 900:
+SPEC = """\
+A SPEC is a schedule's source text, or a JSON or YAML file as optax_sched.to_config makes it: the
+builder's name and its settings, nested where a schedule is made of others. This one rises for 100
+steps and then falls for 900, in both forms:
+
+  "warmup(cosine_decay(0.1, 900), 100)"
 
   {"builder": "warmup", "warmup_steps": 100,
    "schedule": {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 900}}
@@ -31,23 +34,16 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def config_file(text: str) -> Schedule:
+def schedule_of(spec: str) -> Schedule:
     try:
-        config = json.loads(Path(text).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise argparse.ArgumentTypeError(f"must be a file, got {in_a_word(text)}: {reason}") from None
-    except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"must be JSON, {text} is not: {error}") from None
-    try:
-        return from_config(config)
-    except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+        return read_spec(spec)
+    except (ImportError, TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def step_count(text: str) -> int:
     try:
-        return kind_of("steps", Count).admit(int(text))
+        return domain_of("steps", Count).admit(int(text))
     except ValueError:
         rule = f"a whole number from 1 to {LAST_STEP}"
         raise argparse.ArgumentTypeError(f"must be {rule}, got {in_a_word(text)}") from None
@@ -87,22 +83,16 @@ def parser() -> Parser:
     out: dict[str, Any] = {"type": picture_file, "required": True, "metavar": "FILE"}
     out["help"] = f"the picture to write, which ends in {', '.join(SUFFIXES)}"
 
-    add = command("plot", "draw schedules from config files into a picture", CONFIG)
-    add(
-        "configs",
-        type=config_file,
-        nargs="+",
-        metavar="CONFIG",
-        help="a JSON file; several are compared",
-    )
+    spec: dict[str, Any] = {"type": schedule_of, "metavar": "SPEC"}
+
+    add = command("plot", "draw schedules into a picture", SPEC)
+    add("specs", nargs="+", help="a source text, or a JSON or YAML file; several are compared", **spec)
     add("--steps", **steps)
     add("--log", action="store_true", help="put the values on a logarithmic scale")
     add("--out", **out)
 
-    add = command(
-        "show", "print a schedule's values as a table and its curve, without a picture", CONFIG
-    )
-    add("config", type=config_file, metavar="CONFIG", help="a JSON file")
+    add = command("show", "print a schedule's values as a table and its curve, without a picture", SPEC)
+    add("spec", help="a source text, or a JSON or YAML file", **spec)
     add("--steps", **steps)
     return top
 
@@ -113,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = top.parse_args(arguments)
     try:
         if options.command == "show":
-            show(options.config, options.steps or horizon(options.config))
+            show(options.spec, options.steps or horizon(options.spec))
             return
         picture(options).savefig(options.out, dpi=150)
     except (ImportError, OSError, ValueError) as error:
@@ -125,10 +115,10 @@ def picture(options: argparse.Namespace) -> Any:
     """The figure that `plot` saves."""
     figure = imported("plot", "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    steps = options.steps or max(map(horizon, options.configs))
-    plot(options.configs, steps, axes, log=options.log)
-    if len(options.configs) == 1:
-        axes.set_title(short_source(options.configs[0]), size=11)
+    steps = options.steps or max(map(horizon, options.specs))
+    plot(options.specs, steps, axes, log=options.log)
+    if len(options.specs) == 1:
+        axes.set_title(short_source(options.specs[0]), size=11)
     return figure
 
 

@@ -1,14 +1,12 @@
-"""Kinds of hyperparameter: each says in words what it admits, stores it as a leaf, refuses the rest.
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
 
-Values under a trace cannot be checked; their shape and type still are.
+A domain cannot check the value of a tracer; it still checks its shape and type.
 """
 
 import dataclasses
-import inspect
 import itertools
 import math
 import numbers
-import reprlib
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from optax_sched._core.errors import in_a_word
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._math.shapes import SHAPES, Shape, ShapeFunction
 
@@ -27,106 +26,33 @@ def default_float() -> np.dtype:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether any leaf is a tracer, so that its value cannot be read."""
+    """Whether a value is unknown because JAX traces it, for checks of your own.
+
+    Args:
+      value: a number, an array, or any pytree.
+
+    Returns:
+      True if any leaf is a tracer, whose value Python cannot read or compare.
+
+    >>> import jax
+    >>> is_traced(0.1), bool(jax.jit(is_traced)(0.1))
+    (False, True)
+    """
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
-@jax.tree_util.register_pytree_with_keys_class
-class Vector:
-    """A sequence of numbers as one leaf; `weak` remembers that Python numbers made it."""
-
-    __slots__ = ("array", "weak")
-
-    def __init__(self, array: Any, weak: bool):
-        self.array = array
-        self.weak = weak
-
-    def __len__(self) -> int:
-        return self.array.shape[-1]
-
-    def weak_flags(self) -> list[bool]:
-        """For each leaf, whether Python numbers made it."""
-        return [self.weak]
-
-    def tree_flatten_with_keys(self):
-        return ((jax.tree_util.GetAttrKey("array"), self.array),), self.weak
-
-    def tree_flatten(self):
-        return (self.array,), self.weak
-
-    @classmethod
-    def tree_unflatten(cls, weak, children):
-        (array,) = children
-        return cls(array, weak)
-
-
-def weak_flags(tree: Any) -> list[bool]:
-    """For each leaf, whether it is a Python number, or was one before it became part of an array."""
-    flags = []
-    for node in jax.tree.leaves(tree, is_leaf=lambda node: hasattr(node, "weak_flags")):
-        flags += (
-            node.weak_flags() if hasattr(node, "weak_flags") else [getattr(node, "weak_type", False)]
-        )
-    return flags
-
-
-def admit(where: str, name: str, kind: "Kind", value: Any) -> Any:
-    """What `kind` stores for `value`, or an error that says who refused what, and why."""
-    try:
-        return kind.admit(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        fault = TypeError if isinstance(error, TypeError) else ValueError
-        hint = f": {error}" if isinstance(error, Unfit) else ""
-        raise fault(complaint(where, name, kind.rule, value) + hint) from None
-
-
-def bind(
-    where: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]
-) -> inspect.BoundArguments:
-    """The arguments by name, or an error that says whose they are and what it takes."""
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        hypers = (hyper.replace(annotation=hyper.empty) for hyper in signature.parameters.values())
-        raise TypeError(f"{where}: {error}; it takes ({', '.join(map(str, hypers))})") from None
-    bound.apply_defaults()
-    return bound
-
-
-def complaint(where: str, name: str, rule: str, value: Any) -> str:
-    """The one line of every error."""
-    return f"{where}: {name} must be {rule}, got {in_a_word(value)}"
-
-
-def in_a_word(value: Any) -> str:
-    """A value for an error message: short, and on one line."""
-    if isinstance(value, Tracer):
-        return f"a traced {value.dtype}{list(value.shape)}"
-    if isinstance(value, jax.Array | np.ndarray):
-        return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
-    if isinstance(value, np.generic):
-        return repr(value.item())
-    return " ".join(_Shortened().repr(value).split())
-
-
-class _Shortened(reprlib.Repr):
-    def repr_int(self, x: int, level: int) -> str:
-        try:
-            return super().repr_int(x, level)
-        except ValueError:  # Python prints no number of more than 4300 digits
-            return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
-
-
 class Unfit(ValueError):
-    """A number that obeys the rule as it is written, but not as JAX holds it: says why."""
+    """A number that obeys the rule as Python holds it, but not as JAX does; the message says why."""
 
 
-class Kind:
-    """One kind of hyperparameter. `admit` raises a bare TypeError or ValueError to refuse."""
+class Domain:
+    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
 
-    rule: str
-    static: bool = False  # part of the structure, not a leaf
-    rank: int | None = None  # of the leaf, where it has one
+    words: str  # what it admits, for errors
+    static: bool = False  # whether it is part of the structure, not a leaf
+
+    def __repr__(self) -> str:
+        return self.words
 
     def admit(self, value: Any) -> Any:
         """What is stored for what the user wrote."""
@@ -140,19 +66,35 @@ class Kind:
         """What the user sees as an attribute of the schedule."""
         return stored
 
+    def has_batch_axis(self, stored: Any) -> bool:
+        """Whether what is stored has more axes than that of one schedule."""
+        return False
 
-@dataclasses.dataclass(frozen=True)
-class Number(Kind):
-    """A finite scalar. Whatever JAX will round it to must obey the bounds as well."""
+    def is_float_clock(self, stored: Any) -> bool:
+        """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
+        return False
 
-    rule: str
+    def packed(self, stored: Any) -> Any:
+        """What a pickle holds, without classes of private files."""
+        return stored
+
+    def unpacked(self, packed: Any) -> Any:
+        """What was stored, from the pickle."""
+        return packed
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Number(Domain):
+    """A finite scalar. The number that JAX rounds it to must obey the bounds too."""
+
+    words: str
     minimum: float = -math.inf
     maximum: float = math.inf
     above_minimum: bool = False
     below_maximum: bool = False
     as_float: bool = True
     whole: bool = False
-    rank = 0
+    counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
     def admit(self, value: Any) -> Any:
         scalar = _scalar(value)
@@ -161,15 +103,18 @@ class Number(Kind):
         number = scalar if isinstance(scalar, int | float) else scalar.item()
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
+        if isinstance(number, int) and not self.as_float and number > LAST_STEP:
+            if self.whole:
+                raise Unfit(f"an integer is at most {LAST_STEP}")
+            # A count of tokens or samples: hold as a float what int32 cannot.
+            number = float(number) if number < 2**1023 else math.inf
+            scalar = number
         if isinstance(number, int) and not self.as_float:
-            if number > LAST_STEP:
-                larger = "" if self.whole else ", a float may be larger"
-                raise Unfit(f"an integer is at most {LAST_STEP}{larger}")
             rounded = number
         else:
             with np.errstate(over="ignore"):
                 rounded = float(default_float().type(number))
-        # A subnormal number is 0 to XLA, so "positive" starts at the smallest normal one.
+        # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
         if not self._holds(rounded) or not self._holds(seen):
             if self._holds(number):
@@ -178,6 +123,12 @@ class Number(Kind):
         if self.whole and not isinstance(number, int):
             raise ValueError
         return self._cast(number if isinstance(scalar, int | float) else scalar)
+
+    def has_batch_axis(self, stored: Any) -> bool:
+        return np.ndim(stored) > 0
+
+    def is_float_clock(self, stored: Any) -> bool:
+        return self.counts_units or (not self.as_float and _is_float(stored))
 
     def _holds(self, number: float) -> bool:
         return (
@@ -197,18 +148,15 @@ class Number(Kind):
         return scalar
 
 
-@dataclasses.dataclass(frozen=True)
-class Vectorial(Kind):
-    """A sequence of numbers of one kind, kept as one array."""
+@dataclasses.dataclass(frozen=True, repr=False)
+class Numbers(Domain):
+    """A sequence of numbers of one domain, kept as one array."""
 
-    rule: str
+    words: str
     of: Number
     increasing: bool = False
-    rank = 1
 
-    def admit(self, value: Any) -> Vector:
-        if isinstance(value, Vector):
-            return value
+    def admit(self, value: Any) -> Any:
         if isinstance(value, jax.Array):
             return self._admit_array(value)
         if isinstance(value, np.ndarray) and value.ndim == 1:
@@ -217,43 +165,42 @@ class Vectorial(Kind):
             raise TypeError
         scalars = [self.of.admit(item) for item in value]
         if not all(isinstance(item, int | float) for item in scalars):
-            weak = all(isinstance(item, int | float) or item.weak_type for item in scalars)
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
-            return Vector(jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars))), weak)
+            return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
         array = as_array(scalars)
-        self._check_order(array.tolist())  # as they are stored: rounding may make two equal
-        return Vector(array, weak=True)
+        self._check_order(array.tolist())  # check the rounded ones: rounding may make two equal
+        return array
 
-    def _admit_array(self, array: jax.Array) -> Vector:
+    def has_batch_axis(self, stored: Any) -> bool:
+        return np.ndim(stored) > 1
+
+    def is_float_clock(self, stored: Any) -> bool:
+        return self.of.is_float_clock(stored)
+
+    def _admit_array(self, array: jax.Array) -> jax.Array:
         if array.ndim != 1:
             raise TypeError
         if isinstance(array, Tracer):
-            return Vector(array, weak=False)
+            return array
         items = array.tolist()
         self._check_order([self.of.admit(item) for item in items])
         floats = self.of.as_float and not jnp.issubdtype(array.dtype, jnp.floating)
-        return Vector(array.astype(default_float()) if floats else array, weak=False)
+        return array.astype(default_float()) if floats else array
 
     def _check_order(self, items: list[Any]) -> None:
         if self.increasing and any(b <= a for a, b in itertools.pairwise(items)):
             raise ValueError
 
-    def read(self, stored: Vector) -> Any:
-        return stored.array
 
-    def public(self, stored: Vector) -> Any:
-        return stored.array
+@dataclasses.dataclass(frozen=True, repr=False)
+class ShapeDomain(Domain):
+    """How a phase goes from its start to its end: one of four names or a function on [0, 1]."""
 
-
-@dataclasses.dataclass(frozen=True)
-class ShapeKind(Kind):
-    """How a phase goes from its start to its end: one of four names or a function of [0, 1]."""
-
-    rule = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
+    words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
     static = True
 
     def admit(self, value: Any) -> str | Callable[..., Any]:
-        if isinstance(value, Shape):  # one that a formula read, on its way to another
+        if isinstance(value, Shape):  # a formula hands its own shape on to a builder
             return value.shape
         if isinstance(value, str):
             if value not in SHAPES:
@@ -266,15 +213,15 @@ class ShapeKind(Kind):
         return Shape(stored)
 
 
-@dataclasses.dataclass(frozen=True)
-class Choice(Kind):
-    """One of a few words, or yes and no."""
+@dataclasses.dataclass(frozen=True, repr=False)
+class Choice(Domain):
+    """One of a few words, or True or False."""
 
     options: tuple[Hashable, ...]
     static = True
 
     @property
-    def rule(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
+    def words(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
         return "one of " + ", ".join(map(repr, self.options))
 
     def admit(self, value: Any) -> Any:
@@ -285,23 +232,19 @@ class Choice(Kind):
         return value
 
 
-@dataclasses.dataclass(frozen=True)
-class Optional(Kind):
-    """Another kind, or None."""
+@dataclasses.dataclass(frozen=True, repr=False)
+class Optional(Domain):
+    """Another domain, or None."""
 
-    of: Kind
+    of: Domain
 
     @property
-    def rule(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
-        return f"{self.of.rule}, or None"
+    def words(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
+        return f"{self.of.words}, or None"
 
     @property
     def static(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
         return self.of.static
-
-    @property
-    def rank(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.of.rank
 
     def admit(self, value: Any) -> Any:
         return None if value is None else self.of.admit(value)
@@ -312,11 +255,17 @@ class Optional(Kind):
     def public(self, stored: Any) -> Any:
         return None if stored is None else self.of.public(stored)
 
+    def has_batch_axis(self, stored: Any) -> bool:
+        return stored is not None and self.of.has_batch_axis(stored)
 
-class KeyKind(Kind):
+    def is_float_clock(self, stored: Any) -> bool:
+        return stored is not None and self.of.is_float_clock(stored)
+
+
+class KeyDomain(Domain):
     """A random key, or an integer as its seed."""
 
-    rule = "a JAX random key, or a whole number of 0 or more as its seed"
+    words = "a JAX random key, or a whole number of 0 or more as its seed"
 
     def admit(self, value: Any) -> Any:
         if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -327,52 +276,58 @@ class KeyKind(Kind):
             return jax.random.wrap_key_data(jnp.asarray(value))
         return Number("", 0, as_float=False, whole=True).admit(value)
 
+    def has_batch_axis(self, stored: Any) -> bool:
+        return np.ndim(stored) > 0
+
 
 def as_key(key: Any) -> Any:
     """The key that a stored key or seed stands for."""
     return jax.random.key(key) if jnp.issubdtype(key.dtype, jnp.integer) else key
 
 
-def as_array(numbers: Any) -> np.ndarray:
-    """A Python number, or several, as an array of the type in which they are computed."""
-    items = numbers if isinstance(numbers, Sequence) else [numbers]
-    whole = all(isinstance(item, int) for item in items)
-    return read_only(np.asarray(numbers, np.int32 if whole else default_float()))
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """The array, which is part of a schedule and does not change either."""
-    array.setflags(write=False)
-    return array
-
-
-class OneOrMany(Kind):
-    """A number or a sequence of numbers; where `functions`, also a callable."""
+class OneOrMany(Domain):
+    """A number, a sequence of numbers or, if `functions` is true, a callable."""
 
     def __init__(self, of: Number, many: str, functions: bool = False):
-        self.scalar = of
-        self.vector = Vectorial(many, of)
+        self.one = of
+        self.many = Numbers(many, of)
         self.functions = functions
-        self.rule = f"{of.rule}, or {many}" + (", or a schedule" if functions else "")
+        self.words = f"{of.words}, or {many}" + (", or a schedule" if functions else "")
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
             return as_pytree(value)
-        if isinstance(value, Vector | Sequence) or getattr(value, "ndim", 0):
-            return self.vector.admit(value)
-        return self.scalar.admit(value)
+        many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
+        return (self.many if many else self.one).admit(value)
 
-    def read(self, stored: Any) -> Any:
-        return stored.array if isinstance(stored, Vector) else stored
-
-    public = read
+    def has_batch_axis(self, stored: Any) -> bool:
+        # One axis may be a batch of numbers or one sequence of them: only two axes are surely a batch.
+        return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:
-    """The callable itself where it is a pytree, else wrapped as one without leaves."""
+    """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
     if jax.tree_util.all_leaves([function]):
         return jax.tree_util.Partial(function)
     return function
+
+
+def as_array(items: Any) -> np.ndarray:
+    """One Python number, or several, as an array of the dtype that JAX computes with."""
+    whole = all(isinstance(item, int) for item in (items if isinstance(items, Sequence) else [items]))
+    return read_only(np.asarray(items, np.int32 if whole else default_float()))
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same array, made immutable as the schedule that holds it."""
+    array.setflags(write=False)
+    return array
+
+
+def _is_float(stored: Any) -> bool:
+    return isinstance(stored, float) or (
+        hasattr(stored, "dtype") and jnp.issubdtype(stored.dtype, jnp.floating)
+    )
 
 
 def _scalar(value: Any) -> Any:

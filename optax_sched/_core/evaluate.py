@@ -1,4 +1,4 @@
-"""What happens when a schedule is called: one compiled program, or a part of the program around it."""
+"""Calls a schedule: eagerly by one compiled program, under a trace as a part of that trace."""
 
 import collections
 import functools
@@ -11,47 +11,42 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.domains import as_array, default_float, in_a_word, is_traced, weak_flags
+from optax_sched._core.built import Built, batched_name, stored
+from optax_sched._core.domains import as_array, default_float, is_traced
+from optax_sched._core.errors import in_a_word
 from optax_sched._math.phases import LAST_STEP
-
-
-def stored_values(schedule: Any) -> dict[str, Any]:
-    """The stored hyperparameters by name, in the order of the signature."""
-    leaves, static = iter(schedule._leaves), iter(schedule._structure[1:])
-    kinds = schedule._formula.kinds
-    return {name: next(static if kind.static else leaves) for name, kind in kinds.items()}
 
 
 class Ready(NamedTuple):
     """What a schedule keeps from its first eager call on."""
 
-    program: Callable[[tuple[Any, ...], Any], jax.Array]
-    leaves: tuple[jax.Array, ...]
-    x64: bool  # whether it was on when the leaves became arrays
+    program: Callable[[list[jax.Array], Any], jax.Array]
+    leaves: list[jax.Array]
+    x64: bool  # whether x64 was on when the leaves became arrays
+    is_float_clock: bool
 
 
 def call(schedule: Any, step: Any) -> jax.Array:
-    """The value at a step that the user wrote."""
-    clock = _as_clock(schedule._formula.name, step)
-    if isinstance(clock, Tracer):
-        return _evaluate(schedule, clock)
+    """The value at a step as the user wrote it."""
+    if isinstance(step, Tracer):
+        _check_dtype(schedule, step)
+        return _evaluate(schedule, step)
     ready = schedule._ready
     if ready is None or ready.x64 is not _x64():
-        if is_traced(schedule):  # to keep what is made of a tracer would leak it from its trace
-            return _evaluate(schedule, clock)
+        if is_traced(schedule):  # caching a tracer would leak it
+            return _evaluate(schedule, _as_clock(schedule, step, is_float_clock(schedule)))
         ready = _ready(schedule)
         object.__setattr__(schedule, "_ready", ready)
-    return ready.program(ready.leaves, clock)
+    return ready.program(ready.leaves, _as_clock(schedule, step, ready.is_float_clock))
 
 
 def _ready(schedule: Any) -> Ready:
-    # Numbers become arrays on a device but once: to do so is half the time of a call.
+    # Transfer the hyperparameters once: that is half the cost of an eager call.
     leaves, structure = jax.tree.flatten(schedule)
-    are_numbers = tuple(isinstance(leaf, int | float) for leaf in leaves)
-    pairs = zip(leaves, are_numbers, strict=True)
+    leaves = [as_array(leaf) if isinstance(leaf, int | float) else leaf for leaf in leaves]
     with jax.ensure_compile_time_eval():
-        arrays = tuple(jax.device_put([as_array(x) if number else x for x, number in pairs]))
-    return Ready(_program(structure, are_numbers), arrays, _x64())
+        arrays = jax.device_put(leaves)
+    return Ready(_program(structure), arrays, _x64(), is_float_clock(schedule))
 
 
 def _x64() -> bool:
@@ -59,52 +54,69 @@ def _x64() -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _program(structure: Any, are_numbers: tuple[bool, ...]) -> Callable[..., jax.Array]:
-    """The one program of all schedules of a structure."""
+def _program(structure: Any) -> Callable[..., jax.Array]:
+    """The program that all schedules of one structure share."""
 
     @functools.partial(jax.jit, inline=True)
-    def evaluate(leaves: tuple[Any, ...], step: jax.Array) -> jax.Array:
-        pairs = zip(leaves, are_numbers, strict=True)
-        leaves = tuple(retyped(leaf, weak=True) if number else leaf for leaf, number in pairs)
+    def evaluate(leaves: list[Any], step: jax.Array) -> jax.Array:
         return _evaluate(jax.tree.unflatten(structure, leaves), step)
 
     return evaluate
 
 
-def retyped(value: jax.Array, weak: bool) -> jax.Array:
-    """The value with a weak type or a strong one."""
-    # The public convert_element_type makes no weak types: this is the operation under it.
+def weak(value: jax.Array) -> jax.Array:
+    """The value with a weak type, so that an array it multiplies keeps its own dtype."""
+    # The public convert_element_type makes no weak types: bind the primitive under it.
     return jax.lax.convert_element_type_p.bind(
-        value, new_dtype=value.dtype, weak_type=weak, sharding=None
+        value, new_dtype=value.dtype, weak_type=True, sharding=None
     )
 
 
-def _as_clock(name: str, step: Any) -> Any:
-    """`step` as something `jit` takes, with the same type for all ways to write a number."""
+def is_float_clock(schedule: Any) -> bool:
+    """Whether a length is a float, so that steps may exceed an int32."""
+    return isinstance(schedule, Built) and any(
+        domain.is_float_clock(value) for _, domain, value in stored(schedule)
+    )
+
+
+def _check_dtype(schedule: Any, step: jax.Array) -> None:
+    if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
+        name = schedule._formula.name
+        raise TypeError(f"{name}: step must be an integer or a float, got {step.dtype}")
+
+
+def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
+    """`step` as `jit` takes it: one dtype for all ways to write an integer, one for all floats."""
     if isinstance(step, int):
+        if step > LAST_STEP and is_float_clock:
+            return default_float().type(min(step, 2**1000))
         return np.int32(min(max(step, 0), LAST_STEP))
     if isinstance(step, jax.Array):
-        if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
-            raise TypeError(f"{name}: step must be an integer or a float, got {step.dtype}")
-        return step
+        _check_dtype(schedule, step)
+        wide = is_float_clock and step.dtype.kind in "iu" and jnp.iinfo(step.dtype).max > LAST_STEP
+        if not wide or isinstance(step, Tracer):
+            return step
     array = np.asarray(step)
     if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":
+        name = schedule._formula.name
         raise TypeError(f"{name}: step must be an integer or a float, got {in_a_word(step)}")
-    if array.dtype.kind in "iu":
-        # min before max: an unsigned step must not be compared with a negative one.
-        return np.minimum(array, min(LAST_STEP, np.iinfo(array.dtype).max)).astype(np.int32)
-    return array.astype(default_float())
+    if array.dtype.kind not in "iu" or (is_float_clock and np.any(array > LAST_STEP)):
+        return array.astype(default_float())
+    # Only cap it here: an unsigned step must not be compared with a negative number.
+    return np.minimum(array, min(LAST_STEP, np.iinfo(array.dtype).max)).astype(np.int32)
 
 
 @functools.partial(jax.jit, inline=True)
 def _evaluate(s: Any, step: jax.Array) -> jax.Array:
-    # An eager call is this one cached program; under a trace it is inlined. Hyperparameters mix with
-    # the step by JAX's usual promotion, whatever mode the user's own program runs in.
+    # An eager call runs this as one cached program; a trace inlines it. The formula mixes its
+    # hyperparameters with the step by JAX's standard promotion, whatever mode the user has chosen.
     with jax.numpy_dtype_promotion("standard"):
-        # Under jax.disable_jit the leaves arrive as they are stored.
+        # Under jax.disable_jit the leaves arrive as Python numbers.
         s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
         step = jnp.asarray(step)
-        dtype, weak = _result_type(s)
+        dtype = _result_type(s)
+        if step.dtype == jnp.int64 and is_float_clock(s):
+            step = step.astype(dtype)
         if jnp.issubdtype(step.dtype, jnp.integer):
             step = jnp.maximum(_saturated(step), 0)
         else:
@@ -113,23 +125,20 @@ def _evaluate(s: Any, step: jax.Array) -> jax.Array:
         value_at = functools.partial(_value_at, s, dtype=dtype)
         for _ in range(step.ndim):
             value_at = jax.vmap(value_at)
-        value = value_at(step)
-        return retyped(value, weak)
+        return weak(value_at(step))
 
 
 def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
     formula = s._formula
-    values: dict[str, Any] = {}
-    for name, value in stored_values(s).items():
-        kind = formula.kinds[name]
-        values[name] = kind.read(value)
-        if kind.rank is not None and value is not None and jnp.ndim(values[name]) != kind.rank:
-            raise ValueError(
-                f"{formula.name}: {name} has shape {jnp.shape(values[name])}, so this is a batch of "
-                "schedules: map over it, as in jax.vmap(lambda s: s(step))(batch)"
-            )
-    # By position where that can be: one before *schedules could not go by name.
-    bound = inspect.BoundArguments(formula.signature, collections.OrderedDict(values))
+    batched = batched_name(s)
+    if batched:
+        raise ValueError(
+            f"{formula.name}: {batched} has a leading axis, so this is a batch of schedules: map over "
+            "it, as in jax.vmap(lambda s: s(step))(batch)"
+        )
+    # Bind by position where possible: Python cannot pass a parameter before *schedules by name.
+    values = collections.OrderedDict((name, domain.read(value)) for name, domain, value in stored(s))
+    bound = inspect.BoundArguments(formula.signature, values)
     result = formula.function(step, *bound.args, **bound.kwargs)
     if jnp.shape(result) != ():
         raise ValueError(
@@ -139,11 +148,11 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
     return jnp.asarray(result).astype(dtype)
 
 
-def _result_type(s: Any) -> tuple[Any, bool]:
-    """The default float, wider if a hyperparameter is; weak where all are Python numbers."""
+def _result_type(s: Any) -> Any:
+    """The default float, or the wider one of a hyperparameter."""
     dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
     floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    return jnp.result_type(default_float(), *floats), all(weak_flags(s))
+    return jnp.result_type(default_float(), *floats)
 
 
 def _as_computed(leaf: Any, dtype: Any) -> Any:

@@ -1,26 +1,22 @@
-"""The vocabulary: the kinds of hyperparameter that a formula names in its annotations."""
+"""The vocabulary: what the annotations of a formula say about its hyperparameters."""
 
-import functools
-import inspect
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
 
 from optax_sched._core.domains import (
     Choice,
-    KeyKind,
-    Kind,
+    Domain,
+    KeyDomain,
     Number,
+    Numbers,
     OneOrMany,
     Optional,
-    ShapeKind,
-    Vectorial,
-    admit,
-    bind,
+    ShapeDomain,
 )
 
 _REAL = Number("a finite number")
@@ -60,17 +56,17 @@ Growth = Annotated[Scalar, "Growth", _GROWTH]
 PartOfOne = Annotated[Scalar, "PartOfOne", _PART_OF_ONE]
 """A number in [0, 1)."""
 Steps = Annotated[Scalar, "Steps", _STEPS]
-"""A length: a positive number of steps, exact where it is an integer."""
+"""A length: a positive finite number of steps, exact if it is an integer."""
 StepsOrZero = Annotated[Scalar, "StepsOrZero", _STEPS_OR_ZERO]
-"""A length that may be 0."""
+"""A length that may also be 0."""
 Count = Annotated[Scalar, "Count", _COUNT]
 """A whole number, 1 or more."""
 CountOrZero = Annotated[Scalar, "CountOrZero", _COUNT_OR_ZERO]
 """A whole number, 0 or more."""
-Reals = Annotated[ManyScalars, "Reals", Vectorial("a sequence of finite numbers", _REAL)]
+Reals = Annotated[ManyScalars, "Reals", Numbers("a sequence of finite numbers", _REAL)]
 """A sequence of finite numbers."""
-Rates = Annotated[ManyScalars, "Rates", Vectorial("a sequence of finite numbers, 0 or more", _RATE)]
-"""A sequence of heights."""
+Rates = Annotated[ManyScalars, "Rates", Numbers("a sequence of finite numbers, 0 or more", _RATE)]
+"""A sequence of heights, finite and not negative."""
 FactorOrFactors = Annotated[
     Scalar | ManyScalars, "FactorOrFactors", OneOrMany(_FACTOR, "a sequence of such factors")
 ]
@@ -78,100 +74,49 @@ FactorOrFactors = Annotated[
 Boundaries = Annotated[
     ManyScalars,
     "Boundaries",
-    Vectorial("a strictly increasing sequence of positive steps", _STEPS, increasing=True),
+    Numbers("a strictly increasing sequence of positive steps", _STEPS, increasing=True),
 ]
-"""Absolute steps at which something changes, in order."""
+"""Absolute steps at which something changes, positive and strictly increasing."""
 ShapeName = Annotated[
-    Literal["linear", "cosine", "sqrt", "square"] | Callable[[Any], Any], "ShapeName", ShapeKind()
+    Literal["linear", "cosine", "sqrt", "square"] | Callable[[Any], Any], "ShapeName", ShapeDomain()
 ]
-"""The shape of a phase: "linear", "cosine", "sqrt", "square" or a function."""
+"""The shape of a phase: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1]."""
 _ANYTHING = OneOrMany(
     Number("a finite number", as_float=False), "a sequence of finite numbers", functions=True
 )
 Switch = Annotated[bool, "Switch", Choice((False, True))]
-"""Yes or no, fixed when the schedule is built."""
+"""True or False, fixed when the schedule is built."""
 
-Key = Annotated[Any, "Key", KeyKind()]
+Key = Annotated[Any, "Key", KeyDomain()]
 """A JAX random key, or a whole number of 0 or more as its seed."""
 Noise = Annotated[Literal["normal", "uniform"], "Noise", Choice(("normal", "uniform"))]
-"""The distribution of a noise."""
+"""The distribution of random factors: "normal" or "uniform"."""
 
 
-def _kind_in(annotation: Any) -> Kind:
-    return next(extra for extra in typing.get_args(annotation) if isinstance(extra, Kind))
+def _domain_in(annotation: Any) -> Domain:
+    return next(extra for extra in typing.get_args(annotation) if isinstance(extra, Domain))
 
 
-# The words of the library mean the same in a user's own formula, annotated or not.
-_BY_NAME: dict[str, Kind] = {
+# The library's names mean the same in a user's own formula, even without annotations.
+_BY_NAME: dict[str, Domain] = {
     **dict.fromkeys(("init_value", "peak_value", "end_value", "base_value"), _RATE),
     "value": _REAL,
-    "values": _kind_in(Reals),
+    "values": _domain_in(Reals),
     **dict.fromkeys(("decay_steps", "transition_steps", "total_steps", "period"), _STEPS),
     "warmup_steps": _STEPS_OR_ZERO,
     "decay_rate": _FACTOR,
-    "boundaries": _kind_in(Boundaries),
-    "shape": ShapeKind(),
+    "boundaries": _domain_in(Boundaries),
+    "shape": ShapeDomain(),
 }
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, its annotated arguments admitted by their kinds first; Any has none."""
-    hints = typing.get_type_hints(function, include_extras=True)
-    result = hints.pop("return")
-    signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
-    kinds = {
-        name: kind_of(name, annotation) for name, annotation in hints.items() if annotation is not Any
-    }
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = bind(function.__name__, signature, args, kwargs)
-        for name, kind in kinds.items():
-            bound.arguments[name] = admit(function.__name__, name, kind, bound.arguments[name])
-        return function(*bound.args, **bound.kwargs)
-
-    wrapper.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
-    return wrapper
-
-
-class Word(str):
-    """An annotation as `help` shows it."""
-
-    __repr__ = str.__str__
-
-
-def readable(
-    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: Any
-) -> inspect.Signature:
-    """A signature that names the words of the vocabulary, in place of what they stand for."""
-    named = [
-        hyper.replace(annotation=_word(hints.get(hyper.name, hyper.empty))) for hyper in parameters
-    ]
-    return inspect.Signature(named, return_annotation=result)
-
-
-def _word(annotation: Any) -> Any:
-    if typing.get_origin(annotation) is Annotated:
-        return Word(
-            next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")
-        )
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        parts = map(_word, typing.get_args(annotation))
-        return Word(" | ".join("None" if part is type(None) else str(part) for part in parts))
-    return annotation
-
-
-def kind_of(name: str, annotation: Any) -> Kind:
-    """The kind that an annotation names; failing that, the one the parameter's name suggests."""
+def domain_of(name: str, annotation: Any) -> Domain:
+    """The domain that the annotation names, else the one that belongs to the parameter's name."""
     origin = typing.get_origin(annotation)
-    if origin is Annotated and any(isinstance(extra, Kind) for extra in typing.get_args(annotation)):
-        return _kind_in(annotation)
+    if origin is Annotated and any(isinstance(extra, Domain) for extra in typing.get_args(annotation)):
+        return _domain_in(annotation)
     if origin in (typing.Union, types.UnionType):
         others = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
         if len(others) < len(typing.get_args(annotation)) and len(others) == 1:
-            return Optional(kind_of(name, others[0]))
+            return Optional(domain_of(name, others[0]))
     return _BY_NAME.get(name, _ANYTHING)

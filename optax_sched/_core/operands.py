@@ -7,14 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import Kind, as_array, as_pytree, read_only, weak_flags
+from optax_sched._core.built import is_batch
+from optax_sched._core.domains import Domain, as_array, as_pytree, read_only
+from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
 from optax_sched._core.schedule import Schedule, schedule
+from optax_sched._math.phases import pick
 
 
 @schedule
 def constant(step, value: Real):
-    """The same value at every step.
+    """The same value at every step, before 0 too and without end.
 
         value
 
@@ -35,21 +38,38 @@ def constant(step, value: Real):
     return value
 
 
-class OneSchedule(Kind):
+@schedule
+def of_function(step, function: Any):
+    """Make a schedule of a function of the step."""
+    return function(step)
+
+
+def as_schedule(function: Any) -> Schedule:
+    """A schedule as it is; any other function of the step made into one."""
+    return function if isinstance(function, Schedule) else of_function(function)
+
+
+class OneSchedule(Domain):
     """A schedule, any callable `step -> value`, or a number, which means `constant`."""
 
-    rule = "a schedule, a function of the step, or a finite number"
+    words = "a schedule, a function of the step, or a finite number"
 
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
         return as_pytree(value) if callable(value) else constant(value)
 
+    def has_batch_axis(self, stored: Any) -> bool:
+        return is_batch(stored)
 
-class ManySchedules(Kind):
+    def is_float_clock(self, stored: Any) -> bool:
+        return is_float_clock(stored)
+
+
+class ManySchedules(Domain):
     """A sequence of schedules, those of equal structure stacked leaf by leaf."""
 
-    rule = "a sequence of one or more schedules, functions of the step, or finite numbers"
+    words = "a sequence of one or more schedules, functions of the step, or finite numbers"
 
     def admit(self, value: Any) -> "Parts":
         if isinstance(value, Parts):
@@ -63,39 +83,52 @@ class ManySchedules(Kind):
     def public(self, stored: "Parts") -> list[Any]:
         return [stored[index] for index in range(len(stored))]
 
+    def has_batch_axis(self, stored: "Parts") -> bool:
+        return stored.has_batch_axis()
+
+    def is_float_clock(self, stored: "Parts") -> bool:
+        return any(is_float_clock(family) for family in stored.families)
+
+    def packed(self, stored: "Parts") -> Any:
+        return stored.families, stored.layout._key
+
+    def unpacked(self, packed: Any) -> "Parts":
+        families, layout = packed
+        return Parts(families, Layout(*layout))
+
 
 class Layout:
-    """Which family each part belongs to, and its place there. Hashed once: it may be long."""
+    """The family of each part, and its place there. It may be long, so it is hashed only once."""
 
     def __init__(
         self,
         places: Sequence[tuple[int, int]],
-        pythonic: Sequence[Sequence[bool]],
         ranks: Sequence[Sequence[int]],
+        is_mixture: bool = False,
     ):
         self.places = tuple(places)
-        self.pythonic = tuple(map(tuple, pythonic))  # of a family's leaves: were they Python numbers
-        self.ranks = tuple(map(tuple, ranks))  # and how many axes has one member's
-        self._hash = hash((self.places, self.pythonic, self.ranks))
+        self.ranks = tuple(map(tuple, ranks))  # the number of axes of each leaf of a family's member
+        self.is_mixture = is_mixture  # whether `stack` made it, for a `select`
+        self.sizes = tuple(np.bincount([family for family, _ in self.places], minlength=len(ranks)))
+        self._key = self.places, self.ranks, self.is_mixture
+        self._hash = hash(self._key)
 
     def is_alone(self, family: int) -> bool:
-        """Whether a family has one member, which is then not stacked."""
-        return sum(number == family for number, _ in self.places) == 1
+        """Whether a family has only one member, which is then not stacked."""
+        return self.sizes[family] == 1
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
         if not isinstance(other, Layout) or self._hash != other._hash:
-            return False
-        return (self.places, self.pythonic, self.ranks) == (other.places, other.pythonic, other.ranks)
+            return self is other
+        return self is other or self._key == other._key
 
 
 @jax.tree_util.register_pytree_with_keys_class
 class Parts:
-    """Schedules in order. A family is those of equal structure, stacked on a leading axis."""
+    """Schedules in order. Those of equal structure are a family, stacked on a leading axis."""
 
     __slots__ = ("families", "layout")
 
@@ -105,30 +138,14 @@ class Parts:
 
     @classmethod
     def of(cls, schedules: Sequence[Any]) -> "Parts":
-        members: dict[Any, list[list[Any]]] = {}
-        places = []
-        for item in schedules:
-            leaves, structure = jax.tree.flatten(item)
-            family = members.setdefault((structure, *map(_leaf_type, leaves)), [])
-            places.append((list(members).index((structure, *map(_leaf_type, leaves))), len(family)))
-            family.append(leaves)
-        families, pythonic, ranks = [], [], []
-        for (structure, *_), rows in members.items():
-            columns = list(zip(*rows, strict=True))
-            pythonic.append([isinstance(column[0], int | float) for column in columns])
-            ranks.append([jnp.ndim(column[0]) for column in columns])
-            # One alone stays as it is: nothing to pick from, and nests of such parts stay small.
-            leaves = rows[0] if len(rows) == 1 else [stacked(column) for column in columns]
-            families.append(jax.tree.unflatten(structure, leaves))
-        return cls(families, Layout(places, pythonic, ranks))
-
-    def weak_flags(self) -> list[bool]:
-        """For each leaf, whether Python numbers made it."""
-        return [
-            pythonic or inherited
-            for family, flags in zip(self.families, self.layout.pythonic, strict=True)
-            for pythonic, inherited in zip(flags, weak_flags(family), strict=True)
-        ]
+        groups, places = in_families(schedules)
+        families, ranks = [], []
+        for structure, members in groups:
+            ranks.append([jnp.ndim(leaf) for leaf in members[0]])
+            # Leave a single member as it is: there is nothing to pick from, and nests stay small.
+            one = members[0] if len(members) == 1 else list(map(stacked, zip(*members, strict=True)))
+            families.append(jax.tree.unflatten(structure, one))
+        return cls(families, Layout(places, ranks))
 
     def __len__(self) -> int:
         return len(self.layout.places)
@@ -138,26 +155,37 @@ class Parts:
         if self.layout.is_alone(family):
             return self.families[family]
         leaves, structure = jax.tree.flatten(self.families[family])
-        pythonic, ranks = self.layout.pythonic[family], self.layout.ranks[family]
-        members = map(_member, leaves, [place] * len(leaves), pythonic, ranks)
-        return jax.tree.unflatten(structure, members)
+        ranks = self.layout.ranks[family]
+        # The members lie on the axis before a leaf's own axes; in a batch there are more before it.
+        items = [
+            leaf[(..., place, *(slice(None),) * rank)] for leaf, rank in zip(leaves, ranks, strict=True)
+        ]
+        return jax.tree.unflatten(structure, list(map(as_number, items)))
+
+    def has_batch_axis(self) -> bool:
+        """Whether the members have one axis more than single schedules."""
+        for number, (family, ranks) in enumerate(zip(self.families, self.layout.ranks, strict=True)):
+            axes = [rank + (not self.layout.is_alone(number)) for rank in ranks]
+            if any(np.ndim(x) > n for x, n in zip(jax.tree.leaves(family), axes, strict=True)):
+                return True
+        return False
 
     def value_at(self, index: Any, clock: Callable[[jax.Array], Any]) -> jax.Array:
-        """The value of the part at a traced index, on `clock(is_active)`.
+        """The value of the part at a traced index, at the step `clock(is_active)`.
 
-        One formula is evaluated for each family, whatever the number of its members. A family that
-        is not active reads a clock of its own, so that nothing of it leaks into the gradient.
+        Each family is evaluated once, whatever the number of its members. A family that is not active
+        gets the step `clock(False)`, so that nothing of it leaks into the gradient.
         """
         family_of = np.asarray([family for family, _ in self.layout.places])
         result: Any = None
         for number, family in enumerate(self.families):
             chosen = np.flatnonzero(family_of == number) == index
             active = jnp.any(chosen)
-            # One that is not active is evaluated too: as its first member.
-            chosen |= ~active & (np.arange(len(chosen)) == 0)
             member = family
             if not self.layout.is_alone(number):
-                member = jax.tree.map(lambda leaf, chosen=chosen: _pick(leaf, chosen), family)
+                # A family that is not active evaluates its first member.
+                place = jnp.argmax(chosen)
+                member = jax.tree.map(lambda leaf, place=place: pick(leaf, place), family)
             value = member(clock(active))
             result = value if result is None else jnp.where(active, value, result)
         return result
@@ -174,34 +202,35 @@ class Parts:
         return cls(families, layout)
 
 
-def _member(leaf: Any, place: int, pythonic: bool, rank: int) -> Any:
-    """One member's leaf, from the axis before its own: a batch has others before that."""
-    item = leaf[(..., place, *(slice(None),) * rank)]
-    return as_number(item) if pythonic and isinstance(item, np.ndarray) and not item.ndim else item
-
-
-def _pick(leaf: Any, chosen: Any) -> Any:
-    """The entry of `leaf` at the one place where `chosen` holds."""
-    if not jnp.issubdtype(leaf.dtype, jnp.number):
-        return leaf[jnp.argmax(chosen)]  # a random key
-    # Not leaf[...]: JAX cannot gather from a batch that is spread over devices.
-    chosen = jnp.reshape(chosen, (-1,) + (1,) * (leaf.ndim - 1))
-    return jnp.sum(jnp.where(chosen, leaf, 0), axis=0, dtype=leaf.dtype)
+def in_families(schedules: Sequence[Any]) -> tuple[list[tuple[Any, list[Any]]], list[tuple[int, int]]]:
+    """The structure and the members' leaves of each family, and the place of each schedule in them."""
+    groups: dict[Any, tuple[Any, list[Any]]] = {}
+    numbers: dict[Any, int] = {}
+    places = []
+    for item in schedules:
+        leaves, structure = jax.tree.flatten(item)
+        key = structure, *map(_leaf_type, leaves)
+        _, members = groups.setdefault(key, (structure, []))
+        places.append((numbers.setdefault(key, len(numbers)), len(members)))
+        members.append(leaves)
+    return list(groups.values()), places
 
 
 def _leaf_type(leaf: Any) -> Any:
     if isinstance(leaf, int | float):
         return type(leaf)
-    return jnp.shape(leaf), jnp.result_type(leaf), getattr(leaf, "weak_type", False)
+    return jnp.shape(leaf), jnp.result_type(leaf)
 
 
-def as_number(item: Any) -> int | float:
-    """The Python number that a stacked one was: the shortest that rounds to it."""
-    return item.item() if item.dtype.kind in "iu" else float(str(item))
+def as_number(item: Any) -> Any:
+    """The shortest Python number that rounds to a NumPy scalar; any other item as it is."""
+    if isinstance(item, np.generic | np.ndarray) and not item.ndim:
+        return item.item() if item.dtype.kind in "iu" else float(str(item))
+    return item
 
 
 def stacked(leaves: Sequence[Any]) -> Any:
-    """Leaves of one shape on a new leading axis: NumPy's while none of them is on a device."""
+    """Leaves of one shape on a new leading axis, in NumPy unless one of them is on a device."""
     if all(isinstance(leaf, int | float) for leaf in leaves):
         return as_array(leaves)
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):
@@ -209,7 +238,7 @@ def stacked(leaves: Sequence[Any]) -> Any:
     return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
-# Any, since the formula under the decorator sees what these become: a callable, and `Parts`.
+# Annotated Any: the formula sees what these become, a callable and `Parts`.
 Operand = Annotated[Any, "Operand", OneSchedule()]
 """A schedule, any function of the step, or a number, which means `constant`."""
 Operands = Annotated[Any, "Operands", ManySchedules()]

@@ -1,4 +1,4 @@
-"""A hyperparameter as Python source."""
+"""Writes a hyperparameter as Python source."""
 
 import functools
 import inspect
@@ -11,18 +11,20 @@ from jax.core import Tracer
 
 
 def source(value: Any) -> str:
-    """What builds the value, as far as numbers, sequences and names go."""
+    """The source text that builds a value made of numbers, sequences and named functions."""
     if isinstance(value, Tracer):
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         data = np.asarray(jax.random.key_data(value)).tolist()
-        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'))"
+        impl = str(jax.random.key_impl(value))
+        other = "" if impl == "threefry2x32" else f", impl={impl!r}"
+        return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'){other})"
     if isinstance(value, jax.Array | np.ndarray):
         if value.dtype == jax.dtypes.float0:  # the gradient of an integer
             return f"float0{list(value.shape)}"
         if value.ndim:
             return "[" + ", ".join(map(source, np.asarray(value))) + "]"
-        # The shortest digits that give the same number back in the array's own precision.
+        # Print the shortest digits that give the same number in the array's own precision.
         return repr(value.item() if value.dtype.kind in "iu" else float(str(value)))
     if isinstance(value, np.generic):
         return source(np.asarray(value))

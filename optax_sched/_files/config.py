@@ -11,70 +11,54 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-import optax_sched._schedules as families
+from optax_sched._core.arguments import admit
+from optax_sched._core.built import formula_behind, stored
 from optax_sched._core.domains import (
-    KeyKind,
-    Kind,
+    Domain,
+    KeyDomain,
+    Numbers,
     OneOrMany,
     Optional,
-    Vector,
-    Vectorial,
-    admit,
-    complaint,
     default_float,
-    in_a_word,
 )
-from optax_sched._core.evaluate import stored_values
+from optax_sched._core.errors import complaint, in_a_word, refusal_of
+from optax_sched._core.formula import Formula
 from optax_sched._core.operands import ManySchedules, OneSchedule
+from optax_sched._core.peer_words import meant_by
 from optax_sched._core.printing import source
-from optax_sched._core.schedule import Schedule, _Formula, is_made_by
-from optax_sched._schedules.batches import one_of
-
-# Python's recursion limit stops an evaluation at 45 to 60 levels: what a config may hold can be
-# evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
-# they mean more schedules than there is memory for.
-MAX_DEPTH = 30
-MAX_SCHEDULES = 10_000
+from optax_sched._core.schedule import Schedule
+from optax_sched._files.builders import BUILT_IN, MAX_DEPTH, MAX_SCHEDULES, known_builders
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
 
-def _formula_of(builder: Any) -> _Formula | None:
-    formula = getattr(builder, "formula", None)
-    return formula if isinstance(formula, _Formula) else None
-
-
-BUILT_IN = {
-    formula.name: formula
-    for formula in map(_formula_of, vars(families).values())
-    if formula is not None
-}
-
-
 def to_config(schedule: Schedule) -> dict[str, Any]:
     """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
 
-    The dict is flat: `"builder"` is the builder's name, the other keys are its hyperparameters.
-    Schedules within are dicts of the same form, sequences and `*schedules` are lists, a random key
-    is `{"impl": ..., "key_data": [...]}` or the seed that it was given as. A builder of your own is
-    written by its name, which `from_config` must be told.
+    The dict is flat: `"builder"` is the builder's name, and the other keys are its hyperparameters.
+    Schedules inside become dicts of the same form, and sequences and `*schedules` become lists. A
+    random key becomes `{"impl": ..., "key_data": [...]}`, or the seed if you gave a seed. Of a builder
+    of your own the dict holds only the name: pass that builder to `from_config`.
 
-    The way back is exact: the same numbers, the same values to the bit, the same `repr`. A float32 is
-    written with the shortest digits that give it back. Arrays come back as the Python numbers or
-    lists that they equal, so that a result which they made strongly typed is weakly typed then.
+    The way back is exact: `from_config` gives the same numbers, the same values to the bit and the same
+    `repr`. `to_config` writes a float32 with the shortest digits that give it back, and an array as the
+    Python number or list that it equals.
 
     Args:
-      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 30 deep and
-        10,000 schedules in all.
+      schedule: one schedule, not a batch, whose numbers are known, not traced; at most 30 schedules
+        deep and 10,000 in all.
 
     Returns:
       A dict of strings, numbers, lists, dicts, True, False and None.
 
     Raises:
-      TypeError, ValueError: it is no schedule, a batch, traced, too deep or not finite; it holds a
-        function (a shape, an operand), which no plain data stands for; or two of its builders have
-        one name. The error names the place.
+      TypeError, ValueError: it is not a schedule, or a batch, traced, too deep or not finite; it holds
+        a function (a shape, an operand), which a dict cannot hold; or two of its builders have the same
+        name. The error names the place.
+
+    Elsewhere: keras' `serialize`. Not to be confused with `repr`, the source text, which
+    `from_source` reads.
 
     >>> import json, optax_sched
     >>> s = optax_sched.warmup(optax_sched.linear(0.1, 0.0, 1000), 100)
@@ -92,27 +76,29 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
 def from_config(
     config: dict[str, Any], builders: Mapping[str, Callable[..., Schedule]] | None = None
 ) -> Schedule:
-    """The schedule that a plain dict describes, as `to_config` wrote it or as you did by hand.
+    """The schedule that a plain dict describes, written by `to_config` or by hand.
 
-    Hyperparameters that have a default may be left out. All numbers are checked as the builder
-    checks them. Names are looked up among the built-in builders and yours; nothing is evaluated,
-    imported or called but these.
+    You may leave out hyperparameters that have a default. Each builder checks its hyperparameters as it
+    always does. `from_config` looks names up among the built-in builders and yours; it evaluates and
+    imports nothing, and calls nothing else.
 
     YAML reads `1e-5` as text: write `1.0e-5`.
 
     Args:
       config: a dict of the form that `to_config` describes, with the types that JSON has; at most 30
         deep and 10,000 schedules in all.
-      builders: builders of your own, made by `schedule`, by the names that they have in the config.
-        None may have the name of a built-in one.
+      builders: builders of your own, made by `schedule`, by their names in the config. No name of a
+        built-in builder is allowed.
+
+    Returns:
+      The schedule.
 
     Raises:
-      TypeError, ValueError: a builder's name is missing or unknown, a key missing or too many, a
-        value of the wrong type or refused by the builder. The error is one line with the path inside
+      TypeError, ValueError: a builder's name is missing or unknown, a key is missing or unknown, or a
+        value has the wrong type or its builder refuses it. The error is one line with the path inside
         the config, as in `schedules[1].decay_steps`.
 
-    Elsewhere: keras' `serialize` and `deserialize`, there for each class; Hydra's `_target_`, which
-    imports what the config names.
+    Elsewhere: keras' `deserialize`; Hydra's `_target_`, which imports whatever the config names.
 
     >>> from_config({"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 1000})
     cosine_decay(init_value=0.1, decay_steps=1000, end_value=0.0, exponent=1.0)
@@ -120,23 +106,12 @@ def from_config(
     Traceback (most recent call last):
     ValueError: from_config: schedule.builder must be the name of a builder, got 'cosin_decay'; ...
     """
-    builders = {} if builders is None else builders
-    if not isinstance(builders, Mapping):
-        raise TypeError(complaint("from_config", "builders", "a dict of builders by name", builders))
-    known = dict(BUILT_IN)
-    for name, builder in builders.items():
-        formula = _formula_of(builder)
-        if formula is None:
-            raise TypeError(
-                complaint("from_config", f"builders[{name!r}]", "made by schedule", builder)
-            )
-        if known.setdefault(name, formula) is not formula:
-            raise ValueError(f"from_config: builders[{name!r}] has the name of a built-in: rename it")
+    known = known_builders("from_config", builders)
     return _Reader(known).schedule(config, ())
 
 
 class _Walk:
-    """A way through nested schedules that ends."""
+    """A walk through nested schedules that stops at the limits of depth and number."""
 
     where: str
 
@@ -165,28 +140,22 @@ class _Writer(_Walk):
 
     def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
         self.enter(path)
-        formula = schedule._formula
-        if is_made_by(one_of, schedule):
-            raise self._batch((*path, "index"))
+        formula = formula_behind(schedule)
         if self.names.setdefault(formula.name, formula) is not formula:
             raise ValueError(
                 f"to_config: {_text(path)} is of a second builder called {formula.name!r}: rename one"
             )
-        if "builder" in formula.kinds:
+        if "builder" in formula.domains:
             raise ValueError(
                 f"to_config: {_text(path)}: {formula.name} has a hyperparameter called 'builder', "
                 "which is the key of its name: rename it"
             )
         config: dict[str, Any] = {"builder": formula.name}
-        for name, stored in stored_values(schedule).items():
-            here = (*path, name)
-            try:
-                public = formula.kinds[name].public(stored)
-            except (IndexError, ValueError):  # a stack of parts with one axis more than it has
-                raise self._batch(here) from None
-            if isinstance(public, ARRAYS) and public.ndim != isinstance(stored, Vector):
-                raise self._batch(here)
-            config[name] = self.plain(public, here)
+        for name, domain, value in stored(schedule):
+            public = domain.public(value)
+            if isinstance(public, ARRAYS) and domain.has_batch_axis(value):
+                raise self._batch((*path, name))
+            config[name] = self.plain(public, (*path, name))
         return config
 
     def _batch(self, path: Path) -> ValueError:
@@ -218,7 +187,7 @@ class _Writer(_Walk):
 
 
 def _as_python(array: np.ndarray) -> Any:
-    """A number, or a list of them: the shortest that are the array's in JAX's default precision."""
+    """The number or numbers of an array, with the fewest digits that JAX's default precision needs."""
     if array.dtype.kind in "iu":
         return array.tolist()
     array = array.astype(jnp.promote_types(array.dtype, default_float()))
@@ -228,7 +197,7 @@ def _as_python(array: np.ndarray) -> Any:
 class _Reader(_Walk):
     where = "from_config"
 
-    def __init__(self, known: dict[str, _Formula]):
+    def __init__(self, known: dict[str, Formula]):
         super().__init__()
         self.known = known
 
@@ -237,34 +206,36 @@ class _Reader(_Walk):
         if not isinstance(config, dict):
             raise TypeError(self.refusal(path, "a dict with the key 'builder'", config))
         formula = self.formula(config, path)
-        hypers = formula.signature.parameters
-        takes = f"{formula.name} takes {', '.join(hypers) or 'nothing'}"
+        parameters = formula.signature.parameters
+        takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
         settings = {}
         for key, value in config.items():
             if key == "builder":
                 continue
-            if key not in hypers:
-                raise TypeError(f"from_config: {_text((*path, key))} is unknown; {takes}")
-            settings[key] = self.value(formula.kinds[key], value, (*path, key))
-        for name, hyper in hypers.items():
-            if hyper.kind is hyper.VAR_POSITIONAL:
+            if key not in parameters:
+                hint = meant_by(str(key), parameters)
+                raise TypeError(f"from_config: {_text((*path, key))} is unknown{hint}; {takes}")
+            settings[key] = self.value(formula.domains[key], value, (*path, key))
+        for name, parameter in parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL:
                 if not isinstance(settings.get(name, []), list):
                     raise TypeError(self.refusal((*path, name), "a list", settings[name]))
-            elif name not in settings and hyper.default is hyper.empty:
+            elif name not in settings and parameter.default is parameter.empty:
                 raise TypeError(f"from_config: {_text((*path, name))} is missing; {takes}")
         bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
         bound.apply_defaults()
         try:
             return formula.build(dict(bound.arguments))
         except (TypeError, ValueError) as error:
-            # "cosine_decay: decay_steps must be ...": the path takes the place of the builder's name.
-            own, place = f"{formula.name}: ", f"{_text(path)}." if path else ""
-            text = str(error)
-            text = place + text.removeprefix(own) if text.startswith(own) else f"{_text(path)}: {text}"
-            fault = TypeError if isinstance(error, TypeError) else ValueError
-            raise fault(f"from_config: {text}") from None
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            refusal = refusal_of(error)
+            if refusal is None:  # a check of the user's own has raised it
+                raise kind(f"from_config: {_text(path)}: {error}") from None
+            hint = f"{refusal.hint} (in {formula.name})"
+            name = _text((*path, refusal.name))
+            raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None
 
-    def formula(self, config: dict[Any, Any], path: Path) -> _Formula:
+    def formula(self, config: dict[Any, Any], path: Path) -> Formula:
         rule = "the name of a builder"
         here = (*path, "builder")
         if "builder" not in config:
@@ -280,30 +251,32 @@ class _Reader(_Walk):
             raise ValueError(f"{self.refusal(here, rule, name)}; {hint}")
         return self.known[name]
 
-    def value(self, kind: Kind, value: Any, path: Path) -> Any:
-        if isinstance(kind, Optional) and value is not None:
-            kind = kind.of
+    def value(self, domain: Domain, value: Any, path: Path) -> Any:
+        if isinstance(domain, Optional) and value is not None:
+            domain = domain.of
         if isinstance(value, dict):
-            return self.key(value, path) if isinstance(kind, KeyKind) else self.schedule(value, path)
+            return (
+                self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
+            )
         if isinstance(value, list):
-            return self.items(_kind_of_items(kind), value, path)
+            return self.items(_domain_of_items(domain), value, path)
         if value is not None and not isinstance(value, bool | int | float | str):
             rule = "a dict, a list, a string, a number, True, False or None"
             raise TypeError(self.refusal(path, rule, value))
         if isinstance(value, int) and value.bit_length() > 1024:
-            # YAML reads hexadecimals of any length, and Python does not print all of them.
+            # YAML reads hexadecimal numbers of any length, but Python does not print all of them.
             rule = f"a finite number, got an integer of {value.bit_length()} bits"
             raise ValueError(f"from_config: {_text(path)} must be {rule}")
         return value
 
-    def items(self, kind: Kind | None, values: list[Any], path: Path) -> list[Any]:
-        if kind is None:  # the builder takes no list here, and says so
+    def items(self, domain: Domain | None, values: list[Any], path: Path) -> list[Any]:
+        if domain is None:  # the builder takes no list here, and will say so
             return values
         items, place = [], _text(path)
         for i, value in enumerate(values):
-            # No builder takes a list in a list: not gone into, however deep it is.
-            item = value if isinstance(value, list) else self.value(kind, value, (*path, i))
-            admit("from_config", f"{place}[{i}]", kind, item)
+            # No builder takes a list in a list: do not descend into one, however deep it is.
+            item = value if isinstance(value, list) else self.value(domain, value, (*path, i))
+            admit("from_config", f"{place}[{i}]", domain, item)
             items.append(item)
         return items
 
@@ -320,15 +293,15 @@ class _Reader(_Walk):
             raise TypeError(self.refusal(path, rule, value)) from None
 
 
-def _kind_of_items(kind: Kind) -> Kind | None:
-    if isinstance(kind, ManySchedules):
+def _domain_of_items(domain: Domain) -> Domain | None:
+    if isinstance(domain, ManySchedules):
         return OneSchedule()
-    vector = kind.vector if isinstance(kind, OneOrMany) else kind
-    return vector.of if isinstance(vector, Vectorial) else None
+    vector = domain.many if isinstance(domain, OneOrMany) else domain
+    return vector.of if isinstance(vector, Numbers) else None
 
 
 def _text(path: Path, whole: str = "config") -> str:
-    """A path as one writes it: `schedules[1].decay_steps`."""
+    """A path as a user writes it: `schedules[1].decay_steps`."""
     text = "".join(
         f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{in_a_word(part)}]"
         for part in path

@@ -1,33 +1,53 @@
-"""Where a step lies in cycles whose length grows by a ratio: exact on every boundary."""
+"""Which cycle a step lies in, where all cycles are equal or each is longer than the last by a ratio."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from optax_sched._math.phases import LAST_STEP, is_int, progress, reached, remaining, with_gradient_of
-from optax_sched._math.two_floats import Double, as_double, choose, exactly, minus, plus, single, times
+from optax_sched._math.phases import (
+    LAST_STEP,
+    is_int,
+    pick,
+    progress,
+    reached,
+    remaining,
+    since,
+    whole_step,
+)
 
-_EXACT_BITS = 12  # of an index: 4095 cycles, and any number of equal ones
+_SATURATED = np.uint32(2**32 - 1)
 
 
 class Place(NamedTuple):
     """Where a step lies in its cycle."""
 
-    number: jax.Array  # the cycle's, from 0
-    clock: jax.Array  # steps since it began, slowed down to the length of the first: a float
-    progress: jax.Array
-    remaining: jax.Array
+    number: jax.Array  # the index of the cycle, from 0
+    clock: jax.Array  # steps since the cycle began, slowed down to the length of the first cycle
+    progress: jax.Array  # the fraction of the cycle that is done
+    remaining: jax.Array  # the fraction that is left
 
 
-def place_in_cycles(step: Any, period: Any, period_mult: Any) -> Place:
-    """The cycle that holds `step`, where cycle i lasts `period * period_mult**i`."""
-    index, exact = jax.lax.stop_gradient(_cycle(step, period, period_mult))
-    # Twice the digits carry no gradient: they take that of the same sums in floats.
-    total, power = _real_sum(index, period_mult)
-    clock, length = jnp.maximum(step - total * period, 0.0), power * period
-    floats = (clock / power, progress(clock, length), remaining(clock, length))
-    return Place(index, *(with_gradient_of(a, b) for a, b in zip(exact, floats, strict=True)))
+def place_in_cycles(step: Any, period: Any, period_mult: Any | None) -> Place:
+    """Where `step` lies, if cycle i lasts `period * period_mult**i` steps; None makes all equal."""
+    if period_mult is None:
+        number = whole_periods(step, period)
+        clock = rest_of_periods(step, period, number)
+        return Place(number, clock, progress(clock, period), remaining(clock, period))
+    number, clock, left = jax.lax.stop_gradient(_growing_cycle(step, period, period_mult))
+    total, power = _sum_of_powers(number, period_mult)
+    length = power * period
+    done, rest = clock / length, jnp.where(clock > 0, left / length, 1.0)
+    # The exact boundaries carry no gradient: take the gradient of the same sums in floats.
+    clock_as_sum = jnp.maximum(step - total * period, 0.0)
+    as_sums = clock_as_sum / power, progress(clock_as_sum, length), remaining(clock_as_sum, length)
+    return Place(number, *map(_with_gradient_of, (clock / power, done, rest), as_sums))
+
+
+def _with_gradient_of(value: Any, other: Any) -> jax.Array:
+    """`value`, with the gradient of `other`."""
+    return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
 def whole_periods(step: Any, period: Any) -> jax.Array:
@@ -35,89 +55,119 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
         return _quotient(step, period)
-    guess = jnp.floor(step / period)
-    if is_int(step):
-        # A float loses steps beyond 2**24, and half steps long before.
-        now, length = as_double(step), as_double(jax.lax.stop_gradient(period))
-        guess += _passed(now, times(exactly(guess + 1), length))
-        return guess - ~_passed(now, times(exactly(guess), length))
-    guess += reached(step, (guess + 1) * period)
-    return guess - ~reached(step, guess * period)
+    if not is_int(step):
+        guess = jnp.floor(step / period)
+        guess += step >= (guess + 1) * period
+        return guess - (step < guess * period)
+    # Divide twice: a float32 holds 24 of a step's 31 bits. Then correct what is still one off.
+    period = jax.lax.stop_gradient(period)
+    number = _whole(step / period)
+    missed = _whole(jnp.floor(rest_of_periods(step, period, number) / period))
+    number += jnp.minimum(missed, LAST_STEP - 1 - number)
+    rest = rest_of_periods(step, period, number)
+    return number + (rest >= period) - (rest < 0)
+
+
+def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
+    """`step - number * period`, exact where the numbers are whole."""
+    if is_int(step) and not is_int(period):
+        # Subtract the period's whole part in integers, so that only its fraction rounds.
+        whole = jax.lax.stop_gradient(jnp.floor(jnp.minimum(period, 2.0**31 - 128)))
+        return (step - number * whole.astype(jnp.int32)) - number * (period - whole)
+    return step - number * period
+
+
+def _whole(number: Any) -> jax.Array:
+    """A float as an int32, at most the largest float32 below 2**31."""
+    return jnp.minimum(number, 2.0**31 - 128).astype(jnp.int32)
 
 
 def _quotient(a: Any, b: Any) -> jax.Array:
-    """`a // b` for integers a >= 0, b > 0: vectorised, as the integer division of a CPU is not."""
+    """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
     inverse = 1.0 / b
-    guess = jnp.minimum(a * inverse, 2.0**31 - 128).astype(jnp.int32)  # some hundreds off at most
+    guess = _whole(a * inverse)  # off by some hundreds at most
     rest = a - guess * b
-    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # one off at most
+    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # off by one at most
     rest -= correction * b
     return guess + correction + (rest >= b) - (rest < 0)
 
 
-def _cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, tuple[Any, Any, Any]]:
-    """The index of the cycle that holds `step`, and the step's place in it."""
+def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
+    """The index of the cycle that holds `step`, the steps since it began, and the steps left in it."""
     period = jnp.where(period > 0, period, 1)
-    now, first, mult = as_double(step), as_double(period), as_double(period_mult)
-    # Log and floor may be off by one: begin a cycle early, then step over the boundaries passed.
-    index = jnp.maximum(_guess(now, first, period_mult) - 1, 0)
-    total, power = _sum_of_powers(index, mult, period_mult)
-    start, length = times(total, first), times(power, first)
-    for _ in range(2):
-        end = plus(start, length)
-        passed = _passed(now, end) & (index < LAST_STEP)
-        start, power = choose(passed, end, start), choose(passed, times(power, mult), power)
-        length = times(power, first)
-        index += passed
-    clock, left = single(minus(now, start)), single(minus(plus(start, length), now))
-    clock = jnp.where(clock <= _tolerance(start), 0.0, clock)
-    whole = single(length)
-    return index, (clock / single(power), clock / whole, jnp.where(clock > 0, left / whole, 1.0))
+    number, start, end = _real_cycle(step, period, period_mult)
+    clock, left = since(step, start), since(end, step)
+    if is_int(step) and is_int(period):
+        is_whole = (period_mult >= 2) & (period_mult == jnp.round(period_mult))
+        starts = _whole_starts(period, jnp.where(is_whole, period_mult, 2))
+        now = step.astype(jnp.uint32)
+        index = jnp.sum(now >= starts) - 1
+        # If uint32 cannot hold the next start, `end` is so far off that `end - step` cancels nothing.
+        held = pick(starts, index + 1)
+        rest = jnp.where(held < _SATURATED, (held - now) * 1.0, end - step)
+        number = jnp.where(is_whole, index, number)
+        clock = jnp.where(is_whole, (now - pick(starts, index)) * 1.0, clock)
+        left = jnp.where(is_whole, rest, left)
+    is_equal, equal = period_mult == 1, whole_periods(step, period)
+    clock_of_equal = rest_of_periods(step, period, equal)
+    return (
+        jnp.where(is_equal, whole_step(equal), number),
+        jnp.where(is_equal, clock_of_equal, clock) * 1.0,
+        jnp.where(is_equal, period - clock_of_equal, left) * 1.0,
+    )
 
 
-def _guess(now: Double, first: Double, period_mult: Any) -> jax.Array:
-    """About how many cycles have passed: exactly so where all are equal."""
-    periods, growth = single(now) / single(first), period_mult - 1
-    grows = growth > 0
-    log = jnp.log1p(periods * growth) / jnp.log1p(jnp.where(grows, growth, 1.0))
-    log = jnp.minimum(log, LAST_STEP / 2).astype(jnp.int32)
-    most = jnp.minimum(jnp.floor(periods), 2.0**31 - 128)  # the largest float32 that an int32 holds
-    rest = jnp.floor(single(minus(now, times(exactly(most), first))) / single(first))
-    equal = most.astype(jnp.int32) + jnp.clip(rest, -(2.0**20), 127).astype(jnp.int32)
-    return jnp.where(grows, log, equal)
+def _real_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
+    """The index, the start and the end of the cycle that holds `step`, in floats."""
+    growth = jnp.maximum(period_mult - 1, jnp.finfo(period_mult.dtype).eps)
+    guess = jnp.floor(jnp.log1p(step * growth / period) / jnp.log1p(growth))
+    # The logarithm may be one off: compute the boundaries around the guess, and count those passed.
+    first = jnp.clip(guess - 1, 0, 2.0**31 - 128)
+    boundaries = _near_whole(period * _sum_of_powers(first + jnp.arange(4), period_mult)[0])
+    passed = jnp.sum(reached(step, boundaries[1:3]))
+    return first.astype(jnp.int32) + passed, pick(boundaries, passed), pick(boundaries, passed + 1)
 
 
-def _sum_of_powers(n: Any, mult: Double, m: Any) -> tuple[Double, Double]:
-    """`1 + m + ... + m^(n-1)` and `m^n`, by doubling."""
-    one = as_double(jnp.ones_like(n))
-
-    def append_bit(place: Any, sums: tuple[Double, Double]) -> tuple[Double, Double]:
-        total, power = sums
-        total, power = times(total, plus(one, power)), times(power, power)
-        odd = (n >> (_EXACT_BITS - 1 - place)) & 1 == 1
-        return (
-            choose(odd, plus(times(total, mult), one), total),
-            choose(odd, times(power, mult), power),
-        )
-
-    total, power = _real_sum(n >> _EXACT_BITS, m)  # 0 and 1, or equal cycles: as exact as the rest
-    return jax.lax.fori_loop(0, _EXACT_BITS, append_bit, (exactly(total), exactly(power)))
+def _near_whole(boundary: Any) -> jax.Array:
+    """The boundary, moved to the nearest whole step where only rounding separates them."""
+    whole = jnp.round(boundary)
+    tolerance = boundary * (1 * jnp.finfo(boundary.dtype).eps)
+    return jnp.where(jnp.abs(boundary - whole) <= jnp.minimum(tolerance, 0.1), whole, boundary)
 
 
-def _real_sum(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
-    """The same in floats, for m >= 1, with the right gradient at 1 too."""
+def _sum_of_powers(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
+    """`1 + m + ... + m^(n-1)` and `m^n` in floats, for m >= 1; their gradients are right at 1 too."""
     n, growth = n * 1.0, m - 1
+    # float32(1.1) - 1 is 2e-7 above 0.1, relatively. Where the growth is a number of at most five
+    # decimal places but for rounding, add what the rounding took away.
+    decimal = jax.lax.stop_gradient(jnp.round(growth * 1e5) / 1e5 - growth)
+    missing = jnp.where(jnp.abs(decimal) <= jnp.finfo(growth.dtype).eps, decimal, 0.0)
+    growth += missing
+    power = m**n * (1 + n * missing / m)
     near_one = n * growth < 1e-3
     series = n * (1 + (n - 1) / 2 * growth * (1 + (n - 2) / 3 * growth))
     growing = jnp.where(near_one, 1.0, growth)
-    total = jnp.where(near_one, series, jnp.expm1(n * jnp.log1p(growing)) / growing)
-    return total, 1 + growth * total
+    few = jnp.expm1(jnp.where(n * growth < 1, n * jnp.log1p(growing), 1.0))
+    total = jnp.where(n * growth < 1, few, power - 1) / growing
+    largest = jnp.finfo(total.dtype).max / 4
+    return jnp.minimum(jnp.where(near_one, series, total), largest), jnp.minimum(power, largest)
 
 
-def _passed(now: Double, boundary: Double) -> jax.Array:
-    return single(minus(now, boundary)) >= -_tolerance(boundary)
+def _whole_starts(period: Any, period_mult: Any) -> jax.Array:
+    """The first steps of 64 cycles whose lengths grow by a whole ratio, saturating in uint32."""
+    period, mult = period.astype(jnp.uint32), period_mult.astype(jnp.uint32)
+    zero, one, cycle = np.uint32(0), np.uint32(1), np.arange(64)
+    total, power = jnp.zeros_like(cycle, jnp.uint32), jnp.ones_like(cycle, jnp.uint32)
+    # With S(n) = 1 + ... + m^(n-1), read n bit by bit: S(2n) = S(n) + m^n S(n), S(n+1) = 1 + m S(n).
+    for bit in (5, 4, 3, 2, 1, 0):
+        total, power = _saturating(total, power, total), _saturating(zero, power, power)
+        is_odd = (cycle >> bit) % 2 == 1
+        total = jnp.where(is_odd, _saturating(one, mult, total), total)
+        power = jnp.where(is_odd, _saturating(zero, mult, power), power)
+    return _saturating(zero, period, total)
 
 
-def _tolerance(boundary: Double) -> jax.Array:
-    """What a boundary may be early or late by its own rounding: a part of a millionth of a step."""
-    return boundary.high * (jnp.finfo(boundary.high.dtype).eps ** 2 * 2**3)
+def _saturating(a: Any, b: Any, c: Any) -> jax.Array:
+    """`a + b c` in uint32, or the largest uint32 where it does not fit."""
+    fits = a * 1.0 + (b * 1.0) * c < 2.0**32
+    return jnp.where(fits, a + b * c, _SATURATED)

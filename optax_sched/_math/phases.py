@@ -13,41 +13,75 @@ def is_int(x: Any) -> bool:
 
 
 def since(step: Any, start: Any) -> jax.Array:
-    """Steps from `start` on, 0 before it. Exact in integers, and as exact as floats can be else."""
+    """Steps since `start`, 0 before it: exact in integers, else as exact as floats can be."""
     if is_int(step) and not is_int(start):
-        # float(step) would lose steps beyond 2**24: take the whole part off in integers first.
+        # float(step) loses steps beyond 2**24: subtract the whole part in integers first.
         whole = jax.lax.stop_gradient(jnp.floor(jnp.clip(start, 0, 2.0**30)))
         step, start = step - whole.astype(jnp.int32), start - whole
     return jnp.maximum(step - start, 0)
 
 
 def later(step: Any, steps: Any) -> jax.Array:
-    """`step + steps`, saturating where both are integers."""
+    """`step + steps`; a sum of integers stops at LAST_STEP."""
     if is_int(step) and is_int(steps):
         return jnp.minimum(step, LAST_STEP - steps) + steps
     return step + steps
 
 
 def progress(step: Any, steps: Any) -> jax.Array:
-    """The fraction of a phase that is done: exactly 0 up to step 0, exactly 1 from `steps` on."""
+    """The fraction of a phase that is done, for use in your own formulas.
+
+        min(max(t, 0), T) / T,    t = step,  T = steps
+
+    It is exactly 0 up to step 0, and exactly 1 from `steps` on. Near the end `remaining` is more exact
+    than `1 - progress`.
+
+    Args:
+      step: the step, an integer or a float of any shape.
+      steps: the length of the phase in steps; of a length of 0 the fraction is 0 up to step -1, and 1
+        from step 0 on.
+
+    Returns:
+      A float array of the shape of `step`.
+
+    >>> [f"{progress(t, 4):.2f}" for t in (-1, 0, 1, 4, 5)]
+    ['0.00', '0.00', '0.25', '1.00', '1.00']
+    """
     return _fraction(jnp.clip(step, 0, steps), step, steps, outside=step >= steps)
 
 
 def remaining(step: Any, steps: Any) -> jax.Array:
-    """The fraction of a phase that is left: exactly 1 up to step 0, exactly 0 from `steps` on."""
+    """The fraction of a phase that is left, for use in your own formulas.
+
+        (T - min(max(t, 0), T)) / T,    t = step,  T = steps
+
+    It is exactly 1 up to step 0, and exactly 0 from `steps` on. Near the end it is more exact than
+    `1 - progress`: the subtraction is one of steps, before the division.
+
+    Args:
+      step: the step, an integer or a float of any shape.
+      steps: the length of the phase in steps; of a length of 0 the fraction is 1 up to step -1, and 0
+        from step 0 on.
+
+    Returns:
+      A float array of the shape of `step`.
+
+    >>> [f"{remaining(t, 4):.2f}" for t in (-1, 0, 1, 4, 5)]
+    ['1.00', '1.00', '0.75', '0.00', '0.00']
+    """
     return _fraction(steps - jnp.clip(step, 0, steps), step, steps, outside=step < steps)
 
 
 def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
     # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
-    # two equal numbers need not be 1: the ends are selected. The divisor does not depend on the step,
-    # so that it is a constant where the schedule is: a true division would be a kernel of its own.
+    # two equal numbers need not be 1: select the ends. The divisor must not depend on the step, so
+    # that it is a constant where the schedule is one: a true division would be a kernel of its own.
     inside = (step > 0) & (step < steps)
     return jnp.where(inside, part / _not_zero(steps), outside * 1.0)
 
 
 def _not_zero(steps: Any) -> jax.Array:
-    """The length, or 1.0 for none."""
+    """The length as a float, or 1.0 instead of 0."""
     return jnp.where(steps > 0, steps, 1) * 1.0  # int32 by int32 is float32 even in x64
 
 
@@ -59,7 +93,7 @@ class Fractions(NamedTuple):
 
 
 def phase(step: Any, start: Any, end: Any) -> Fractions:
-    """Where a step lies between two others, each fraction exact at both ends and near its own 0."""
+    """Where a step lies between two others; each fraction is exact at both ends and near its own 0."""
     begun, ended = reached(step, start), reached(step, end)
     inside = begun & ~ended
     length = _not_zero(since(end, start))
@@ -69,23 +103,34 @@ def phase(step: Any, start: Any, end: Any) -> Fractions:
 
 
 def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
-    """From `at_zero` at weight 0 to `at_one` at weight 1, both to the bit, and never beyond them.
+    """A blend of two heights that is exact at both ends, for use in your own formulas.
 
-    `complement` is `1 - weight`, where the caller knows it more exactly than that subtraction.
+        a (1 - w) + b w,    a = at_zero,  b = at_one,  w = weight
+
+    It is exactly `at_zero` at weight 0 and exactly `at_one` at weight 1, and rounding never takes it
+    beyond the two.
+
+    Args:
+      at_zero: the height at weight 0.
+      at_one: the height at weight 1.
+      weight: from 0 to 1.
+      complement: `1 - weight`, where you know it more exactly than by that subtraction; for
+        `weight = progress(step, steps)` it is `remaining(step, steps)`.
+
+    Returns:
+      A float array.
+
+    >>> print(f"{mix(0.1, 0.5, 0.25):.2f} {mix(0.1, 0.5, 1.0):.2f}")
+    0.20 0.50
     """
     if complement is None:
         complement = 1 - weight
     blend = at_zero * complement + at_one * weight
-    # Rounding may step an ulp outside the two heights. The correction is exact, and a constant to
-    # the gradient: that of a clip is wrong where both heights are equal.
+    # Rounding may take the blend an ulp beyond the two heights. Hide the correction from the gradient:
+    # the gradient of a clip is wrong where both heights are equal.
     low, high = jnp.minimum(at_zero, at_one), jnp.maximum(at_zero, at_one)
     blend += jax.lax.stop_gradient(jnp.clip(blend, low, high) - blend)
     return jnp.where(complement == 0, at_one, jnp.where(weight == 0, at_zero, blend))
-
-
-def with_gradient_of(value: Any, other: Any) -> jax.Array:
-    """`value`, exact, to be differentiated as `other`."""
-    return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
 def reached(step: Any, boundary: Any) -> jax.Array:
@@ -99,17 +144,18 @@ def reached(step: Any, boundary: Any) -> jax.Array:
 
 def last_reached(step: Any, boundaries: Any) -> jax.Array:
     """The last boundary at or before the step, or 0."""
-    # Not jnp.max(..., initial=0): a boundary at 0 would be equal, and get half of the gradient.
+    # Before the first boundary the index is -1, for which `pick` gives 0. Not jnp.max(..., initial=0):
+    # a boundary at 0 would share the gradient with the initial 0.
     return pick(boundaries, jnp.sum(reached(step, boundaries)) - 1)
 
 
 def next_reached(step: Any, boundaries: Any) -> jax.Array:
-    """The first boundary after the step, or the last step of all."""
+    """The first boundary after the step, or LAST_STEP."""
     return jnp.min(jnp.where(reached(step, boundaries), LAST_STEP, boundaries), initial=LAST_STEP)
 
 
 def ratio(step: Any, steps: Any) -> jax.Array:
-    """`step / steps`, not clipped: for curves that have no end."""
+    """`step / steps`, not clipped, for curves that have no end."""
     return step * 1.0 / jnp.where(steps > 0, steps, 1)
 
 
@@ -117,11 +163,18 @@ def whole_step(step: Any) -> jax.Array:
     """The step as an integer: a float is rounded down."""
     if is_int(step):
         return step
-    # The largest float32 below 2**31 caps what the cast can hold.
+    # 2**31 - 128 is the largest float32 that int32 can hold.
     return jnp.floor(jnp.minimum(step, 2.0**31 - 128)).astype(jnp.int32)
 
 
 def pick(values: Any, index: Any) -> jax.Array:
-    """`values[index]`, by a sum: JAX cannot gather from a batch that is spread over devices."""
+    """The entry at `index`, or zeros where the index is out of range.
+
+    A sum over a mask, not a gather: JAX cannot gather by an index that is spread over the devices of
+    an explicit mesh.
+    """
     chosen = jnp.arange(values.shape[0]) == index
-    return jnp.sum(jnp.where(chosen, values, 0), dtype=values.dtype)
+    if not jnp.issubdtype(values.dtype, jnp.number):
+        return values[jnp.argmax(chosen)]  # a random key
+    chosen = jnp.reshape(chosen, (-1,) + (1,) * (values.ndim - 1))
+    return jnp.sum(jnp.where(chosen, values, 0), axis=0, dtype=values.dtype)

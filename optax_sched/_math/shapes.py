@@ -1,4 +1,4 @@
-"""Shapes: functions from [0, 1] to [0, 1], read on a fraction and on what it leaves of 1."""
+"""Shapes: functions from [0, 1] to [0, 1], read on a fraction and its complement."""
 
 import math
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from optax_sched._math.powers import Weights
 def half_wave(x: Any, y: Any) -> Weights:
     """`sin^2(pi x / 2)` and its complement `sin^2(pi y / 2)`, for x in [0, 1] and y = 1 - x.
 
-    By the series of (1 - cos(pi x)) / 2 on the smaller of the two: half the error of a float32 sine
-    squared, since pi is never rounded, and half its time.
+    It sums the series of (1 - cos(pi x)) / 2 at the smaller of the two. That has half the error of a
+    squared float32 sine, since pi is never rounded, and takes half the time.
     """
-    # Not jnp.minimum: where both are equal it gives each half of the gradient, and those cancel.
+    # Not jnp.minimum: where x = y it gives each half of the gradient, and the halves cancel.
     small = jnp.where(x <= y, x, y) ** 2
     series = 0.0
     for k in range(8 if small.dtype == jnp.float32 else 13, 0, -1):
@@ -57,7 +57,7 @@ SHAPES: dict[str, ShapeFunction] = {
 
 
 class Shape:
-    """A shape by name or by function, read on a fraction x and its exact complement y = 1 - x."""
+    """A shape by name or by function, to be read on a fraction x and its exact complement y = 1 - x."""
 
     def __init__(self, shape: str | Callable[..., Any]):
         self.shape = shape
@@ -65,17 +65,18 @@ class Shape:
     def __call__(self, x: Any, y: Any) -> Weights:
         if isinstance(self.shape, str):
             return SHAPES[self.shape](x, y)
-        # A user's function need not be exact, or differentiable, at 0 and 1: it is not asked there.
+        # Never evaluate a user's function at 0 or 1, where it may be inexact or have an infinite
+        # derivative: use the exact ends.
         inside = (x > 0) & (y > 0)
         value = jnp.where(inside, self.shape(jnp.where(inside, x, 0.5)), x)
         return Weights(value, 1 - value)
 
 
 def rise(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
-    """From `init_value` up to `end_value` over `steps`: the shape is read on progress."""
+    """From `init_value` to `end_value` over `steps`, with the shape read on progress."""
     return mix(init_value, end_value, *shape(progress(step, steps), remaining(step, steps)))
 
 
 def fall(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
-    """From `init_value` down to `end_value` over `steps`: the shape is read on what remains."""
+    """From `init_value` to `end_value` over `steps`, with the shape read on what remains."""
     return mix(end_value, init_value, *shape(remaining(step, steps), progress(step, steps)))

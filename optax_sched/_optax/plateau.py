@@ -6,12 +6,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optax_sched._core.domains import Choice, Number, in_a_word
-from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Rate, Scalar, checked
+from optax_sched._core.arguments import checked
+from optax_sched._core.domains import Choice, Number
+from optax_sched._core.errors import in_a_word
+from optax_sched._core.evaluate import weak
+from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Rate, Scalar
 from optax_sched._core.operands import Operand
 from optax_sched._math.phases import later
 from optax_sched._optax.plateau_rule import PlateauRule, PlateauState, initial_state, metric, observed
-from optax_sched._optax.state import PlateauScheduleState, start, strong, weak
+from optax_sched._optax.state import PlateauScheduleState, start, strong
 
 _CUT = Number("a factor above 0 and below 1", 0.0, 1.0, above_minimum=True, below_maximum=True)
 _SCALE = Number("a number from 0 to 1", 0.0, 1.0)

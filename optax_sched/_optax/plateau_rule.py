@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import in_a_word
+from optax_sched._core.errors import in_a_word
 from optax_sched._math.phases import later
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from optax_sched._core.domains import Vector, admit, default_float, is_traced
-from optax_sched._core.evaluate import retyped
+from optax_sched._core.arguments import admit
+from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.operands import OneSchedule, Operand
 from optax_sched._optax.plateau_rule import PlateauState, metric, observed
 
@@ -48,11 +48,6 @@ def strong(leaf: Any) -> jax.Array:
 def owned(leaf: Any) -> jax.Array:
     """A strong array of the state's own: a state may be donated, and then its arrays are deleted."""
     return jnp.copy(strong(leaf))
-
-
-def weak(value: jax.Array) -> jax.Array:
-    """As optax wants a rate: it casts a weakly typed one, so that updates keep their dtype."""
-    return retyped(value, weak=True)
 
 
 def start(schedule: Any) -> ScheduleState:
@@ -121,16 +116,15 @@ def replace_schedule(opt_state: State, schedule: Operand) -> State:
             "replace_schedule: opt_state must hold a schedule, such as scale_by_learning_rate, "
             "scale_by_schedule or plateau keeps; optax's own keep none"
         )
-    alike = [old for old in olds if _alike(old, _noted_as(old, new))]
+    alike = [old for old in olds if _alike(old, new)]
     if not alike or any(_cuts(new, old) for old in alike):
         rule = "have whole numbers where the old one has" if alike else "be of the old one's structure"
         raise ValueError(f"replace_schedule: schedule must {rule}, {(alike or olds)[0]!r}, got {new!r}")
 
     def put(state: ScheduleState) -> ScheduleState:
-        noted = _noted_as(state.schedule, new)
-        if not _alike(state.schedule, noted):
+        if not _alike(state.schedule, new):
             return state
-        cast = jax.tree.map(_as_dtype_of, noted, state.schedule)
+        cast = jax.tree.map(_as_dtype_of, new, state.schedule)
         first = strong(cast(state.count)).astype(state.value.dtype)
         return ScheduleState(state.count, jnp.where(state.count == 0, first, state.value), cast)
 
@@ -253,12 +247,6 @@ def _changed(tree: Any, kind: type, change: Any) -> Any:
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _noted_as(old: Any, new: Any) -> Any:
-    """The new schedule with the old one's notes of which sequences Python numbers made."""
-    vectors = iter(_states(old, Vector))
-    return _changed(new, Vector, lambda vector: Vector(vector.array, next(vectors, vector).weak))
 
 
 def _alike(old: Any, new: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import optax
 
-from optax_sched._core.domains import admit
+from optax_sched._core.arguments import admit
 from optax_sched._core.operands import OneSchedule, Operand
 from optax_sched._math.phases import later
 from optax_sched._optax.state import ScheduleState, start, strong

@@ -8,62 +8,72 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import admit, complaint, is_traced
-from optax_sched._core.hyperparameters import CountOrZero
-from optax_sched._core.operands import ManySchedules, Operands, Parts, as_number, stacked
-from optax_sched._core.schedule import Schedule, is_made_by, schedule
-
-
-@schedule(name="select")
-def one_of(step, index: CountOrZero, schedules: Operands):
-    """A `select` that `stack` made, of which `unstack` gives back the part."""
-    return schedules.value_at(index, lambda active: step * active)
+from optax_sched._core.arguments import admit
+from optax_sched._core.built import assembled, is_made_by, stored_values
+from optax_sched._core.domains import as_array, is_traced
+from optax_sched._core.errors import Refusal, complaint
+from optax_sched._core.operands import (
+    Layout,
+    ManySchedules,
+    OneSchedule,
+    Parts,
+    as_number,
+    in_families,
+    stacked,
+)
+from optax_sched._core.schedule import Schedule
+from optax_sched._schedules.combine import select
 
 
 def stack(schedules: Sequence[Any]) -> Schedule:
     """Several schedules as one batch: a schedule with a leading axis on every leaf.
 
-    Where all are of one structure and shape, their leaves are stacked. Else each becomes a `select`
-    over the same formulas, one for each family, however many settings a family has.
+    If all have the same structure and shapes, `stack` stacks their leaves. Otherwise the batch is a
+    `select` with one formula for each family of equal structure, however many members a family has.
 
     Args:
       schedules: one or more schedules, functions of the step, or numbers.
 
     Returns:
-      The batch, for `jax.vmap`, `sweep` and `unstack`. Lengths of which some are whole and some not
-      become floats.
+      The batch, for `jax.vmap`, `sweep` and `unstack`. If some lengths in it are integers and others
+      floats, all become floats.
 
     Raises:
-      TypeError, ValueError: `schedules` is not a sequence of one or more.
+      TypeError, ValueError: `schedules` is not a sequence of one or more schedules.
 
     >>> import jax, optax_sched
     >>> batch = stack([optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
     >>> [f"{rate:.3f}" for rate in jax.vmap(lambda schedule: schedule(1))(batch)]
     ['0.750', '0.854']
     """
-    parts = admit("stack", "schedules", ManySchedules(), schedules)
-    items = [parts[index] for index in range(len(parts))]
-    if not jax.tree.leaves(parts) or not _are_alike(items):
-        items = [_select_of(parts, index) for index in range(len(parts))]
+    if isinstance(schedules, str | bytes) or not isinstance(schedules, Sequence) or not schedules:
+        kind = ValueError if isinstance(schedules, Sequence) and not schedules else TypeError
+        raise Refusal("stack", "schedules", ManySchedules.words, schedules).error(kind)
+    items = [admit("stack", f"schedules[{i}]", OneSchedule(), item) for i, item in enumerate(schedules)]
     leaves, structures = zip(*map(jax.tree.flatten, items), strict=True)
-    return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
+    if leaves[0] and len(set(structures)) == 1 and len({tuple(map(_form, row)) for row in leaves}) == 1:
+        return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
+    return _mixture(items)
 
 
-def _are_alike(items: Sequence[Any]) -> bool:
-    return len({(jax.tree.structure(s), *map(_stackable, jax.tree.leaves(s))) for s in items}) == 1
-
-
-def _stackable(leaf: Any) -> Any:
-    """What leaves must share to be stacked: a random key goes with those of its own type only."""
+def _form(leaf: Any) -> Any:
+    """What leaves must share to be stacked: their shape and, if they are random keys, their dtype."""
     dtype = jnp.result_type(leaf)
     return jnp.shape(leaf), dtype if jnp.issubdtype(dtype, jax.dtypes.prng_key) else None
 
 
-def _select_of(parts: Parts, index: int) -> Schedule:
-    """The part, chosen among one of each family: of the others, their first."""
-    family, _ = parts.layout.places[index]
-    firsts = [parts[parts.layout.places.index((number, 0))] for number in range(len(parts.families))]
-    return one_of(family, [*firsts[:family], parts[index], *firsts[family + 1 :]])
+def _mixture(items: Sequence[Any]) -> Schedule:
+    """For each item a `select` of its own family's member and of each other family's first member."""
+    groups, places = in_families(items)
+    families, ranks = [], []
+    for number, (structure, members) in enumerate(groups):
+        rows = np.asarray([place if family == number else 0 for family, place in places])
+        columns = map(stacked, zip(*members, strict=True))
+        families.append(jax.tree.unflatten(structure, [column[rows] for column in columns]))
+        ranks.append([jnp.ndim(leaf) for leaf in members[0]])
+    layout = Layout([(number, 0) for number in range(len(groups))], ranks, is_mixture=True)
+    index = as_array([family for family, _ in places])
+    return assembled(select, index=index, schedules=Parts(families, layout))
 
 
 def unstack(batch: Schedule) -> list[Any]:
@@ -73,11 +83,11 @@ def unstack(batch: Schedule) -> list[Any]:
       batch: a schedule with a leading axis on every leaf, as `stack`, `grid` or `jax.vmap` make it.
 
     Returns:
-      A list of schedules. Those of `stack` are as they were before, save that their numbers have the
-      precision of the batch.
+      A list of schedules. What `stack` was given comes back, with its numbers in the precision of the
+      batch.
 
     Raises:
-      TypeError, ValueError: `batch` has no leading axis, or not the same one on every leaf.
+      TypeError, ValueError: the leaves of `batch` do not have the same leading axis.
 
     >>> import optax_sched
     >>> unstack(stack([optax_sched.constant(0.1), optax_sched.constant(0.2)]))
@@ -85,38 +95,34 @@ def unstack(batch: Schedule) -> list[Any]:
     """
     size = size_of("unstack", batch)
     leaves, structure = jax.tree.flatten(indexable(batch))
-    items = (jax.tree.unflatten(structure, [_item(leaf, i) for leaf in leaves]) for i in range(size))
-    return [_chosen(item) for item in items]
-
-
-def _item(leaf: Any, index: int) -> Any:
-    # NumPy's leaves were Python numbers: the rates of such a schedule are weakly typed.
-    is_number = isinstance(leaf, np.ndarray) and leaf.ndim == 1
-    return as_number(leaf[index]) if is_number else leaf[index]
+    # Leaves in NumPy were Python numbers before `stack`.
+    rows = [[as_number(leaf[row]) for leaf in leaves] for row in range(size)]
+    return [_chosen(jax.tree.unflatten(structure, row)) for row in rows]
 
 
 def _chosen(item: Any) -> Any:
-    """What `stack` was given, where it made a select of it."""
-    if not is_made_by(one_of, item) or is_traced(item.index) or jnp.ndim(item.index):
+    """What `stack` was given, if it made a `select` of that."""
+    if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
-    return item.schedules[int(item.index)]
+    is_mixture = stored_values(item)["schedules"].layout.is_mixture
+    return item.schedules[int(item.index)] if is_mixture else item
 
 
 def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule, list[dict[str, Any]]]:
     """Every combination of some settings as one batch: their cartesian product.
 
     Args:
-      builder: makes a schedule of one setting: a builder or a function of your own.
-      **values: for each of its arguments by name the values to try, a sequence. One value only is a
-        sequence of one: `decay_steps=[1000]`.
+      builder: a builder, or a function of your own, that makes a schedule from one setting.
+      **values: for each argument of the builder, by name, a sequence of values to try. Write a single
+        value as a sequence of one: `decay_steps=[1000]`.
 
     Returns:
       The batch (see `stack`), and the settings as dicts, both in the order of `itertools.product`:
       the last argument changes fastest.
 
     Raises:
-      TypeError, ValueError: `builder` is not callable, an argument has no sequence of one or more
-        values, or the builder refuses a setting.
+      TypeError, ValueError: `builder` is not callable, the values of an argument are not a sequence of
+        one or more, or the builder refuses a setting.
 
     Elsewhere: scikit-learn's `ParameterGrid` (which sorts the names), Optuna's `GridSampler`.
 
@@ -132,7 +138,7 @@ transition_steps=[10, 20, 10, 20])
     if not callable(builder):
         raise TypeError(complaint("grid", "builder", "a function that makes a schedule", builder))
     if not values:
-        raise TypeError("grid: it takes a sequence of values for one argument of the builder or more")
+        raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]
     settings = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*choices)]
     return stack([builder(**setting) for setting in settings]), settings
@@ -150,13 +156,13 @@ def _choices(name: str, tried: Any) -> list[Any]:
 
 
 def automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
-    """The same devices, with axes that JAX shards by itself: explicit ones refuse most indexing."""
+    """The same devices with automatic axes: arrays on explicit axes refuse most indexing."""
     kinds = (jax.sharding.AxisType.Auto,) * len(mesh.axis_names)
     return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=kinds)
 
 
 def indexable(batch: Any) -> Any:
-    """The batch, leaves that lie on a mesh of explicit axes moved to the same with automatic ones."""
+    """The batch, with leaves on explicit axes of a mesh moved to automatic axes."""
 
     def moved(leaf: Any) -> Any:
         sharding = None if is_traced(leaf) else getattr(leaf, "sharding", None)
@@ -169,7 +175,7 @@ def indexable(batch: Any) -> Any:
 
 
 def size_of(where: str, batch: Any) -> int:
-    """The length of the leading axis that all leaves share."""
+    """The length of the leading axis that all leaves share, or an error."""
     sizes: set[Any] = {getattr(leaf, "shape", ())[:1] for leaf in jax.tree.leaves(batch)}
     if len(sizes) != 1 or sizes in ({()}, {(0,)}):
         rule = "a batch, with the same leading axis on every leaf (see optax_sched.stack)"

@@ -1,6 +1,5 @@
-"""Schedules as curves: matplotlib draws them, and is only imported when it does."""
+"""Draws schedules as curves with matplotlib, which it imports only when it draws."""
 
-import importlib
 import inspect
 import textwrap
 from collections.abc import Mapping
@@ -9,12 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from optax_sched._core.domains import admit, complaint
-from optax_sched._core.hyperparameters import Count, Switch, kind_of
-from optax_sched._core.operands import OneSchedule, constant
+from optax_sched._core.arguments import admit
+from optax_sched._core.built import formula_behind, is_batch, is_made_by
+from optax_sched._core.curve import COLORS
+from optax_sched._core.errors import complaint
+from optax_sched._core.extras import imported
+from optax_sched._core.hyperparameters import Count, Switch, domain_of
+from optax_sched._core.operands import OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import multiply
 from optax_sched._view.phase_starts import phase_boundaries
 
 if TYPE_CHECKING:
@@ -27,38 +29,39 @@ LONGEST_LABEL = 60
 def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool = False) -> "Axes":
     """Draw schedules over steps, with a thin dotted line where a phase of one begins.
 
-    From step 0 to `num_steps`, both included, so that a decay of `num_steps` is seen to arrive. Each
-    step's value is drawn from that step to the next, so that stairs are upright. Above 2000 steps, 2000
-    of them are drawn, and all at which a phase begins: a value that changes wildly from step to step
-    is then seen in samples.
+    The curves go from step 0 to `num_steps`, both included, so that you see the end of a decay of
+    `num_steps` steps. Each value is drawn from its step to the next, so that stairs are upright. Above
+    2000 steps, `plot` draws 2000 of them and all at which a phase begins: of a curve that changes
+    wildly from step to step you then see samples.
 
-    Phases are those of `join`, `warmup`, `cooldown`, the recipes, and of all that takes `boundaries`,
-    also inside other combinators (`repeat` excepted).
+    The phases are those of `join`, `warmup`, `cooldown`, the recipes, and of every schedule with
+    `boundaries`, also inside other combinators (but not inside `repeat`).
 
     Args:
       schedules: a schedule, a function of the step that JAX can trace, or a number (a constant); a
-        list of them; or a dict of them by label. Without labels they are labelled with their source,
-        defaults left out.
+        list of them; or a dict of them by label. Without labels, the legend shows their source with
+        the defaults left out.
       num_steps: the last step, a whole number, 1 or more.
       ax: the matplotlib axes to draw into; by default those of a new figure.
-      log: whether the values are on a logarithmic scale, which shows none that is 0 or less.
+      log: whether the scale of the values is logarithmic; such a scale shows no value of 0 or less.
 
     Returns:
-      The axes. A legend is in them if they have more than one curve.
+      The axes, with a legend if they have more than one curve.
 
     Raises:
       ImportError: matplotlib is not installed.
-      TypeError, ValueError: an argument is not as described.
+      TypeError, ValueError: an argument is not as described; `log` is true and no value is above 0; or
+        a schedule is a batch.
 
     >>> from optax_sched import cosine_decay, warmup
     >>> cosine = warmup(cosine_decay(0.1, 900), 100)
-    >>> axes = plot({"cosine": cosine, "plain": 0.05}, 1000)  # doctest: +SKIP
+    >>> axes = plot({"cosine": cosine, "constant": 0.05}, 1000)  # doctest: +SKIP
     >>> [line.get_label() for line in axes.get_lines()]  # doctest: +SKIP
-    ['cosine', 'plain']
+    ['cosine', 'constant']
     """
     labelled = _by_label(schedules)
-    num_steps = admit("plot", "num_steps", kind_of("num_steps", Count), num_steps)
-    log = admit("plot", "log", kind_of("log", Switch), log)
+    num_steps = admit("plot", "num_steps", domain_of("num_steps", Count), num_steps)
+    log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
     if log and not any(np.any(curve.values > 0) for curve in curves):
         raise ValueError(complaint("plot", "log", "False where no value is above 0", log))
@@ -67,14 +70,21 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
         axes = imported("plot", "matplotlib.pyplot").subplots(layout="constrained")[1]
     elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
         raise TypeError(complaint("plot", "ax", "matplotlib axes", ax))
-    for curve in curves:
-        (line,) = axes.plot(curve.steps, curve.values, drawstyle="steps-post", label=curve.label)
-        mark(axes, curve.boundaries, line.get_color())
+    before = len(axes.get_lines())
+    for number, (curve, covered) in enumerate(zip(curves, _covered(curves), strict=True)):
+        color = COLORS[(before + number) % len(COLORS)]
+        style = {"drawstyle": "steps-post", "color": color, "label": curve.label}
+        # A curve that lies on others is dashed, so that they are seen through it.
+        dashes = {"linestyle": (0, (4, 2 + 2 * covered))} if covered else {}
+        axes.plot(curve.steps, curve.values, **style, **dashes)
+        mark(axes, curve.boundaries, color)
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles, [textwrap.fill(label, LONGEST_LABEL) for label in labels])
+        # From top to bottom as the curves end.
+        lines = sorted(axes.get_lines(), key=lambda line: -np.asarray(line.get_ydata())[-1])
+        lines = [line for line in lines if not line.get_label().startswith("_")]
+        axes.legend(lines, [textwrap.fill(line.get_label(), LONGEST_LABEL) for line in lines])
     return axes
 
 
@@ -91,8 +101,18 @@ def _curve(label: str, schedule: Any, num_steps: int) -> Curve:
     return Curve(label, steps, values_at(schedule, steps), boundaries)
 
 
+def _covered(curves: list[Curve]) -> list[int]:
+    """For each curve how many earlier ones it lies on, for a quarter of its length or more."""
+    grid = np.unique(np.concatenate([curve.steps for curve in curves]))
+    values = np.array([np.interp(grid, curve.steps, curve.values) for curve in curves])
+    near = 0.01 * np.ptp(values)
+    weights = np.gradient(grid.astype(np.float64)) if len(grid) > 1 else np.ones(1)
+    share = (np.abs(values[:, None] - values) <= near) @ (weights / weights.sum())
+    return np.sum(np.tril(share >= 0.25, -1), axis=1).tolist()
+
+
 def mark(ax: Any, boundaries: list[float], color: Any) -> None:
-    """Thin dotted lines from the bottom to the top, that say nothing of the scale."""
+    """Thin dotted lines from bottom to top, which leave the scale of the values alone."""
     ax.vlines(
         boundaries,
         0,
@@ -114,8 +134,8 @@ def steps_to_show(num_steps: int, boundaries: Any, most: int = MOST_POINTS) -> n
 
 
 def values_at(schedule: Any, steps: np.ndarray) -> np.ndarray:
-    """All values at once. A factor alone is a schedule, of any function of the step."""
-    return np.asarray(multiply(schedule)(steps), np.float64)
+    """All values at once."""
+    return np.asarray(as_schedule(schedule)(steps), np.float64)
 
 
 def _by_label(schedules: Any) -> list[tuple[str, Any]]:
@@ -135,29 +155,25 @@ def _by_label(schedules: Any) -> list[tuple[str, Any]]:
 
 def _drawable(name: str, item: Any) -> Any:
     schedule = admit("plot", name, OneSchedule(), item)
-    try:
-        jax.eval_shape(multiply(schedule), 0)
-    except ValueError as error:
-        if "batch of schedules" not in str(error):
-            raise
+    if is_batch(schedule):
         rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
-        raise ValueError(f"plot: {name} must be {rule}") from None
+        raise ValueError(f"plot: {name} must be {rule}")
     return schedule
 
 
 def short_source(schedule: Any) -> str:
-    """A schedule's source without its defaults, and not too long for a legend."""
+    """A schedule's source without its defaults, cut to fit a legend."""
     text = _call(schedule) if isinstance(schedule, Schedule) else _short(schedule)
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
 
 
 def _call(schedule: Schedule) -> str:
-    return f"{schedule._formula.name}({', '.join(_arguments(schedule))})"
+    return f"{formula_behind(schedule).name}({', '.join(_arguments(schedule))})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, Schedule):  # inside another, where a number means constant
-        return _short(value.value) if value._formula.builder is constant else _call(value)
+        return _short(value.value) if is_made_by(constant, value) else _call(value)
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
     return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
@@ -165,11 +181,11 @@ def _short(value: Any) -> str:
 
 def _arguments(schedule: Schedule) -> list[str]:
     parts, skipped = [], False
-    for name, hyper in schedule._formula.signature.parameters.items():
+    for name, parameter in formula_behind(schedule).signature.parameters.items():
         value = getattr(schedule, name)
-        if hyper.kind is hyper.VAR_POSITIONAL:
+        if parameter.kind is parameter.VAR_POSITIONAL:
             parts += map(_short, value)
-        elif hyper.default is inspect.Parameter.empty or not _same(value, hyper.default):
+        elif parameter.default is inspect.Parameter.empty or not _same(value, parameter.default):
             parts.append(f"{name}={_short(value)}" if skipped else _short(value))
         else:
             skipped = True
@@ -178,12 +194,3 @@ def _arguments(schedule: Schedule) -> list[str]:
 
 def _same(value: Any, default: Any) -> bool:
     return isinstance(value, type(default)) and value == default
-
-
-def imported(where: str, module: str) -> Any:
-    """A module of the extra `plot`, or an error that says how to get it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError:
-        command = 'python -m pip install "optax_sched[plot]"'
-        raise ImportError(f"{where}: {module.partition('.')[0]} is not installed: {command}") from None

@@ -38,7 +38,10 @@ def test_an_error_of_an_own_check_has_its_place_too():
         raise ValueError("not today")
 
     config = {"builder": "every", "schedule": {"builder": "own", "n": 3}, "interval": 1}
-    for check, words in ((even, r"schedule\.n must be even, got 3"), (fussy, "schedule: not today")):
+    for check, words in (
+        (even, r"schedule\.n must be even, got 3 \(in own\)"),
+        (fussy, "schedule: not today"),
+    ):
         own = os.schedule(lambda step, n: n, name="own", check=check)
         with pytest.raises(ValueError, match=f"^from_config: {words}$"):
             from_config(config, {"own": own})

@@ -174,12 +174,6 @@ def test_float32_is_written_with_the_shortest_digits():
     assert to_config(os.cosine_decay(0.1, jnp.int32(7)))["decay_steps"] == 7
 
 
-def test_what_arrays_made_strong_is_weak_afterwards():
-    strong = os.constant(jnp.float32(0.1))
-    back = from_config(to_config(strong))
-    assert not strong(0).weak_type and back(0).weak_type
-
-
 def test_float64_keeps_all_digits_under_x64():
     third = 1 / 3
     before = jax.config.read("jax_enable_x64")

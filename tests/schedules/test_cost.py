@@ -1,15 +1,19 @@
 """Cost that does not grow with the number of parts, cycles or values, nor explode with depth."""
 
+import cProfile
 import functools
+import pstats
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from support.compilations import counted
+from tables.cases import ROWS
 
 import optax_sched as os
 from optax_sched import Schedule
@@ -41,6 +45,61 @@ def test_equations_are_counted_within_programs_too():
     looped = jax.make_jaxpr(lambda x: jax.lax.fori_loop(0, 3, lambda i, c: c * x + i, x))(1.0)
     assert count(looped) > len(looped.eqns)
     assert count(jax.make_jaxpr(lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x))(1.0)) >= 4
+
+
+def chain_of_selects(jaxpr: Any, depths: list[int | None]) -> list[int | None]:
+    """For each output the longest chain of selects from the step on; None where it does not matter.
+
+    LLVM runs exponentially over long ones (jaxlib 0.11 and newer on a CPU).
+    """
+    known = dict(zip(jaxpr.invars, depths, strict=True))
+    for equation in jaxpr.eqns:
+        ins = [known.get(v) if isinstance(v, jax.extend.core.Var) else None for v in equation.invars]
+        inner = [value for value in equation.params.values() if hasattr(value, "eqns")]
+        if inner:
+            program = getattr(inner[0], "jaxpr", inner[0])
+            outs = chain_of_selects(program, ins[len(ins) - len(program.invars) :])
+        else:
+            deepest = max((depth for depth in ins if depth is not None), default=None)
+            selects = equation.primitive.name == "select_n"
+            outs = [None if deepest is None else deepest + selects] * len(equation.outvars)
+        known.update(zip(equation.outvars, outs, strict=True))
+    return [known.get(v) if isinstance(v, jax.extend.core.Var) else None for v in jaxpr.outvars]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_no_builder_makes_a_long_chain_of_selects(name: str):
+    for example in ROWS[name].examples:
+        program = jax.make_jaxpr(example.schedule)(np.arange(50)).jaxpr
+        (depth,) = chain_of_selects(program, [0])
+        assert (depth or 0) <= 24
+
+
+def test_chains_of_selects_are_seen_through_programs():
+    def twice(x):
+        return jnp.where(x > 1, jax.jit(lambda y: jnp.where(y > 2, y, 0.0))(x), 1.0)
+
+    program = jax.make_jaxpr(twice)(2.0).jaxpr
+    assert chain_of_selects(program, [0]) == [2]
+    assert chain_of_selects(program, [None]) == [None]
+
+
+def test_cycles_without_growth_have_a_formula_of_their_own():
+    assert equations(os.cosine_restarts(0.1, 100)) <= 150
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda i: os.cosine_decay(0.1, i + 1), lambda i: os.warmup(os.linear(0.1, 0.0, i + 1), 3)],
+)
+def test_stacking_costs_as_much_as_there_are_schedules(make):
+    def calls(number: int) -> int:
+        schedules = [os.constant(0.1), *(make(i) for i in range(number))]
+        profile = cProfile.Profile()
+        profile.runcall(os.stack, schedules)
+        return pstats.Stats(profile).total_calls  # pyright: ignore[reportAttributeAccessIssue]
+
+    assert calls(800) < 2.1 * calls(400)
 
 
 def joined(part: Callable[[int], Any], n: int) -> Schedule:

@@ -14,7 +14,7 @@ NAN, INF = float("nan"), float("inf")
 COS = os.cosine_decay(0.1, 10)
 
 # What each word of the vocabulary refuses, wherever a builder has it; and in which words.
-_LENGTH = [-1, -0.5, NAN, INF, 2**31, "10", None, True, 1j, [10], np.ones(2)]
+_LENGTH = [-1, -0.5, NAN, INF, "10", None, True, 1j, [10], np.ones(2)]
 _HEIGHT = [NAN, INF, -INF, 1e39, "0.1", None, True, 1j, [0.1], jnp.ones((2, 3))]
 _FACTOR = [0, -0.5, NAN, "half", None]
 _SEQUENCE = [[1, NAN], [1, "x"], [1, None], [[1, 2]], "12", 0.1, None, np.ones((2, 2))]
@@ -39,7 +39,7 @@ REFUSED: dict[str, tuple[str, list[Any]]] = {
     "Rates": ("a sequence of finite numbers, 0 or more", [[1, -1], *_SEQUENCE]),
     "Boundaries": (
         "a strictly increasing sequence of positive steps",
-        [[4, 2], [2, 2], [-1, 2], [0, 2], [2, 2**31], jnp.array([4, 2]), *_SEQUENCE],
+        [[4, 2], [2, 2], [-1, 2], [0, 2], jnp.array([4, 2]), *_SEQUENCE],
     ),
     "ShapeName": (
         "one of 'linear', 'cosine', 'sqrt', 'square', or a function from [0, 1] to [0, 1]",
@@ -76,12 +76,6 @@ BAD: list[tuple[Callable[..., os.Schedule], dict[str, Any], str, str]] = [
     (os.constant, {"value": jnp.ones((2, 3))}, "finite number", "an array of shape (2, 3)"),
     (os.constant, {"value": 1e39}, "finite number", "1e+39: in float32 JAX takes 1e+39 for inf"),
     (os.constant, {"value": 10**400}, "finite number", "1000"),
-    (
-        os.linear,
-        {"transition_steps": 2**31},
-        "positive",
-        "2147483648: an integer is at most 2147483647",
-    ),
     (os.polynomial_decay, {"power": 1e-50}, "positive", "1e-50: in float32 JAX takes 1e-50 for 0.0"),
     (os.multistep_decay, {"boundaries": [[1, 2]]}, "sequence", "[[1, 2]]"),
     (os.multistep_decay, {"boundaries": np.array([5, 3])}, "increasing", "an array of shape (2,)"),
@@ -117,7 +111,6 @@ BAD: list[tuple[Callable[..., os.Schedule], dict[str, Any], str, str]] = [
     (os.table, {"values": np.zeros(0)}, "a sequence of one or more numbers", "an array of shape (0,)"),
     (os.one_cycle, {"pct_start": 0.5, "three_phase": True}, "below 0.5 where there are three", "0.5"),
     (os.one_cycle, {"pct_start": 0.9, "three_phase": True}, "below 0.5 where there are three", "0.9"),
-    (os.shift, {"steps": 2**31}, "0 or more", "2147483648: an integer is at most 2147483647"),
     (os.clip, {"min_value": 2.0}, "at most max_value = 1.0", "2.0"),
     (os.clip, {"min_value": jnp.float32(1.5)}, "at most max_value = 1.0", "1.5"),
     (os.noisy, {"end": 3, "start": 3}, "above start = 3", "3"),

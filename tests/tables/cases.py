@@ -1,5 +1,6 @@
 """The one table: every public builder, and a user's own, with examples to try it on."""
 
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -337,7 +338,9 @@ ROWS: dict[str, Row] = {
 
 OWN = {"halving": halving, "gained": gained}
 BUILDERS: dict[str, Callable[..., Schedule]] = {
-    name: builder for name, builder in {**vars(os), **OWN}.items() if hasattr(builder, "formula")
+    name: builder
+    for name, builder in {**vars(os), **OWN}.items()
+    if inspect.isfunction(builder) and hasattr(builder, "formula")
 }
 
 CASES = [

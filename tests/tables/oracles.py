@@ -186,7 +186,7 @@ def cyclic(t, base_value, peak_value, steps_up, steps_down, cycle_scale, step_sc
 
 
 def cosine_restarts(t, init_value, period, end_value, period_mult, peak_mult, num_cycles):
-    index, start, scale = cycle(t, period, period_mult)
+    index, start, scale = cycle(t, period, 1 if period_mult is None else period_mult)
     if num_cycles is not None and index >= num_cycles:
         return end_value
     wave = waved((t - start) / (period * scale))
@@ -249,7 +249,7 @@ def every(t, schedule, interval):
 
 
 def repeat(t, schedule, period, period_mult, value_mult, num_cycles):
-    index, start, scale = cycle(t, period, period_mult)
+    index, start, scale = cycle(t, period, 1 if period_mult is None else period_mult)
     if num_cycles is not None and index >= num_cycles:
         return schedule(period) * value_mult ** (num_cycles - 1)
     return schedule((t - start) / scale) * value_mult**index

@@ -117,22 +117,22 @@ MISFITS = {
     "another schedule": Misfit(
         "scale_by_learning_rate",
         lambda: adam(o.scale_by_learning_rate(o.warmup(o.linear(0.03, 0.0, 100), 10))),
-        r"'schedule', 'warmup\(linear\)', 'schedule', 'linear', 'init_value'",
+        r"'schedule', 'warmup\(linear\).schedule', 'linear.init_value'",
     ),
     "a formula of the same names": Misfit(
         "the line",
         lambda: adam(o.scale_by_learning_rate(o.exponential(0.03, 0.01, 100))),
-        "'schedule', 'exponential', 'init_value'",
+        "'schedule', 'exponential.init_value'",
     ),
     "another shape": Misfit(
         "scale_by_learning_rate",
         lambda: adam(o.scale_by_learning_rate(o.warmup(o.cosine_decay(0.03, 100), 10, shape="cosine"))),
-        r"'schedule', 'warmup\(cosine\)', 'schedule'",
+        r"'schedule', 'warmup\(cosine\).schedule'",
     ),
     "no warm-up": Misfit(
         "scale_by_learning_rate",
         lambda: adam(o.scale_by_learning_rate(o.cosine_decay(0.03, 100))),
-        "'schedule', 'cosine_decay', 'decay_steps'",
+        "'schedule', 'cosine_decay.init_value'",
     ),
     "one part less": Misfit(
         "all kinds of schedules",

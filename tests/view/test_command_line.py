@@ -12,7 +12,7 @@ from support.example_runs import assert_is_a_picture
 
 import optax_sched
 from optax_sched.__main__ import main
-from optax_sched._view.terminal import horizon
+from optax_sched._core.curve import horizon
 
 WARMUP = {
     "builder": "warmup",
@@ -26,6 +26,7 @@ WSD = {
     "decay_steps": 250,
     "total_steps": 1000,
 }
+SOURCE = "warmup(cosine_decay(1e-1, 900), 100)"
 NO_STEPS = "--steps: must be a whole number from 1 to 2147483647"
 
 
@@ -103,6 +104,21 @@ def test_show(folder):
     assert all(len(line) <= 80 for line in done.stdout.splitlines()[1:])
 
 
+def test_a_spec_may_be_a_source_text_or_yaml(folder, capsys):
+    (folder / "warmup.yaml").write_text(
+        "builder: warmup\nwarmup_steps: 100\n"
+        "schedule: {builder: cosine_decay, init_value: 0.1, decay_steps: 900}\n"
+    )
+    (folder / "strange(name).json").write_text(json.dumps(WARMUP), encoding="utf-8")
+    printed = []
+    for spec in ("warmup.json", "warmup.yaml", "strange(name).json", SOURCE):
+        main(["show", spec])
+        printed.append(capsys.readouterr().out)
+    assert len(set(printed)) == 1 and "schedule=cosine_decay(init_value=0.1, decay_st" in printed[0]
+    main(["plot", SOURCE, "wsd.json", "--steps", "9", "--out", "two.png"])
+    assert_is_a_picture(folder / "two.png")
+
+
 def test_show_draws_the_curve(folder, capsys):
     main(["show", "wsd.json", "--steps", "1000"])
     _, _, curve = capsys.readouterr().out.partition("(value)")
@@ -172,11 +188,18 @@ BAD = [
     ((), "required: plot | show"),
     (("draw",), "invalid choice: 'draw'"),
     (("plot", "wsd.json"), "required: --out"),
-    (("plot", *PICTURE), "required: CONFIG"),
-    (("show",), "required: CONFIG"),
+    (("plot", *PICTURE), "required: SPEC"),
+    (("show",), "required: SPEC"),
     (("show", "wsd.json", "--colour"), "unrecognized arguments: --colour"),
-    (("show", "none.json"), "CONFIG: must be a file, got 'none.json': No such file or directory"),
-    (("show", "."), "CONFIG: must be a file, got '.': Is a directory"),
+    (("show", "none.json"), "SPEC: must be a file, got 'none.json': No such file or directory"),
+    (
+        ("show", "cosin_decay(1, 2)"),
+        "SPEC: from_source: line 1, column 1: must be the name of a builder",
+    ),
+    (("show", "constant(" * 10_000), "SPEC: from_source: line 1, column "),
+    (("show", "a" * 10_000), "SPEC: must be a file, got 'aaaaaaaaaaa"),
+    (("show", "\0"), "SPEC: must be a file, got "),
+    (("show", "."), "SPEC: must be a file, got '.': Is a directory"),
     (("plot", "wsd.json", "none.json", *PICTURE), "must be a file, got 'none.json'"),
     (
         ("show", "wsd.json", "--steps", "0"),
@@ -237,6 +260,15 @@ BAD_CONFIGS = [
 def test_a_bad_config_is_refused_in_one_line_with_its_path(folder, capsys, text, says):
     (folder / "bad.json").write_bytes(text)
     assert says in refusal(capsys, "show", "bad.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "{a: b: c}", "!!python/object/apply:os.system ['touch stolen']"]
+)
+def test_bad_yaml_is_refused_in_one_line(folder, capsys, text):
+    (folder / "bad.yml").write_text(text)
+    assert "must be YAML, bad.yml is not: " in refusal(capsys, "show", "bad.yml")
+    assert not (folder / "stolen").exists()
 
 
 def test_what_cannot_be_drawn_is_refused_in_one_line(folder, capsys):

@@ -91,7 +91,7 @@ def test_what_may_be_drawn():
 def test_a_dict_labels_and_a_legend_names_more_than_one():
     ax: Any = plot({"a": COSINE, 2: 0.5}, 10)
     assert labels(ax) == ["a", "2"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "2"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["2", "a"]  # as they end
     assert plot({"a": COSINE}, 10).get_legend() is None
 
 
@@ -134,7 +134,7 @@ def test_a_long_label_of_the_users_is_wrapped_in_the_legend():
     label = "as long as a sentence may be in which somebody says what it was that was tried"
     ax: Any = plot({label: COSINE, "b": 0.1}, 10)
     assert labels(ax) == [label, "b"]
-    shown, _ = [text.get_text() for text in ax.get_legend().get_texts()]
+    _, shown = [text.get_text() for text in ax.get_legend().get_texts()]  # 0.1 ends above it
     assert shown.replace("\n", " ") == label and max(map(len, shown.splitlines())) <= 60
 
 
@@ -250,3 +250,17 @@ def test_without_matplotlib_it_says_which_command_installs_it(monkeypatch):
         plot(COSINE, 10)
     says = 'matplotlib is not installed: python -m pip install "optax_sched[plot]"'
     assert str(refused.value) == f"plot: {says}"
+
+
+def test_the_legend_is_sorted_as_the_curves_end():
+    ax: Any = plot({"low": os.linear(1.0, 0.1, 10), "high": 0.5, "none": os.linear(2.0, 0.0, 10)}, 10)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["high", "low", "none"]
+
+
+def test_curves_that_lie_on_one_another_are_told_apart():
+    same = os.wsd(1.0, 10, 30, 100, shape="linear"), os.knee(1.0, 10, 60, 100)
+    ax: Any = plot([*same, os.cosine_decay(0.3, 100)], 100)
+    first, second, alone = ax.get_lines()
+    np.testing.assert_allclose(same[0](np.arange(101)), same[1](np.arange(101)), atol=1e-6)
+    assert [line.is_dashed() for line in (first, second, alone)] == [False, True, False]
+    assert len({line.get_color() for line in ax.get_lines()}) == 3

@@ -1,0 +1,94 @@
+"""The one door for arguments: bind them by name, admit each by its domain, or refuse it in one line."""
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+from optax_sched._core.domains import Domain, Unfit
+from optax_sched._core.errors import Refusal
+from optax_sched._core.hyperparameters import domain_of
+from optax_sched._core.peer_words import meant_by
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def admit(where: str, name: str, domain: Domain, value: Any) -> Any:
+    """What the domain stores for the value, or an error that says who refuses what, and why."""
+    try:
+        return domain.admit(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        hint = f": {error}" if isinstance(error, Unfit) else ""
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise Refusal(where, name, domain.words, value, hint).error(kind) from None
+
+
+def bind(
+    where: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments by name, or an error that says who was called and what it takes."""
+    parameters = signature.parameters
+    by_name = [it.name for it in parameters.values() if it.kind in _BY_NAME]
+    takes_any = any(it.kind is it.VAR_KEYWORD for it in parameters.values())
+    try:
+        # Python names what is missing first, and so hides the misspelt name that stands for it.
+        unknown = None if takes_any else next((it for it in kwargs if it not in parameters), None)
+        if unknown is not None:
+            hint = meant_by(unknown, by_name)
+            raise TypeError(f"got an unexpected keyword argument {unknown!r}{hint}")
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        bare = (it.replace(annotation=it.empty) for it in parameters.values())
+        raise TypeError(f"{where}: {error}; it takes ({', '.join(map(str, bare))})") from None
+    bound.apply_defaults()
+    return bound
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Let the domain of each annotated argument admit it before the call; Any stands for no domain."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    result = hints.pop("return")
+    signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
+    domains = {
+        name: domain_of(name, annotation) for name, annotation in hints.items() if annotation is not Any
+    }
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = bind(function.__name__, signature, args, kwargs)
+        for name, domain in domains.items():
+            bound.arguments[name] = admit(function.__name__, name, domain, bound.arguments[name])
+        return function(*bound.args, **bound.kwargs)
+
+    wrapper.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+    return wrapper
+
+
+class Word(str):
+    """An annotation as `help` shows it."""
+
+    __repr__ = str.__str__
+
+
+def readable(
+    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: Any
+) -> inspect.Signature:
+    """A signature that shows the words of the vocabulary, not the types that they stand for."""
+    named = [it.replace(annotation=_word(hints.get(it.name, it.empty))) for it in parameters]
+    return inspect.Signature(named, return_annotation=result)
+
+
+def _word(annotation: Any) -> Any:
+    if typing.get_origin(annotation) is Annotated:
+        return Word(
+            next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")
+        )
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        parts = map(_word, typing.get_args(annotation))
+        return Word(" | ".join("None" if part is type(None) else str(part) for part in parts))
+    return annotation

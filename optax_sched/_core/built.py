@@ -1,0 +1,189 @@
+"""What builders make: an immutable pytree whose leaves are its hyperparameters."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, Self
+
+import jax
+
+from optax_sched._core.domains import Domain
+from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.peer_words import meant_by
+
+
+class Built:
+    """An immutable pytree of hyperparameters. Subclasses define what a call does."""
+
+    # `__weakref__`: jax.jit(s) holds s by a weak reference.
+    __slots__ = ("__weakref__", "_formula", "_values")
+    _formula: Formula
+    _values: tuple[Any, ...]  # in the order of the signature
+
+    def __init_subclass__(cls) -> None:
+        jax.tree_util.register_pytree_with_keys(
+            cls, _flatten_with_keys, functools.partial(_unflatten, cls), _flatten
+        )
+
+    def __init__(self, *_: Any, **__: Any):
+        raise TypeError(f"{type(self).__name__} is made by builders")
+
+    @classmethod
+    def _make(cls, formula: Formula, values: tuple[Any, ...]) -> Self:
+        made = object.__new__(cls)
+        object.__setattr__(made, "_formula", formula)
+        object.__setattr__(made, "_values", values)
+        return made
+
+    @classmethod
+    def _unpickle(cls, builder: Callable[..., Self], packed: list[Any]) -> Self:
+        formula: Any = formula_of(builder)
+        domains = formula.domains.values()
+        values = (domain.unpacked(item) for domain, item in zip(domains, packed, strict=True))
+        return cls._make(formula, tuple(values))
+
+    def __reduce__(self) -> Any:
+        packed = [domain.packed(value) for _, domain, value in stored(self)]
+        return self._unpickle, (self._formula.builder, packed)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some hyperparameters changed; its builder checks them again.
+
+        A name may be a path to a hyperparameter of an operand:
+        `s.replace(**{"schedule.init_value": 0.2, "schedules[1].decay_steps": 100})`.
+
+        Raises:
+          TypeError, ValueError: there is no hyperparameter of that name, or its builder refuses the
+            new value.
+        """
+        values = hyperparameters(self)
+        nested: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
+            if name not in values:
+                hint = f"{meant_by(name, values)}; it has {', '.join(values)}"
+                raise TypeError(f"{self._formula.name} has no hyperparameter {name}{hint}")
+            if rest:
+                nested.setdefault(name, {})[rest] = value
+            else:
+                values[name] = value
+        for name, inner in nested.items():
+            values[name] = _changed(f"{self._formula.name}.{name}", values[name], inner)
+        return self._formula.build(values)
+
+    def __getattr__(self, name: str) -> Any:
+        formula: Formula = object.__getattribute__(self, "_formula")
+        for known, domain, value in stored(self):
+            if known == name:
+                return domain.public(value)
+        raise AttributeError(
+            f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.domains)}"
+        )
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._formula.domains]
+
+    def __repr__(self) -> str:
+        return self._formula.source(hyperparameters(self))
+
+
+def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
+    """Name, domain and stored value of each hyperparameter, in the order of the signature."""
+    domains = built._formula.domains
+    return zip(domains.keys(), domains.values(), built._values, strict=True)
+
+
+def stored_values(built: Built) -> dict[str, Any]:
+    """The hyperparameters by name, as they are stored."""
+    return {name: value for name, _, value in stored(built)}
+
+
+def assembled(builder: Callable[..., Any], **values: Any) -> Any:
+    """What a builder makes of values that are already as they are stored."""
+    formula: Any = formula_of(builder)
+    return formula.made._make(formula, tuple(values[name] for name in formula.domains))
+
+
+def hyperparameters(built: Built) -> dict[str, Any]:
+    """The hyperparameters by name, as the user sees them."""
+    return {name: domain.public(value) for name, domain, value in stored(built)}
+
+
+def formula_behind(built: Built) -> Formula:
+    """The formula of what a builder made."""
+    return built._formula
+
+
+def is_made_by(builder: Callable[..., Any], built: Any) -> bool:
+    """Whether this builder made it."""
+    return isinstance(built, Built) and built._formula is formula_of(builder)
+
+
+def is_batch(built: Any) -> bool:
+    """Whether any hyperparameter, at any depth, has the leading axis of a batch."""
+    return batched_name(built) is not None
+
+
+def batched_name(built: Any) -> str | None:
+    """The name of the first hyperparameter that has the leading axis of a batch, or None."""
+    if isinstance(built, Built):
+        for name, domain, value in stored(built):
+            if domain.has_batch_axis(value):
+                return name
+    return None
+
+
+# The first name of a path, and what follows it: a dot or an index in brackets.
+_PATH = re.compile(r"([^.\[]*)\.?(.*)", re.DOTALL)
+_INDEX = re.compile(r"\[?(\d+)\]?\.?(.*)", re.DOTALL)
+
+
+def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
+    """An operand, or a list of operands, with the new values at their paths."""
+    if isinstance(value, Built):
+        return value.replace(**changes)
+    for path, new in changes.items():
+        match = _INDEX.fullmatch(path)
+        if not isinstance(value, list) or not match or int(match[1]) >= len(value):
+            raise TypeError(f"{where} has no hyperparameter {path}")
+        index, rest = int(match[1]), match[2]
+        item = _changed(f"{where}[{index}]", value[index], {rest: new}) if rest else new
+        value = [*value[:index], item, *value[index + 1 :]]
+    return value
+
+
+def _label(built: Built) -> str:
+    """The builder's name with its words, as in `warmup(linear)`."""
+    static = [value for _, domain, value in stored(built) if domain.static and value is not None]
+    words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
+    return built._formula.name + (f"({words})" if words else "")
+
+
+def _flatten(built: Built) -> tuple[tuple[Any, ...], Any]:
+    formula, values = built._formula, built._values
+    leaves = tuple(v for v, static in zip(values, formula.is_static, strict=True) if not static)
+    words = tuple(v for v, static in zip(values, formula.is_static, strict=True) if static)
+    return leaves, (formula, words)
+
+
+# The path to a leaf names its formula, so that nobody loads a checkpoint of another formula with the
+# same names and shapes by mistake.
+def _flatten_with_keys(built: Built) -> tuple[tuple[Any, ...], Any]:
+    leaves, structure = _flatten(built)
+    label = _label(built)
+    names = [name for name, domain, _ in stored(built) if not domain.static]
+    keys = [jax.tree_util.GetAttrKey(f"{label}.{name}") for name in names]
+    return tuple(zip(keys, leaves, strict=True)), structure
+
+
+# Unflattening checks nothing: JAX puts tracers, batches and placeholders where the leaves were.
+def _unflatten(cls: type[Built], structure: Any, leaves: Any) -> Built:
+    formula, words = structure
+    rest, word = iter(leaves), iter(words)
+    return cls._make(formula, tuple(next(word if s else rest) for s in formula.is_static))

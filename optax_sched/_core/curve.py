@@ -1,0 +1,86 @@
+"""A schedule as a curve: how far it goes, and a small picture of it for notebooks."""
+
+import html
+from typing import Any
+
+import jax
+import numpy as np
+
+from optax_sched._core.built import is_batch
+from optax_sched._core.evaluate import is_float_clock
+from optax_sched._math.phases import LAST_STEP
+
+UNENDING = 1000  # steps that are shown of a schedule that never comes to rest
+WIDTH, HEIGHT = 360, 130  # of the picture, in pixels
+LEFT, BOTTOM = 58, 22  # room for the numbers at the axes
+MOST_CURVES = 8
+LONGEST_SOURCE = 400
+# Okabe and Ito's colours, which colour-blind people tell apart.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#777777")
+
+
+def horizon(schedule: Any) -> int:
+    """From which step on the value stays, rounded up to two digits; a thousand if it never does."""
+    steps = np.unique(np.geomspace(1, LAST_STEP, 1000).astype(np.int32)) - 1
+    settled = LAST_STEP
+    for _ in range(3):  # each time between two neighbours of the last
+        last, settled = _last_change(schedule, steps, settled)
+        steps = np.unique(np.linspace(last, settled, 1000).astype(np.int32))
+    if settled > LAST_STEP // 2:
+        return UNENDING
+    unit = 10 ** max(len(str(settled)) - 2, 0)
+    return -(-settled // unit) * unit
+
+
+def _last_change(schedule: Any, steps: np.ndarray, settled: Any) -> tuple[Any, Any]:
+    """The steps between which the value comes to rest, `settled` where it does not move."""
+    values = np.asarray(schedule(steps), np.float64)
+    moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
+    if not len(moving):
+        return steps[0], settled
+    last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
+    return last, settled
+
+
+def as_html(schedule: Any) -> str:
+    """The schedule's source and, where it can be drawn, its curve as an SVG that needs nothing else."""
+    source = repr(schedule)
+    if len(source) > LONGEST_SOURCE:
+        source = source[: LONGEST_SOURCE - 3] + "..."
+    text = f'<code style="white-space:pre-wrap">{html.escape(source)}</code>'
+    try:
+        return f"<div>{text}<br>{_svg(schedule)}</div>"
+    except Exception:  # a traced schedule, a user's formula that fails: printing never does
+        return f"<div>{text}</div>"
+
+
+def _svg(schedule: Any) -> str:
+    if is_batch(schedule):
+        few = jax.tree.map(lambda leaf: np.asarray(leaf)[:MOST_CURVES], schedule)
+        curves_at = jax.vmap(lambda s, steps: s(steps), (0, None))
+    else:
+        few = schedule
+        curves_at = lambda s, steps: s(steps)[None]  # noqa: E731
+    end = horizon(lambda steps: curves_at(few, steps).sum(0))
+    in_parts = is_float_clock(schedule) and end <= 1  # a clock in epochs, or in parts of a run
+    steps = np.linspace(0, end, 241) if in_parts else np.linspace(0, end, 241).astype(np.int32)
+    curves = np.asarray(curves_at(few, steps), np.float64)
+    low, high = min(curves.min(), 0.0), max(curves.max(), 0.0)
+    high += (high == low) * 1.0
+    x = LEFT + (WIDTH - LEFT - 8) * steps / end
+    y = 8 + (HEIGHT - BOTTOM - 8) * (high - curves) / (high - low)
+    lines = []
+    for row, color in zip(y, COLORS, strict=False):
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, row, strict=True))
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>')
+    floor = HEIGHT - BOTTOM
+    label = 'font-size="11" font-family="sans-serif" fill="currentColor"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" role="img">'
+        f'<path d="M{LEFT},8 V{floor} H{WIDTH - 8}" fill="none" stroke="currentColor" opacity="0.4"/>'
+        f'<text x="{LEFT - 5}" y="16" text-anchor="end" {label}>{high:.3g}</text>'
+        f'<text x="{LEFT - 5}" y="{floor}" text-anchor="end" {label}>{low:.3g}</text>'
+        f'<text x="{LEFT}" y="{HEIGHT - 7}" {label}>0</text>'
+        f'<text x="{WIDTH - 8}" y="{HEIGHT - 7}" text-anchor="end" {label}>step {end}</text>'
+        f"{''.join(lines)}</svg>"
+    )

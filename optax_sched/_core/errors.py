@@ -1,0 +1,55 @@
+"""Errors: one line each, with a record of what was refused for code that rewords it."""
+
+import math
+import reprlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+
+class Refusal(NamedTuple):
+    """The parts of an error: `where: name must be rule, got value`, then a hint."""
+
+    where: str
+    name: str
+    rule: str
+    value: Any
+    hint: str = ""
+
+    def error(self, kind: type[Exception] = ValueError) -> Exception:
+        """An exception that carries this record as its attribute `refusal`."""
+        error = kind(complaint(self.where, self.name, self.rule, self.value) + self.hint)
+        error.refusal = self  # pyright: ignore[reportAttributeAccessIssue]
+        return error
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """The record that an error carries, or None if it is not one of ours."""
+    return getattr(error, "refusal", None)
+
+
+def complaint(where: str, name: str, rule: str, value: Any) -> str:
+    """The line that every refusal prints."""
+    return f"{where}: {name} must be {rule}, got {in_a_word(value)}"
+
+
+def in_a_word(value: Any) -> str:
+    """A value for an error message: short, and on one line."""
+    if isinstance(value, Tracer):
+        return f"a traced {value.dtype}{list(value.shape)}"
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    return " ".join(_Shortened().repr(value).split())
+
+
+class _Shortened(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            repr(x)
+        except ValueError:  # Python refuses to print more than 4300 digits
+            return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
+        return super().repr_int(x, level)

@@ -1,0 +1,127 @@
+"""What a decorator learns from a formula: all that the objects of one builder share."""
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optax_sched._core.arguments import admit, bind, readable
+from optax_sched._core.domains import Domain
+from optax_sched._core.errors import Refusal
+from optax_sched._core.hyperparameters import domain_of
+from optax_sched._core.printing import source
+
+Check = Callable[..., tuple[str, str] | None]
+
+_RESERVED = {"init", "update", "replace", "step"}
+
+
+class Formula:
+    """A function with the domains of its hyperparameters, and the builder that they define.
+
+    `skip` names the first parameters of the function, which are not hyperparameters. `before` and
+    `after` are hyperparameters that the function does not see. `made` is the class that the builder
+    makes.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        check: Check | None,
+        made: Any,
+        skip: Sequence[str],
+        before: Sequence[inspect.Parameter] = (),
+        after: Sequence[inspect.Parameter] = (),
+    ):
+        self.function = function
+        self.name = name
+        self.check = check
+        self.made = made
+        own = list(inspect.signature(function).parameters.values())
+        if len(own) < len(skip):
+            raise TypeError(
+                f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
+            )
+        parameters = [*before, *own[len(skip) :], *after]
+        hints = {it.name: it.annotation for it in (*before, *after)} | _hints(function)
+        self.hints = {it.name: hints[it.name] for it in parameters if it.name in hints}
+        self.signature = readable(parameters, self.hints, made)
+        self.domains: dict[str, Domain] = {}
+        for parameter in parameters:
+            if parameter.name in _RESERVED or parameter.name.startswith("_"):
+                raise TypeError(f"{name}: a hyperparameter may not be named {parameter.name!r}")
+            if parameter.kind is parameter.VAR_KEYWORD:
+                raise TypeError(
+                    f"{name}: a formula names its hyperparameters, **{parameter.name} hides them"
+                )
+            self.domains[parameter.name] = domain_of(parameter.name, hints.get(parameter.name))
+        self.is_static = tuple(domain.static for domain in self.domains.values())
+        self.check_names = tuple(inspect.signature(check).parameters) if check else ()
+        unknown = set(self.check_names) - self.domains.keys()
+        if unknown:
+            raise TypeError(
+                f"{name}: the check asks for {', '.join(sorted(unknown))}, not in the formula"
+            )
+        self.builder = self._make_builder()
+
+    def _make_builder(self) -> Callable[..., Any]:
+        @functools.wraps(self.function)
+        def builder(*args: Any, **kwargs: Any) -> Any:
+            return self.build(bind(self.name, self.signature, args, kwargs).arguments)
+
+        builder.__name__ = self.name
+        if self.function.__name__ == "<lambda>":
+            # Let a lambda pickle by its name, if a module binds it to that.
+            builder.__qualname__ = self.name
+        builder.__signature__ = self.signature  # pyright: ignore[reportAttributeAccessIssue]
+        builder.__annotations__ = {**self.hints, "return": self.made}
+        vars(builder)["formula"] = self
+        return builder
+
+    def build(self, values: dict[str, Any]) -> Any:
+        """Check the values that the user wrote, and make the object."""
+        stored = {
+            name: admit(self.name, name, domain, values[name]) for name, domain in self.domains.items()
+        }
+        if self.check is not None:
+            violated = self.check(*(stored[name] for name in self.check_names))
+            if violated:
+                name, rule = violated
+                raise Refusal(self.name, name, rule, values[name]).error()
+        return self.made._make(self, tuple(stored.values()))
+
+    def source(self, values: dict[str, Any]) -> str:
+        """The source text of the call that builds an object with these hyperparameters."""
+        parameters = self.signature.parameters.values()
+        # Python cannot pass what stands before a *sequence by name.
+        kinds = {it.kind for it in parameters}
+        by_name = [inspect.Parameter.KEYWORD_ONLY]
+        if inspect.Parameter.VAR_POSITIONAL not in kinds:
+            by_name.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parts = []
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                parts += map(source, values[parameter.name])
+            else:
+                name = f"{parameter.name}=" if parameter.kind in by_name else ""
+                parts.append(name + source(values[parameter.name]))
+        return f"{self.name}({', '.join(parts)})"
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Its annotations, with strings evaluated unless only a type checker can do that."""
+    hints = inspect.get_annotations(function)
+    if not any(isinstance(hint, str) for hint in hints.values()):
+        return hints
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError:
+        return {}
+
+
+def formula_of(builder: Any) -> Formula | None:
+    """The formula of a builder, or None for anything else."""
+    formula = getattr(builder, "formula", None) if inspect.isfunction(builder) else None
+    return formula if isinstance(formula, Formula) else None

@@ -1,0 +1,50 @@
+"""A schedule as the command line takes it: a JSON or YAML file, or a source text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from optax_sched._core.errors import in_a_word
+from optax_sched._core.extras import imported
+from optax_sched._files.config import from_config
+from optax_sched._files.source import from_source
+
+YAML = (".yaml", ".yml")
+
+
+def read_spec(spec: str) -> Any:
+    """The schedule that a file describes, if there is a file of that name, else a source text.
+
+    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
+    TypeError, with one line, and ImportError where YAML needs a module that is not installed.
+    """
+    try:
+        is_file = Path(spec).exists()
+    except (OSError, ValueError):  # too long for a name, or with a character that none has
+        is_file = False
+    if is_file:
+        config = _data_in(spec)
+        try:
+            return from_config(config)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{spec}: {error}") from None
+    if "(" not in spec:
+        remedy = "or a source text, such as 'cosine_decay(0.1, 1000)'"
+        raise ValueError(f"must be a file, got {in_a_word(spec)}: No such file or directory; {remedy}")
+    return from_source(spec)
+
+
+def _data_in(name: str) -> Any:
+    path = Path(name)
+    is_yaml = path.suffix.lower() in YAML
+    yaml = imported("read_spec", "yaml") if is_yaml else None
+    wrong = yaml.YAMLError if yaml else json.JSONDecodeError
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text) if yaml else json.loads(text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
+    except (wrong, ValueError, RecursionError) as error:
+        form = "YAML" if is_yaml else "JSON"
+        raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None
