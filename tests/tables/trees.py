@@ -107,7 +107,9 @@ def by_words(builder: Callable[..., Schedule]) -> st.SearchStrategy[dict[str, An
 
 
 decay = given_by(init_value=height, decay_steps=length, end_value=height)
-floored = given_by(init_value=positive, decay_steps=length, end_value=positive.map(lambda x: x / 16))
+floored = positive.flatmap(
+    lambda x: given_by(init_value=st.just(x), decay_steps=length, end_value=st.just(x / 16))
+)
 # Settings that obey a relation, or that the tolerance above asks for.
 CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "polynomial_decay": both(decay, given_by(power=st.sampled_from([0.5, 1, 1.0, 2.0, 3.5]))),
