@@ -15,12 +15,12 @@ from optax_sched._core.hyperparameters import (
     Noise,
     Rate,
     Real,
-    ShapeName,
     Steps,
     StepsOrZero,
 )
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
+from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import last_reached, reached, since, whole_step
 from optax_sched._math.shapes import fall, rise
 

@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, ShapeName, Steps
+from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._core.schedule import schedule
+from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
 from optax_sched._math.shapes import half_wave
@@ -310,7 +311,7 @@ def k_decay(
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
     f: Any = shape
     done, left = raised(z, u, k)  # z^k and 1 - z^k
-    return mix(end_value, init_value, *f(left, done))
+    return mix(end_value, init_value, *f.weights(left, done))
 
 
 @schedule
