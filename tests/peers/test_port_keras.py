@@ -43,7 +43,7 @@ def case(schedule: Any, *, phase: float = 0.0, late: tuple[Any, ...] = ()) -> Ca
     return Case(schedule, theirs, phase=phase)
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_exponential_decay(draw: Draw) -> Case:
     rate, steps, staircase = draw.rate(), draw.steps(), draw.pick(True, False)
     factor = draw.factor(LENGTH / steps)
@@ -51,7 +51,7 @@ def test_exponential_decay(draw: Draw) -> Case:
     return case(schedules.ExponentialDecay(rate, steps, factor, staircase), late=tuple(late))
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_inverse_time_decay(draw: Draw) -> Case:
     rate, steps, staircase = draw.rate(), draw.steps(), draw.pick(True, False)
     late = range(steps, LENGTH, steps) if staircase else ()
@@ -59,7 +59,7 @@ def test_inverse_time_decay(draw: Draw) -> Case:
     return case(made, late=tuple(late))
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_piecewise_constant_decay(draw: Draw) -> Case:
     """Also with boundaries at 0, below it, twice, or at no whole step."""
     boundaries = draw.boundaries(draw.pick(1, 2, 5))
@@ -68,14 +68,14 @@ def test_piecewise_constant_decay(draw: Draw) -> Case:
     return case(schedules.PiecewiseConstantDecay(boundaries, heights))
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_polynomial_decay(draw: Draw) -> Case:
     rate, steps, end = draw.rate(), draw.steps(), draw.floor(1.0)
     power = draw.pick(1.0, draw.number(0.3, 4.0))
     return case(schedules.PolynomialDecay(rate, steps, end, power), late=(steps,))
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_polynomial_decay_with_cycles(draw: Draw) -> Case:
     """Down to 0. On a boundary keras is still there, save for a residue or its rounding."""
     rate, steps, power = draw.rate(), draw.steps(), draw.number(0.5, 3.0)
@@ -85,13 +85,13 @@ def test_polynomial_decay_with_cycles(draw: Draw) -> Case:
     return got
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_cosine_decay(draw: Draw) -> Case:
     rate, steps, alpha = draw.rate(), draw.steps(), draw.floor(1.0)
     return case(schedules.CosineDecay(rate, steps, alpha, warmup_steps=draw.steps_or_zero(90)))
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_cosine_decay_with_warmup(draw: Draw) -> Case:
     """The target may lie below the start."""
     start, peak = draw.pick(0.0, draw.rate()), draw.rate()
@@ -100,7 +100,7 @@ def test_cosine_decay_with_warmup(draw: Draw) -> Case:
     return case(made)
 
 
-@ports(settings=200)
+@ports(settings=100)
 def test_cosine_decay_restarts(draw: Draw) -> Case:
     rate, first, growth = draw.rate(), draw.steps(), draw.pick(1.0, 1.5, 2.0, 3.0)
     alpha, fall = draw.floor(1.0), 1.0

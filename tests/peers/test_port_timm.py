@@ -64,7 +64,7 @@ def cycles(draw: Draw) -> dict[str, Any]:
     return draw.pick(one, many)
 
 
-@ports(settings=300)
+@ports(settings=200)
 def test_cosine(draw: Draw) -> Case:
     rate, settings = draw.rate(), cycles(draw)
     settings |= warm(draw, rate, True, False) | {"lr_min": draw.floor(rate)}
@@ -73,7 +73,7 @@ def test_cosine(draw: Draw) -> Case:
     return used(draw, rate, functools.partial(timm.CosineLRScheduler, **settings), late, phase=rate)
 
 
-@ports(settings=300)
+@ports(settings=200)
 def test_poly(draw: Draw) -> Case:
     rate, settings = draw.rate(), cycles(draw)
     settings |= warm(draw, rate, True, False) | {"lr_min": draw.floor(rate)}
@@ -86,7 +86,7 @@ def test_poly(draw: Draw) -> Case:
     return used(draw, rate, functools.partial(timm.PolyLRScheduler, **settings), late, phase=rate)
 
 
-@ports(settings=300)
+@ports(settings=200)
 def test_tanh(draw: Draw) -> Case:
     rate, settings = draw.rate(), cycles(draw)
     settings |= warm(draw, rate, True, False) | {"lr_min": draw.floor(rate)}
@@ -113,7 +113,7 @@ def test_multistep(draw: Draw) -> Case:
     return used(draw, rate, functools.partial(timm.MultiStepLRScheduler, **settings))
 
 
-@ports(settings=300)
+@ports(settings=200)
 def test_wsd(draw: Draw) -> Case:
     rate, length = draw.rate(), draw.steps(400)
     settings = {
