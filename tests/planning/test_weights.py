@@ -28,8 +28,8 @@ def test_merged_checkpoints_are_the_decayed_run_for_frozen_gradients(decay):
     updates = np.random.default_rng(0).standard_normal((6, 3))
     first = np.array([1.0, -2.0, 0.5])
     checkpoints = first + np.concatenate([np.zeros((1, 3)), np.cumsum(updates, axis=0)])
-    factors = [float(decay(j)) if callable(decay) else decay for j in range(6)]
-    decayed = first + np.array(factors) @ updates
+    factors = rates(decay, 6)
+    decayed = first + factors @ updates
     weights = merge_weights(decay, 6)
     np.testing.assert_allclose(np.asarray(weights, np.float64) @ checkpoints, decayed, atol=1e-6)
     assert weights.shape == (7,) and float(weights.sum()) == pytest.approx(1.0, abs=1e-6)
