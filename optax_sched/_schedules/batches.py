@@ -28,18 +28,18 @@ from optax_sched._schedules.combine import select
 def stack(schedules: Sequence[Any]) -> Schedule:
     """Several schedules as one batch: a schedule with a leading axis on every leaf.
 
-    Where all are of one structure and shape, their leaves are stacked. Else each becomes a `select`
-    over the same formulas, one for each family, however many settings a family has.
+    If all have the same structure and shapes, `stack` stacks their leaves. Otherwise the batch is a
+    `select` with one formula for each family of equal structure, however many members a family has.
 
     Args:
       schedules: one or more schedules, functions of the step, or numbers.
 
     Returns:
-      The batch, for `jax.vmap`, `sweep` and `unstack`. Lengths of which some are whole and some not
-      become floats.
+      The batch, for `jax.vmap`, `sweep` and `unstack`. If some lengths in it are integers and others
+      floats, all become floats.
 
     Raises:
-      TypeError, ValueError: `schedules` is not a sequence of one or more.
+      TypeError, ValueError: `schedules` is not a sequence of one or more schedules.
 
     >>> import jax, optax_sched
     >>> batch = stack([optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
@@ -57,13 +57,13 @@ def stack(schedules: Sequence[Any]) -> Schedule:
 
 
 def _form(leaf: Any) -> Any:
-    """What leaves must share to be stacked: a random key goes with those of its own type only."""
+    """What leaves must share to be stacked: their shape and, if they are random keys, their dtype."""
     dtype = jnp.result_type(leaf)
     return jnp.shape(leaf), dtype if jnp.issubdtype(dtype, jax.dtypes.prng_key) else None
 
 
 def _mixture(items: Sequence[Any]) -> Schedule:
-    """For each item a `select` of one member of each family: its own, and of the others the first."""
+    """For each item a `select` of its own family's member and of each other family's first member."""
     groups, places = in_families(items)
     families, ranks = [], []
     for number, (structure, members) in enumerate(groups):
@@ -83,11 +83,11 @@ def unstack(batch: Schedule) -> list[Any]:
       batch: a schedule with a leading axis on every leaf, as `stack`, `grid` or `jax.vmap` make it.
 
     Returns:
-      A list of schedules. Those of `stack` are as they were before, save that their numbers have the
-      precision of the batch.
+      A list of schedules. What `stack` was given comes back, with its numbers in the precision of the
+      batch.
 
     Raises:
-      TypeError, ValueError: `batch` has no leading axis, or not the same one on every leaf.
+      TypeError, ValueError: the leaves of `batch` do not have the same leading axis.
 
     >>> import optax_sched
     >>> unstack(stack([optax_sched.constant(0.1), optax_sched.constant(0.2)]))
@@ -95,13 +95,13 @@ def unstack(batch: Schedule) -> list[Any]:
     """
     size = size_of("unstack", batch)
     leaves, structure = jax.tree.flatten(indexable(batch))
-    # NumPy's leaves were Python numbers.
+    # Leaves in NumPy were Python numbers before `stack`.
     rows = [[as_number(leaf[row]) for leaf in leaves] for row in range(size)]
     return [_chosen(jax.tree.unflatten(structure, row)) for row in rows]
 
 
 def _chosen(item: Any) -> Any:
-    """What `stack` was given, where it made a select of it."""
+    """What `stack` was given, if it made a `select` of that."""
     if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
     is_mixture = stored_values(item)["schedules"].layout.is_mixture
@@ -112,17 +112,17 @@ def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule
     """Every combination of some settings as one batch: their cartesian product.
 
     Args:
-      builder: makes a schedule of one setting: a builder or a function of your own.
-      **values: for each of its arguments by name the values to try, a sequence. One value only is a
-        sequence of one: `decay_steps=[1000]`.
+      builder: a builder, or a function of your own, that makes a schedule from one setting.
+      **values: for each argument of the builder, by name, a sequence of values to try. Write a single
+        value as a sequence of one: `decay_steps=[1000]`.
 
     Returns:
       The batch (see `stack`), and the settings as dicts, both in the order of `itertools.product`:
       the last argument changes fastest.
 
     Raises:
-      TypeError, ValueError: `builder` is not callable, an argument has no sequence of one or more
-        values, or the builder refuses a setting.
+      TypeError, ValueError: `builder` is not callable, the values of an argument are not a sequence of
+        one or more, or the builder refuses a setting.
 
     Elsewhere: scikit-learn's `ParameterGrid` (which sorts the names), Optuna's `GridSampler`.
 
@@ -138,7 +138,7 @@ transition_steps=[10, 20, 10, 20])
     if not callable(builder):
         raise TypeError(complaint("grid", "builder", "a function that makes a schedule", builder))
     if not values:
-        raise TypeError("grid: it takes a sequence of values for one argument of the builder or more")
+        raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]
     settings = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*choices)]
     return stack([builder(**setting) for setting in settings]), settings
@@ -156,13 +156,13 @@ def _choices(name: str, tried: Any) -> list[Any]:
 
 
 def automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
-    """The same devices, with axes that JAX shards by itself: explicit ones refuse most indexing."""
+    """The same devices with automatic axes: arrays on explicit axes refuse most indexing."""
     kinds = (jax.sharding.AxisType.Auto,) * len(mesh.axis_names)
     return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=kinds)
 
 
 def indexable(batch: Any) -> Any:
-    """The batch, leaves that lie on a mesh of explicit axes moved to the same with automatic ones."""
+    """The batch, with leaves on explicit axes of a mesh moved to automatic axes."""
 
     def moved(leaf: Any) -> Any:
         sharding = None if is_traced(leaf) else getattr(leaf, "sharding", None)
@@ -175,7 +175,7 @@ def indexable(batch: Any) -> Any:
 
 
 def size_of(where: str, batch: Any) -> int:
-    """The length of the leading axis that all leaves share."""
+    """The length of the leading axis that all leaves share, or an error."""
     sizes: set[Any] = {getattr(leaf, "shape", ())[:1] for leaf in jax.tree.leaves(batch)}
     if len(sizes) != 1 or sizes in ({()}, {(0,)}):
         rule = "a batch, with the same leading axis on every leaf (see optax_sched.stack)"

@@ -1,4 +1,4 @@
-"""Curves that change by factors: continuously, by equal steps, or at given boundaries."""
+"""Curves that change by factors: continuously, at equal intervals, or at given boundaries."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,15 +13,16 @@ from optax_sched._math.phases import progress, ratio, reached, remaining
 def exponential_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0
 ):
-    """A fixed fraction lost every step, smoothly, down to a floor.
+    """Every step takes away the same fraction of what is left, down to a floor.
 
-        max(i r^(t/T), e),    r = decay_rate,  T = decay_steps
+        max(i r^(t/T), e)
 
-    At step 0 and before it is `init_value`; it has no end, and never falls below `end_value`.
+    with t = step, i = init_value, e = end_value, r = decay_rate and T = decay_steps. Negative steps
+    count as step 0. The decay has no end, and never falls below `end_value`.
 
     Args:
       init_value: the rate at step 0, 0 or more.
-      decay_steps: the number of steps in which the rate is multiplied by `decay_rate` once.
+      decay_steps: the steps after which the rate has been multiplied by `decay_rate` once, positive.
       decay_rate: the factor, in (0, 1].
       end_value: the floor, 0 or more.
 
@@ -29,7 +30,7 @@ def exponential_decay(
       TypeError, ValueError: a rate is negative or not finite, the length not positive, the factor
         not in (0, 1].
 
-    Elsewhere: `optax.exponential_decay` and keras' `ExponentialDecay` (neither staircase); torch's
+    Elsewhere: `optax.exponential_decay` and keras' `ExponentialDecay` with staircase=False; torch's
     `ExponentialLR(gamma)` is `decay_steps=1, decay_rate=gamma`; Paddle's `NaturalExpDecay(gamma)` is
     `decay_rate=exp(-gamma)`. Not to be confused with `exponential`, which reaches a given end.
 
@@ -41,12 +42,14 @@ def exponential_decay(
 
 @schedule
 def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0):
-    """A staircase: every `decay_steps` steps the rate is multiplied by `decay_rate`, down to a floor.
+    """A staircase: every `decay_steps` steps multiply the rate by `decay_rate`, down to a floor.
 
-        max(i r^floor(t/T), e),    r = decay_rate,  T = decay_steps
+        max(i r^floor(t/T), e)
 
-    The drop is at t = T, 2T, ... exactly, for every step below 2^31. With epochs n counted from 1
-    this is i r^(ceil(n/T) - 1), as textbooks write it. At step 0 and before it is `init_value`.
+    with t = step, i = init_value, e = end_value, r = decay_rate and T = decay_steps. The drops are
+    exactly at t = T, 2T, ..., for all steps below 2^31. Textbooks count epochs n from 1, and write this
+    as i r^(ceil(n/T) - 1). Negative steps count as step 0. The staircase has no end, and never falls
+    below `end_value`.
 
     Args:
       init_value: the rate at step 0, 0 or more.
@@ -58,7 +61,7 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
       TypeError, ValueError: a rate is negative or not finite, the length not positive, the factor
         not in (0, 1].
 
-    Elsewhere: `optax.exponential_decay(staircase=True)`, whose jitted drop comes a step early from
+    Elsewhere: `optax.exponential_decay(staircase=True)`, whose jitted drops come a step early from
     about step 10^7 on; torch's `StepLR`, keras' `ExponentialDecay(staircase=True)`, timm's `step`.
     MXNet's `FactorScheduler` counts from 1, so it drops one update later.
 
@@ -81,25 +84,26 @@ def multistep_decay(
     boundaries: Boundaries,
     decay_rate: FactorOrFactors,
 ):
-    """A staircase with stairs of any length: at each boundary the rate is multiplied by a factor.
+    """A staircase with stairs of any length: each boundary multiplies the rate by a factor.
 
-        i r^n,    n = the number of boundaries <= t,  r = decay_rate
+        i r^n,    n = the number of boundaries <= t
 
-    A boundary belongs to the new stair. At step 0 and before it is `init_value`; after the last
-    boundary the rate stays.
+    with t = step, i = init_value and r = decay_rate. If `decay_rate` is a sequence, the first n of its
+    factors are multiplied instead. A boundary belongs to the new stair. Negative steps count as step 0.
+    After the last boundary the rate stays.
 
     Args:
       init_value: the rate at step 0, 0 or more.
       boundaries: the steps at which the rate drops, positive and strictly increasing; shape [n].
-      decay_rate: the factor, in (0, 1]; or a sequence that gives each boundary its own, shape [n].
+      decay_rate: the factor, in (0, 1]; or a sequence with one factor for each boundary, shape [n].
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the boundaries are not positive and
         increasing, a factor is not in (0, 1], or the numbers of factors and boundaries differ.
 
     Elsewhere: torch's `MultiStepLR`, `optax.piecewise_constant_schedule` (which takes a dict). keras
-    and init2winit drop one step later (t > boundary), timm one epoch earlier. For the rates
-    themselves instead of factors see `piecewise_constant`.
+    and init2winit drop one step later (t > boundary), timm one epoch earlier. To give
+    rates instead of factors, use `piecewise_constant`.
 
     >>> [f"{multistep_decay(1.0, [2, 4], 0.1)(t):.2f}" for t in range(6)]
     ['1.00', '1.00', '0.10', '0.10', '0.01', '0.01']
@@ -115,9 +119,11 @@ def multistep_decay(
 def exponential(step, init_value: Positive, end_value: Positive, transition_steps: Steps):
     """A straight line in log space between two positive values, up or down, and then flat.
 
-        i (e / i)^z,    z = min(t, T) / T,  T = transition_steps
+        i (e / i)^z
 
-    At step 0 and before it is `init_value`, from `transition_steps` on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = transition_steps and z = min(t, T) / T. Negative
+    steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value` from
+    `transition_steps` on.
 
     Args:
       init_value: the value at step 0, positive.
@@ -127,16 +133,17 @@ def exponential(step, init_value: Positive, end_value: Positive, transition_step
     Raises:
       TypeError, ValueError: a value or the length is not positive and finite.
 
-    Elsewhere: fastai's `SchedExp`, praxis' `Exponential`, flair's `ExpAnnealLR`; the rising one is
-    the curve of a learning-rate range test. Not to be confused with `exponential_decay`, which is
-    given a factor and has no end.
+    Elsewhere: fastai's `SchedExp`, praxis' `Exponential`, flair's `ExpAnnealLR`. A learning-rate range
+    test (`lr_range_test`) follows the rising one. Not to be confused with `exponential_decay`, which
+    takes a factor and has no end.
 
     >>> [f"{exponential(1.0, 0.01, 4)(t):.3f}" for t in range(6)]
     ['1.000', '0.316', '0.100', '0.032', '0.010', '0.010']
     """
     z, u = progress(step, transition_steps), remaining(step, transition_steps)
-    # (e / i)^z from the nearer end; as a square, since e / i may be beyond what a float holds.
+    # Start at the nearer end: i (e / i)^z or e (i / e)^u, which are equal. Multiply by the square root
+    # of the factor twice, since e / i itself may exceed what a float holds.
     down, up = jnp.sqrt(end_value) / jnp.sqrt(init_value), jnp.sqrt(init_value) / jnp.sqrt(end_value)
-    # Not jnp.minimum(z, 0.5): half way, where both are equal, it gives each half of the gradient.
+    # Not jnp.minimum(z, 0.5): where z is 0.5 it gives each of the two half of the gradient.
     from_start, from_end = down ** jnp.where(z <= u, z, 0.0), up ** jnp.where(z <= u, 0.0, u)
     return jnp.where(z <= u, init_value * from_start * from_start, end_value * from_end * from_end)

@@ -35,11 +35,12 @@ def _one_boundary_less(schedules: Parts, boundaries):
 def join(step, schedules: Operands, boundaries: Boundaries):
     """One schedule after another, each on its own clock from its boundary on.
 
-        s_k(t - b_k),    k = the number of boundaries <= t,  b_0 = 0
+        s_k(t - b_k),    k = the number of boundaries <= t
 
-    A boundary belongs to the new part. Steps before 0 count as 0; the last part goes on for ever.
-    Parts that are not active are asked only for their own step 0, so nothing of theirs leaks into
-    the value or the gradient. Parts of equal structure cost one formula, however many they are.
+    with t = step, s_0, s_1, ... the schedules, b_0 = 0 and b_1, b_2, ... the boundaries. A boundary
+    belongs to the new part. Negative steps count as step 0. The last part goes on without end. Parts
+    that are not active are evaluated at their own step 0 only, so nothing of them leaks into the value
+    or the gradient. Parts of equal structure cost one formula, however many there are.
 
     Args:
       schedules: one or more schedules, functions of the step, or numbers (constants).
@@ -48,10 +49,11 @@ def join(step, schedules: Operands, boundaries: Boundaries):
 
     Raises:
       TypeError, ValueError: there is no schedule, the boundaries are not positive and increasing, or
-        not one fewer than the schedules.
+        there is not one boundary fewer than schedules.
 
     Elsewhere: `optax.join_schedules` (which evaluates every part, and drops parts where boundaries
-    are too few), torch's `SequentialLR`, ignite's `ConcatScheduler`, init2winit's `concatenate`.
+    are too few), torch's `SequentialLR`, ignite's `ConcatScheduler`, init2winit's `concatenate`. Not to
+    be confused with `select`, which keeps one schedule for all steps.
 
     >>> import optax_sched
     >>> s = join([optax_sched.linear(0.0, 1.0, 2), 0.5, optax_sched.linear(0.5, 0.0, 2)], [2, 4])
@@ -74,9 +76,10 @@ def warmup(
 ):
     """A rise to where a schedule starts, and then that schedule on its own clock.
 
-        i + (s(0) - i) f(min(t, W) / W)  before W,    s(t - W)  from W on,    W = warmup_steps
+        i + (s(0) - i) f(t / W)  before W,    s(t - W)  from W on
 
-    At step 0 and before it is `init_value`, at `warmup_steps` exactly `schedule(0)`.
+    with t = step, s = schedule, W = warmup_steps, i = init_value and f = shape. Negative steps count as
+    step 0. The value is exactly `init_value` at step 0, and exactly `schedule(0)` at `warmup_steps`.
 
     Args:
       schedule: what follows; a schedule, a function of the step, or a number (a constant).
@@ -91,7 +94,8 @@ def warmup(
 
     Elsewhere: the first half of optax's `warmup_*` schedules, Paddle's `LinearWarmup`, timm's
     `warmup_t` with `warmup_prefix`, transformers' `*_with_warmup`. Some peers never use the rate 0:
-    they start at 1/W, here `shift(warmup(...), 1)`.
+    they start at 1/W, here `shift(warmup(...), 1)`. `warmup_steps` comes on top of the schedule's own
+    length, while `total_steps` of `warmup_cosine_decay` includes its warm-up.
 
     References: Goyal et al., 2017, "Accurate, Large Minibatch SGD", https://arxiv.org/abs/1706.02677
 
@@ -100,7 +104,7 @@ def warmup(
     >>> [f"{s(t):.2f}" for t in range(8)]
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
     """
-    # On its own clock the schedule is still at its step 0 while the rate rises: one evaluation.
+    # One evaluation serves both phases: during the rise the schedule's own clock still stands at 0.
     return rise(step, warmup_steps, init_value, schedule(since(step, warmup_steps)), shape)
 
 
@@ -117,23 +121,24 @@ def cooldown(
 
         s(t)  before S,    e + (s(S) - e) f(1 - min(t - S, C) / C)  from S on
 
-    with S = start, C = cooldown_steps, e = end_value, f = shape. From S + C on it is `end_value`, to
-    the bit. `start` is a leaf: a cooldown is branched off a running job without a new trace.
+    with t = step, s = schedule, S = start, C = cooldown_steps, e = end_value and f = shape. Negative
+    steps count as step 0. From S + C on the value is exactly `end_value`. `start` is a leaf: you can
+    branch a cooldown off a running job without a new trace.
 
     Args:
       schedule: what comes first; a schedule, a function of the step, or a number (a constant).
       start: the step at which the cooldown begins, 0 or more.
       cooldown_steps: the length of the cooldown in steps, positive.
-      end_value: the rate it ends at, 0 or more.
+      end_value: the rate at the end, 0 or more.
       shape: how it falls, read on what remains: "linear", "cosine", "sqrt" (the 1-sqrt cooldown),
-        "square", or a function of [0, 1].
+        "square", or a function from [0, 1] to [0, 1].
 
     Raises:
       TypeError, ValueError: a rate or the start is negative or not finite, the length not positive,
         the shape unknown.
 
     Elsewhere: the last phase of warmup-stable-decay schedules; OLMo-core's `override_decay`;
-    big_vision's `cooldown_steps`, there a factor on the decay that goes on below it.
+    big_vision's `cooldown_steps`, there a factor on a decay that goes on meanwhile.
 
     References: Hagele et al., 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
     Durations", https://arxiv.org/abs/2405.18392
@@ -144,23 +149,27 @@ def cooldown(
     begun = reached(step, start)
     value = schedule(jnp.where(begun, start, step))
     falling = fall(since(step, start), cooldown_steps, value, end_value, shape)
-    # Before it has begun, a fall of no length would count as over: recipes may come to have one.
+    # With cooldown_steps = 0 (a recipe can produce that) `fall` gives end_value even before `start`.
     return jnp.where(begun, falling, value)
 
 
 @decorate
 def multiply(step, *schedules: Operands):
-    """The product of schedules, each on the common clock.
+    """The product of schedules, all on the same clock.
 
         s_1(t) s_2(t) ...
+
+    with t = step and s_1, s_2, ... the schedules. Negative steps count as step 0. Each factor keeps
+    its own start and end.
 
     Args:
       *schedules: one or more schedules, functions of the step, or numbers.
 
     Raises:
-      TypeError, ValueError: there is none, or one is no schedule.
+      TypeError, ValueError: there is no schedule, or one of them is something else.
 
-    Elsewhere: torch's `ChainedScheduler` of factors, init2winit's compound "a * b".
+    Elsewhere: torch's `ChainedScheduler` of factors, init2winit's compound "a * b". Not to be confused
+    with `join`, one schedule after another.
 
     >>> import optax_sched
     >>> s = multiply(optax_sched.linear(1.0, 0.0, 4), 0.5)
@@ -178,16 +187,21 @@ def _index_in_range(index, schedules: Parts):
 
 @decorate(check=_index_in_range)
 def select(step, index: CountOrZero, schedules: Operands):
-    """One of several schedules, by number: so that different families fit one batch.
+    """One of several schedules, by number, so that different families fit one batch.
 
-        s_index(t)
+        s_k(t)
+
+    with t = step, k = index and s_0, s_1, ... the schedules. Negative steps count as step 0.
 
     Args:
-      index: which one, a whole number from 0; a leaf. A traced one is clamped to the range.
+      index: the number of the schedule, whole, from 0; a leaf. A traced one is clamped to the range.
       schedules: one or more schedules, functions of the step, or numbers.
 
     Raises:
       TypeError, ValueError: the index is negative, not whole or too large, or there is no schedule.
+
+    Elsewhere: `jax.lax.switch` over schedules. `stack` makes a `select` of schedules of different
+    families. Not to be confused with `join`, which goes from one schedule to the next.
 
     >>> import optax_sched
     >>> s = select(1, [optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
@@ -195,7 +209,7 @@ def select(step, index: CountOrZero, schedules: Operands):
     0.854 0.750
     """
     index = jnp.clip(index, 0, len(schedules) - 1)
-    # Not jnp.where(active, step, 0): JAX cannot choose between two scalars by a spread boolean.
+    # Not jnp.where(active, step, 0): JAX cannot choose by a boolean that is spread over a mesh.
     return schedules.value_at(index, lambda active: step * active)
 
 
@@ -211,13 +225,18 @@ def clip(step, schedule: Operand, min_value: Real, max_value: Real):
 
         min(max(s(t), lo), hi)
 
+    with t = step, s = schedule, lo = min_value and hi = max_value. Negative steps count as step 0.
+
     Args:
       schedule: a schedule, a function of the step, or a number.
       min_value: the lower bound, any finite number.
       max_value: the upper bound, at least `min_value`.
 
     Raises:
-      TypeError, ValueError: a bound is not a finite number, or they are out of order.
+      TypeError, ValueError: a bound is not a finite number, or the two are out of order.
+
+    Elsewhere: the `min_lr` and `eta_min` of many peers, as a floor under any schedule. Not to be
+    confused with `optax.clip`, which clips updates.
 
     >>> import optax_sched
     >>> s = clip(optax_sched.linear(1.0, 0.0, 4), 0.2, 0.6)
@@ -243,26 +262,28 @@ def noisy(
     end: Steps | None = None,
     kind: Noise = "normal",
 ):
-    """A schedule with a random factor at each step, the same for the same key and step.
+    """A schedule with a random factor at each step, always the same for the same key and step.
 
         s(t) max(0, 1 + scale eps(t))  for start <= t < end,    s(t)  elsewhere
 
-    with eps drawn from N(0, 1), or U(-1, 1) where kind is "uniform". It is a pure function: a run
-    that is resumed or evaluated in another order sees the same noise. Never negative.
+    with t = step, s = schedule and eps(t) drawn from N(0, 1), or from U(-1, 1) if `kind` is "uniform".
+    Negative steps count as step 0. It is a pure function of key and step: a run that you resume, or
+    evaluate in another order, sees the same noise. The factor is never negative.
 
     Args:
       schedule: a schedule, a function of the step, or a number.
-      key: a JAX random key or a whole number of 0 or more as its seed.
+      key: a JAX random key, or a whole number of 0 or more as its seed.
       scale: the size of the noise as a part of the rate, 0 or more.
-      start: the first step with noise.
-      end: the first step without noise again; None for ever on.
+      start: the first step with noise, 0 or more.
+      end: the first step without noise again, above `start`; with None the noise never stops.
       kind: "normal" or "uniform".
 
     Raises:
-      TypeError, ValueError: the key is neither key nor seed, the scale negative or not finite, a step
-        negative, the kind unknown.
+      TypeError, ValueError: the key is neither a key nor a seed, the scale is negative or not finite,
+        a step is negative, `end` is not above `start`, or the kind is unknown.
 
-    Elsewhere: timm's `noise_range_t`, `noise_pct`: a normal noise redrawn until it is below pct.
+    Elsewhere: timm's `noise_range_t` and `noise_pct`, which redraw a normal noise until it is below
+    pct. Not to be confused with `optax.add_noise`, which adds noise to gradients.
 
     >>> s = noisy(1.0, key=0, scale=0.1, start=2)
     >>> print(f"{s(1):.1f} {bool(s(2) == s(2))} {bool(s(2) == s(3))}")

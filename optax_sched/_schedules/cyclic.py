@@ -1,4 +1,4 @@
-"""Cycles: curves that come back."""
+"""Cycles: curves that rise and fall, once or again and again."""
 
 from typing import Any
 
@@ -34,22 +34,22 @@ def cosine_restarts(
 ):
     """Half cosine waves, one after another, each from a fresh peak: SGDR.
 
-        e + (i g^n - e) sin^2(pi u_n / 2),    g = peak_mult,  n = the cycle's index from 0,
-        u_n = what remains of cycle n, which lasts P m^n steps,  P = period,  m = period_mult
+        e + (i g^n - e) sin^2(pi u / 2)
 
-    with i = init_value and e = end_value. Each cycle begins at its peak to the bit: with whole numbers
-    at the exact step, with a fractional period or period_mult at the first step at or after a real
-    number, which is not rounded (beyond 10^5 steps it may be one step off). Negative steps count as
-    step 0; after `num_cycles` cycles it stays at `end_value`, to the bit.
+    with i = init_value, e = end_value, g = peak_mult, n the index (from 0) of the cycle that holds the
+    step, and u the fraction of that cycle that remains. Cycle n lasts P m^n steps, with P = period and
+    m = period_mult. If P and m are whole, cycles begin at exact steps. Otherwise their starts are real
+    numbers, not rounded; beyond 10^5 steps a fractional m may put one a step early or late. Negative
+    steps count as step 0. After `num_cycles` cycles the value stays at exactly `end_value`.
 
     Args:
       init_value: the peak of the first cycle, 0 or more.
       period: the length of the first cycle in steps, positive.
       end_value: the trough that every cycle falls to, 0 or more.
-      period_mult: each cycle is this many times as long as the last, 1 or more. With None all are
-        equal, by a formula without growth.
-      peak_mult: each peak is this many times as high as the last, positive.
-      num_cycles: after this many cycles the rate stays at `end_value`; with None it never stops.
+      period_mult: each cycle is this many times as long as the one before, 1 or more. None makes all
+        cycles equal, by a much shorter formula than 1.0.
+      peak_mult: each peak is this many times as high as the one before, positive.
+      num_cycles: the number of cycles, after which the rate stays at `end_value`; None never stops.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the period or peak_mult not positive,
@@ -58,8 +58,9 @@ def cosine_restarts(
     Elsewhere: torch's `CosineAnnealingWarmRestarts` (T_0, T_mult), keras' `CosineDecayRestarts`
     (t_mul 2.0 by default, m_mul scales only the part above alpha), timm's `cosine` with `cycle_*`,
     transformers' `cosine_with_restarts` (equal cycles, 0 after the last). `optax.sgdr_schedule` joins
-    warm-ups and cosines: `join` does the same here. Jumping to a late step, torch and timm may land
-    one cycle early, since they find the index by a logarithm alone.
+    warm-ups and cosines: `join` does the same here. Where torch and timm jump to a late step, they may
+    land one cycle early, since they find the index by a logarithm alone. Not to be confused with
+    `cosine_waves`, which rises along the wave.
 
     References: Loshchilov and Hutter, 2017, "SGDR", https://arxiv.org/abs/1608.03983
 
@@ -86,18 +87,20 @@ def cyclic(
 ):
     """A triangle wave between a base and a peak, which may shrink with the cycles or the steps.
 
-        b + (p - b) w(t) c^n s^t,    n = floor(t / (U + D)),  c = cycle_scale,  s = step_scale
+        b + (p - b) w(t) c^n s^t,    n = floor(t / (U + D))
 
-    where w rises from 0 to 1 in U = steps_up steps and falls back in D = steps_down. At step 0 and
-    before it is `base_value`, to the bit; it has no end.
+    with t = step, b = base_value, p = peak_value, U = steps_up, D = steps_down, c = cycle_scale, s =
+    step_scale, and w a triangle wave: in each cycle it rises from 0 to 1 in U steps and falls back to 0
+    in D steps. Negative steps count as step 0, where the value is exactly `base_value`. The wave has no
+    end.
 
     Args:
       base_value: the rate between cycles, 0 or more.
       peak_value: the rate at the top of the first cycle, 0 or more.
       steps_up: the length of the rise in steps, positive.
-      steps_down: the length of the fall in steps, positive; None for that of the rise.
-      cycle_scale: what the height is multiplied by from one cycle to the next, in (0, 1].
-      step_scale: what it is multiplied by at each step, in (0, 1].
+      steps_down: the length of the fall in steps, positive; None means as long as the rise.
+      cycle_scale: the factor on the height from one cycle to the next, in (0, 1].
+      step_scale: the factor on the height from one step to the next, in (0, 1].
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, a length not positive, a scale not in
@@ -105,7 +108,8 @@ def cyclic(
 
     Elsewhere: torch's and Paddle's `CyclicLR`: mode "triangular" is this, "triangular2" has
     cycle_scale 0.5, "exp_range" step_scale gamma. ignite's `LinearCyclicalScheduler` starts at the
-    top. fairseq's `triangular` shrinks the peak, not the height.
+    top. fairseq's `triangular` shrinks the peak, not the height above the base. Not to be confused with
+    `one_cycle`, a single rise and fall.
 
     References: Smith, 2017, "Cyclical Learning Rates", https://arxiv.org/abs/1506.01186
 
@@ -122,7 +126,7 @@ def cyclic(
     fallen = since(clock, steps_up)
     wave = jnp.where(up, progress(clock, steps_up), remaining(fallen, steps_down))
     rest = jnp.where(up, remaining(clock, steps_up), progress(fallen, steps_down))
-    # The complement is 1 - wave * scale, of two terms that do not cancel.
+    # 1 - wave * scale = (1 - wave) + wave (1 - scale), a sum of two positive terms.
     return mix(base_value, peak_value, wave * scale, rest + wave * (1 - scale))
 
 
@@ -149,18 +153,19 @@ def one_cycle(
         p -> p/(d f)     from q T to T          (three_phase: p -> p/d from q T to 2 q T,
                                                  p/d -> p/(d f) from 2 q T to T)
 
-    with p = peak_value, T = total_steps, q = pct_start, d = div_factor, f = final_div_factor, each
-    phase in the given shape. q T is a real number, not truncated. Before step 0 it is as at step 0,
-    from `total_steps` on p/(d f).
+    with p = peak_value, T = total_steps, q = pct_start, d = div_factor and f = final_div_factor, each
+    phase in the given shape: a rise reads it on progress, a fall on what remains. q T is a real number,
+    not truncated. Negative steps count as step 0, where the value is p/d; from T on it is p/(d f).
 
     Args:
       peak_value: the highest rate, 0 or more.
       total_steps: the length of the whole in steps, positive; the last value is at total_steps.
       pct_start: the part of the whole in which it rises, in (0, 1); below 0.5 with three phases.
-      div_factor: the peak over the first rate, positive.
-      final_div_factor: the first rate over the last, positive.
-      three_phase: whether it falls back to the first rate symmetrically before the last fall.
-      shape: how each phase goes; "linear" and "cosine" are those of the peers.
+      div_factor: the peak divided by the first rate, positive.
+      final_div_factor: the first rate divided by the last, positive.
+      three_phase: whether the rate first falls back to where it started, as fast as it rose.
+      shape: how each phase goes: "linear", "cosine" (other libraries have these two), "sqrt", "square"
+        or a function from [0, 1] to [0, 1].
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, a length or factor not positive,
@@ -168,25 +173,26 @@ def one_cycle(
 
     Elsewhere: torch's `OneCycleLR` reaches its peak at q T - 1 and its end at T - 1:
     `one_cycle(p, T - 1, (q T - 1) / (T - 1))`. `optax.cosine_onecycle_schedule` truncates q T;
-    `optax.linear_onecycle_schedule` has three phases. fastai ends at p / f.
+    `optax.linear_onecycle_schedule` has three phases. fastai ends at p / f. Not to be confused with
+    `slanted_triangular`, which ends at its first rate.
 
     References: Smith and Topin, 2018, "Super-Convergence", https://arxiv.org/abs/1708.07120
 
     >>> [f"{one_cycle(1.0, 10)(t):.3f}" for t in range(0, 12, 2)]
     ['0.040', '0.760', '0.950', '0.611', '0.188', '0.000']
     """
-    weights: Any = shape
+    f: Any = shape
     low = peak_value / div_factor
     last = low / final_div_factor
     top = pct_start * total_steps
     rise = phase(step, 0, top)
-    rising = mix(low, peak_value, *weights(*rise))
+    rising = mix(low, peak_value, *f(*rise))
     if not three_phase:
         fall = phase(step, top, total_steps)
-        return jnp.where(reached(step, top), mix(last, peak_value, *weights(*fall[::-1])), rising)
+        return jnp.where(reached(step, top), mix(last, peak_value, *f(*fall[::-1])), rising)
     fall, tail = phase(step, top, 2 * top), phase(step, 2 * top, total_steps)
-    falling = mix(low, peak_value, *weights(*fall[::-1]))
-    ending = mix(last, low, *weights(*tail[::-1]))
+    falling = mix(low, peak_value, *f(*fall[::-1]))
+    ending = mix(last, low, *f(*tail[::-1]))
     return jnp.where(reached(step, 2 * top), ending, jnp.where(reached(step, top), falling, rising))
 
 
@@ -196,17 +202,17 @@ def slanted_triangular(
 ):
     """A short straight rise and a long straight fall, for fine-tuning: ULMFiT.
 
-        p (1 + x (r - 1)) / r,    x = t / c  before c = max(1, floor(q T)),
+        p (1 + x (r - 1)) / r,    x = t / c                  before c = max(1, floor(q T)),
                                   x = 1 - (t - c) / (T - c)  from c on
 
-    with p = peak_value, T = total_steps, q = cut_frac, r = ratio. At step 0 and before it is p/r,
-    at the cut p, from `total_steps` on p/r.
+    with t = step, p = peak_value, T = total_steps, q = cut_frac and r = ratio. Negative steps count as
+    step 0. The value is p/r at step 0, exactly p at step c, and p/r from `total_steps` on.
 
     Args:
       peak_value: the highest rate, 0 or more.
       total_steps: the length of the whole in steps, positive.
       cut_frac: the part of the whole in which it rises, in (0, 1).
-      ratio: the highest rate over the lowest, 1 or more.
+      ratio: the highest rate divided by the lowest, 1 or more.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the length not positive, cut_frac not
@@ -220,6 +226,7 @@ def slanted_triangular(
     >>> [f"{slanted_triangular(1.0, 20, ratio=10.0)(t):.2f}" for t in (0, 1, 2, 11, 20, 21)]
     ['0.10', '0.55', '1.00', '0.55', '0.10', '0.10']
     """
+    # With low = p/r, p (1 + x (r - 1)) / r is low + (p - low) x.
     cut = jnp.maximum(whole_step(cut_frac * total_steps), 1)
     rise, fall = phase(step, 0, cut), phase(step, cut, total_steps)
     low, falling = peak_value / ratio, reached(step, cut)

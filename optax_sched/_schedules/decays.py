@@ -1,4 +1,8 @@
-"""Decays with a horizon: from `init_value` at step 0 to `end_value` at the last step, and then flat."""
+"""Decays with a horizon: from `init_value` at step 0 to `end_value` at `decay_steps`, and then flat.
+
+The code reads as the formulas do: `mix(e, i, w, 1 - w)` is `e + (i - e) w`. Where the weight w is a
+shape or a power, the function for it returns the pair (w, 1 - w), each exact near its own 0.
+"""
 
 from typing import Any
 
@@ -16,9 +20,11 @@ from optax_sched._math.shapes import half_wave
 def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
     """A straight line, up or down, and then flat.
 
-        i u + e z,    z = min(t, T) / T,  u = 1 - z,  T = transition_steps
+        i u + e z
 
-    At step 0 and before it is `init_value`, from `transition_steps` on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = transition_steps, z = min(t, T) / T and u = 1 - z.
+    Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value`
+    from `transition_steps` on.
 
     Args:
       init_value: the value at step 0; any finite number.
@@ -28,10 +34,10 @@ def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
     Raises:
       TypeError, ValueError: a value is not a finite number, or the length is not positive.
 
-    Elsewhere: `optax.linear_schedule`, whose jitted end may be negative; torch's `LinearLR` with
-    factors of the base rate; keras' and transformers' polynomial decay of power 1. MMEngine's
-    `LinearLR` is one step shorter. Linear decay to 0 over the whole budget is also sold as
-    "budgeted training" and "D2Z".
+    Elsewhere: `optax.linear_schedule`, whose jitted end may be negative; torch's `LinearLR`, which
+    takes factors of the base rate; keras' and transformers' polynomial decay of power 1. MMEngine's
+    `LinearLR` is one step shorter. Papers call a linear decay to 0 over the whole budget "budgeted
+    training" and "D2Z". Not to be confused with `exponential`, a straight line in log space.
 
     References: Li et al., 2020, "Budgeted Training", https://arxiv.org/abs/1905.04753
 
@@ -47,11 +53,13 @@ def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
 def polynomial_decay(
     step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, power: Positive = 1.0
 ):
-    """A power of what remains: fast at first where `power` is above 1, late where it is below.
+    """A power of what remains: the fall is steep at first if `power` is above 1, and late if below.
 
-        e + (i - e) u^power,    u = 1 - min(t, T) / T,  T = decay_steps
+        e + (i - e) u^power
 
-    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = decay_steps and u = 1 - min(t, T) / T.
+    Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value`
+    from `decay_steps` on.
 
     Args:
       init_value: the rate at step 0, 0 or more.
@@ -64,8 +72,8 @@ def polynomial_decay(
 
     Elsewhere: `optax.polynomial_schedule` (which turns NaN or negative at its end under jit for half
     of all lengths), torch's `PolynomialLR`, keras' `PolynomialDecay` (end_value 1e-4 by default),
-    transformers' `polynomial` (1e-7). fastai's `SchedPoly` and praxis' default put the power on
-    progress instead, which starts slowly: it is `mix(i, e, z**power)`.
+    transformers' `polynomial` (1e-7). Not to be confused with fastai's `SchedPoly` and praxis' default,
+    which raise progress instead and so start slowly: i + (e - i) (1 - u)^power.
 
     References: Chen et al., 2017, "DeepLab" (power 0.9), https://arxiv.org/abs/1606.00915
 
@@ -82,15 +90,17 @@ def cosine_decay(
 ):
     """Half a cosine wave, from its crest down to its trough, and then flat.
 
-        e + (i - e) ((1 + cos(pi z)) / 2)^exponent
-        = e + (i - e) (sin^2(pi u / 2))^exponent,    z = min(t, T) / T,  u = 1 - z,  T = decay_steps
+          e + (i - e) ((1 + cos(pi z)) / 2)^exponent
+        = e + (i - e) (sin^2(pi u / 2))^exponent
 
-    The second form is the one computed: (1 + cos) / 2 is 0 long before the end in float32. At step 0
-    and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = decay_steps, z = min(t, T) / T and u = 1 - z. The
+    code computes the second form: in float32 the (1 + cos(pi z)) / 2 of the first is 0 long before the
+    end. Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly
+    `end_value` from `decay_steps` on.
 
     Args:
       init_value: the rate at step 0, 0 or more.
-      decay_steps: the length of the decay in steps, positive. A warm-up before it is not counted.
+      decay_steps: the length of the decay in steps, positive. It does not count a warm-up before it.
       end_value: the rate from `decay_steps` on, 0 or more; a rate, not a fraction of `init_value`.
       exponent: the power of the wave, positive.
 
@@ -98,8 +108,9 @@ def cosine_decay(
       TypeError, ValueError: a rate is negative or not finite, a length or the exponent not positive.
 
     Elsewhere: `optax.cosine_decay_schedule` and keras' `CosineDecay` (alpha = end_value /
-    init_value); torch's `CosineAnnealingLR` and transformers' `cosine` rise again after the end.
-    Not to be confused with `cosine_restarts`.
+    init_value). torch's `CosineAnnealingLR` and transformers' `cosine` rise again after the end.
+    Not to be confused with `cosine_restarts`, which jumps back to its peak, or with
+    `quarter_cosine_decay`.
 
     References: Loshchilov and Hutter, 2017, "SGDR", https://arxiv.org/abs/1608.03983
 
@@ -107,7 +118,8 @@ def cosine_decay(
     ['1.000', '0.868', '0.550', '0.232', '0.100', '0.100']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    return mix(end_value, init_value, *raised(*half_wave(u, z), exponent))
+    wave, rest = half_wave(u, z)  # sin^2(pi u / 2) and 1 minus it
+    return mix(end_value, init_value, *raised(wave, rest, exponent))
 
 
 @schedule
@@ -116,28 +128,32 @@ def cosine_waves(
 ):
     """Any number of half cosine waves, down and up again, and then flat where the last one stops.
 
-        e + (i - e) (1 + cos(pi h z)) / 2,    z = min(t, T) / T,  h = half_waves,  T = decay_steps
+        e + (i - e) (1 + cos(pi h z)) / 2
 
-    At step 0 and before it is `init_value`; from `decay_steps` on it stays at the formula's value at
-    z = 1, which is `end_value` where half_waves is odd and `init_value` where it is even.
+    with t = step, i = init_value, e = end_value, T = decay_steps, h = half_waves and z = min(t, T) / T.
+    Negative steps count as step 0, where the value is exactly `init_value`. From `decay_steps` on it
+    stays at the formula's value at z = 1: `end_value` if half_waves is odd, `init_value` if it is even.
 
     Args:
       init_value: the rate at the crests, 0 or more.
       decay_steps: the length of all waves together in steps, positive.
-      half_waves: how many half waves, positive; need not be whole.
+      half_waves: the number of half waves, positive; it need not be whole.
       end_value: the rate at the troughs, 0 or more.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, a length or the waves not positive.
 
     Elsewhere: transformers' `cosine` with num_cycles = half_waves / 2, which goes on after the end.
-    Not to be confused with `cosine_restarts`, which jumps up.
+    Not to be confused with `cosine_restarts`, which jumps back to its peak after each half wave.
 
     >>> [f"{cosine_waves(1.0, 6, 3)(t):.2f}" for t in range(8)]
     ['1.00', '0.50', '0.00', '0.50', '1.00', '0.50', '0.00', '0.00']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    # h z, counted from the nearer end of the whole: there it is most exact.
+    # (1 + cos(pi h z)) / 2 is `half_wave` of the distance from h z to the nearest odd number, a trough.
+    # Near a trough the wave is almost 0, and rounding in a large h z would be all that is left of it.
+    # So count h z from the nearer end of the run, take off the nearest whole number, crest or trough,
+    # and give `half_wave` the distances to trough and crest, the shorter of which is exact.
     last = jnp.round(half_waves)
     phase = jnp.where(z < u, half_waves * z, half_waves - last - half_waves * u)
     extreme = jnp.round(phase)
@@ -149,11 +165,13 @@ def cosine_waves(
 
 @schedule
 def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
-    """The first quarter of a cosine wave: flat at first, ever steeper, and then flat at the end.
+    """The first quarter of a cosine wave: flat at first, then ever steeper until the end.
 
-        e + (i - e) cos(pi z / 2) = e + (i - e) sin(pi u / 2),    z = min(t, T) / T,  u = 1 - z
+        e + (i - e) cos(pi z / 2) = e + (i - e) sin(pi u / 2)
 
-    At step 0 and before it is `init_value`, from `decay_steps` (T) on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = decay_steps, z = min(t, T) / T and u = 1 - z.
+    Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value`
+    from `decay_steps` on.
 
     Args:
       init_value: the rate at step 0, 0 or more.
@@ -163,15 +181,16 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
 
-    Elsewhere: OLMo-core's `HalfCosWithWarmup` is its relative: the second half of a half wave, here
-    `shift(cosine_decay(..., 2 T), T)`. Not to be confused with `cosine_decay`, half a wave.
+    Elsewhere: OLMo-core's `HalfCosWithWarmup` is related: the second half of a half wave, here
+    `shift(cosine_decay(..., 2 T), T)`. Not to be confused with `cosine_decay`, which is half a wave.
 
     >>> [f"{quarter_cosine_decay(1.0, 3)(t):.3f}" for t in range(5)]
     ['1.000', '0.866', '0.500', '0.000', '0.000']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
     # 1 - cos(pi z / 2) is 2 sin^2(pi z / 4), which does not cancel near the start.
-    return mix(end_value, init_value, jnp.sin(jnp.pi / 2 * u), 2 * jnp.sin(jnp.pi / 4 * z) ** 2)
+    wave, rest = jnp.sin(jnp.pi / 2 * u), 2 * jnp.sin(jnp.pi / 4 * z) ** 2
+    return mix(end_value, init_value, wave, rest)
 
 
 @schedule
@@ -185,18 +204,19 @@ def tanh_decay(
 ):
     """A hyperbolic tangent: flat, then one smooth fall, then nearly flat.
 
-        e + (i - e) (1 - tanh(a)) / 2,    a = lower u + upper z,  z = min(t, T) / T,  u = 1 - z
+        e + (i - e) (1 - tanh(a)) / 2,    a = lower u + upper z
 
-    That is a logistic curve in 2 a, and computed so. At step 0 and before it is `init_value`, from
-    `decay_steps` (T) on `end_value`, both to the bit: with the default bounds it jumps there from
-    0.25 % of the height.
+    with t = step, i = init_value, e = end_value, T = decay_steps, z = min(t, T) / T and u = 1 - z. The
+    code computes (1 - tanh(a)) / 2 as sigmoid(-2 a), the same number. Negative steps count as step 0.
+    The value is exactly `init_value` at step 0, and exactly `end_value` from `decay_steps` on: with the
+    default bounds it jumps there from 0.25 % of the height.
 
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       end_value: the rate from `decay_steps` on, 0 or more.
-      lower: where on the tangent the decay begins.
-      upper: where on the tangent it ends.
+      lower: the argument of the tangent at the start, any finite number.
+      upper: its argument at the end, any finite number.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the length not positive, a bound not
@@ -212,7 +232,7 @@ def tanh_decay(
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
     a = lower * u + upper * z
-    # Zero weights mark the ends, where the tangent has not arrived.
+    # At the ends the tangent has not arrived: a weight of 0 makes `mix` select the exact height.
     weight, complement = jax.nn.sigmoid(-2 * a) * (u > 0), jax.nn.sigmoid(2 * a) * (z > 0)
     return mix(end_value, init_value, weight, complement)
 
@@ -221,15 +241,17 @@ def tanh_decay(
 def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, beta: PartOfOne = 0.5):
     """Reflected exponential: holds its height long, then falls ever faster to the end.
 
-        e + (i - e) u / ((1 - beta) + beta u),    u = 1 - min(t, T) / T,  T = decay_steps
+        e + (i - e) u / ((1 - beta) + beta u)
 
-    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = decay_steps and u = 1 - min(t, T) / T.
+    Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value`
+    from `decay_steps` on.
 
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       end_value: the rate from `decay_steps` on, 0 or more.
-      beta: how long it holds, from 0 (a straight line) to below 1.
+      beta: how long it holds its height, from 0 (a straight line) to below 1.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the length not positive, beta not in
@@ -244,7 +266,8 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
     below = (1 - beta) + beta * u
-    return mix(end_value, init_value, u / below, (1 - beta) * z / below)
+    weight, complement = u / below, (1 - beta) * z / below
+    return mix(end_value, init_value, weight, complement)
 
 
 @schedule
@@ -256,19 +279,21 @@ def k_decay(
     end_value: Rate = 0.0,
     shape: ShapeName = "cosine",
 ):
-    """Any decay with its progress raised to a power: later where k is above 1, earlier below.
+    """Any decay with its progress raised to a power: it falls later if k is above 1, earlier if below.
 
-        e + (i - e) f(1 - z^k),    z = min(t, T) / T,  T = decay_steps,  f = shape
+        e + (i - e) f(1 - z^k)
 
-    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+    with t = step, i = init_value, e = end_value, T = decay_steps, f = shape and z = min(t, T) / T.
+    Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value`
+    from `decay_steps` on.
 
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      k: the power of progress, positive; 1 is the plain decay.
+      k: the power of progress, positive; 1 is the decay of that shape itself.
       end_value: the rate from `decay_steps` on, 0 or more.
-      shape: which decay: "cosine", "linear", "sqrt", "square" or a function from [0, 1] to [0, 1],
-        read on what remains.
+      shape: the decay: "cosine", "linear", "sqrt", "square" or a function from [0, 1] to [0, 1]. It
+        is read on what remains.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, a length or k not positive, the shape
@@ -283,18 +308,20 @@ def k_decay(
     ['1.000', '0.990', '0.854', '0.402', '0.000', '0.000']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    done, left = raised(z, u, k)
-    weights: Any = shape
-    return mix(end_value, init_value, *weights(left, done))
+    f: Any = shape
+    done, left = raised(z, u, k)  # z^k and 1 - z^k
+    return mix(end_value, init_value, *f(left, done))
 
 
 @schedule
 def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
     """A logarithm upside down: most of the way in the first steps, then ever slower to the end.
 
-        e + (i - e) (1 - ln(1 + t) / ln(1 + T)),    T = decay_steps
+        e + (i - e) (1 - ln(1 + t) / ln(1 + T))
 
-    At step 0 and before it is `init_value`, from `decay_steps` on `end_value`, both to the bit.
+    with t = min(step, T), i = init_value, e = end_value and T = decay_steps.
+    Negative steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value`
+    from `decay_steps` on.
 
     Args:
       init_value: the rate at step 0, 0 or more.
@@ -304,7 +331,7 @@ def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0)
     Raises:
       TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
 
-    Elsewhere: no library has it under a fixed name; the name stands for several curves in use.
+    Elsewhere: no library has it under a settled name, and several other curves go by this one.
     Not to be confused with `exponential`, a straight line in log space.
 
     >>> [f"{log_decay(1.0, 7)(t):.3f}" for t in (0, 1, 3, 7, 8)]
@@ -312,6 +339,7 @@ def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0)
     """
     t = jnp.clip(step, 0, decay_steps)
     whole = jnp.log1p(decay_steps * 1.0)
-    # ln(1 + T) - ln(1 + t), without the subtraction of two near numbers.
+    done = jnp.log1p(t * 1.0)
+    # ln(1 + T) - ln(1 + t), without subtracting two near numbers.
     left = jnp.log1p((decay_steps - t) / (1.0 + t))
-    return mix(end_value, init_value, left / whole, jnp.log1p(t * 1.0) / whole)
+    return mix(end_value, init_value, left / whole, done / whole)

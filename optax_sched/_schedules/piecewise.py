@@ -1,4 +1,4 @@
-"""Curves through given values: flat between boundaries, interpolated, or one value a step."""
+"""Curves through given values: flat between boundaries, interpolated, or one value per step."""
 
 from typing import Any
 
@@ -25,16 +25,16 @@ def piecewise_constant(step, values: Reals, boundaries: Boundaries):
 
         v_k,    k = the number of boundaries <= t
 
-    A boundary belongs to the new piece. Before step 0 it is the first value, after the last boundary
-    the last one, each to the bit.
+    with t = step and v_0, v_1, ... the values. A boundary belongs to the new piece. Negative steps
+    count as step 0. From the last boundary on it stays at the last value. All values are exact.
 
     Args:
       values: the value of each piece, any finite numbers, shape [n + 1].
-      boundaries: where the next piece begins, positive and strictly increasing steps, shape [n].
+      boundaries: the steps at which the next piece begins, positive and strictly increasing, shape [n].
 
     Raises:
       TypeError, ValueError: a value is not finite, the boundaries are not positive and increasing, or
-        the values not one more.
+        there is not one value more than boundaries.
 
     Elsewhere: keras' `PiecewiseConstantDecay`, where a boundary belongs to the old piece: add 1 to
     its boundaries. Paddle's `PiecewiseDecay`, fvcore's `MultiStepParamScheduler`.
@@ -50,43 +50,48 @@ def piecewise_constant(step, values: Reals, boundaries: Boundaries):
 def piecewise_interpolate(step, values: Reals, boundaries: Boundaries, shape: ShapeName = "linear"):
     """A curve through knots, one at step 0 and one at each boundary.
 
-        v_k + (v_k+1 - v_k) f(x),    x = (t - b_k) / (b_k+1 - b_k),  b_0 = 0,  f = shape
+        v_k + (v_k+1 - v_k) f(x)          in a rising piece
+        v_k+1 + (v_k - v_k+1) f(1 - x)    in a falling one
 
-    A rising piece reads the shape on what is done, a falling one on what remains, as a warm-up and a
-    decay do. Before step 0 it is the first value, from the last boundary on the last one; at each
-    knot its value, to the bit.
+    with t = step, f = shape, x = (t - b_k) / (b_k+1 - b_k), v_0, v_1, ... the values, b_0 = 0 and b_1,
+    b_2, ... the boundaries. A rising piece reads the shape on what is done, a falling one on what
+    remains, as a warm-up and a decay do. Negative steps count as step 0. From the last boundary on it
+    stays at the last value. At each knot the value is exact.
 
     Args:
       values: the value at each knot, any finite numbers, shape [n + 1].
       boundaries: the steps of the knots after the first, positive and strictly increasing, shape [n].
-      shape: how a piece goes: "linear", "cosine", "sqrt", "square" or a function of [0, 1].
+      shape: how each piece goes: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to
+        [0, 1].
 
     Raises:
       TypeError, ValueError: a value is not finite, the boundaries are not positive and increasing,
-        the values not one more, or the shape is unknown.
+        there is not one value more than boundaries, or the shape is unknown.
 
     Elsewhere: `optax.piecewise_interpolate_schedule` (factors; 0 before step 0), ignite's
-    `PiecewiseLinear`, fairseq's triangular stages, init2winit's `piecewise_linear`.
+    `PiecewiseLinear`, fairseq's triangular stages, init2winit's `piecewise_linear`. Not to be confused
+    with `piecewise_constant`, which jumps.
 
     >>> [f"{piecewise_interpolate([0.0, 1.0, 0.5], [2, 4])(t):.2f}" for t in range(6)]
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.50']
     """
-    weights: Any = shape
+    f: Any = shape
     index = jnp.sum(reached(step, boundaries))
     here, there = pick(values, index), pick(values, jnp.minimum(index + 1, len(boundaries)))
-    x, y = phase(step, last_reached(step, boundaries), next_reached(step, boundaries))
+    x, y = phase(step, last_reached(step, boundaries), next_reached(step, boundaries))  # y = 1 - x
     falling = there < here
-    rise, fall = mix(here, there, *weights(x, y)), mix(there, here, *weights(y, x))
+    rise, fall = mix(here, there, *f(x, y)), mix(there, here, *f(y, x))
     return jnp.where(falling, fall, rise)
 
 
 @schedule(check=_one_value_at_least)
 def table(step, values: Reals):
-    """One given value a step; the last one is held.
+    """One given value per step, and the last one held without end.
 
-        v_min(t, n - 1)
+        v_k,    k = min(floor(t), n - 1)
 
-    Before step 0 it is the first value.
+    with t = step and v_0, ..., v_(n-1) the values. Negative steps count as step 0. All values are
+    exact.
 
     Args:
       values: the value at each step, any finite numbers, shape [n], n >= 1.
@@ -94,7 +99,8 @@ def table(step, values: Reals):
     Raises:
       TypeError, ValueError: there is no value, or one is not finite.
 
-    Elsewhere: fairseq's `fixed` and `manual`, a list of rates by epoch (with `every`).
+    Elsewhere: fairseq's `fixed` and `manual`, lists of rates by epoch, here with `every`. Not to be
+    confused with `piecewise_constant`, whose values each last for many steps.
 
     >>> [f"{table([3.0, 1.0, 2.0])(t):.0f}" for t in (-1, 0, 1, 2, 3)]
     ['3', '3', '1', '2', '2']

@@ -1,4 +1,4 @@
-"""Decays by a power of time: they have no end, and need no horizon."""
+"""Decays by a power of time, which need no horizon and have no end."""
 
 from typing import Annotated
 
@@ -20,21 +20,23 @@ def inverse_time_decay(
 ):
     """A hyperbola: half the height after decay_steps / decay_rate steps, a third after twice as many.
 
-        max(i / (1 + r t / T), e),    r = decay_rate,  T = decay_steps
+        max(i / (1 + r t / T), e)
 
-    At step 0 and before it is `init_value`; it has no end, and never falls below `end_value`.
+    with t = step, i = init_value, e = end_value, r = decay_rate and T = decay_steps. Negative steps
+    count as step 0. The decay has no end, and never falls below `end_value`.
 
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the unit of time in steps, positive.
-      decay_rate: how fast it falls, 0 or more: here no factor, but a multiple.
+      decay_rate: how fast it falls, any finite number, 0 or more. Here it is not a factor in (0, 1].
       end_value: the floor, 0 or more.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
 
-    Elsewhere: keras' `InverseTimeDecay` (its staircase: `every(inverse_time_decay(i, 1, r), T)`),
-    Paddle's (decay_steps 1), levanter's `inv`.
+    Elsewhere: keras' `InverseTimeDecay` (its staircase is `every(inverse_time_decay(i, 1, r), T)`),
+    Paddle's `InverseTimeDecay` (decay_steps 1), levanter's `inv`. Not to be confused with
+    `inverse_sqrt_decay`, which is slower.
 
     >>> [f"{inverse_time_decay(1.0, 2, 0.5, end_value=0.6)(t):.3f}" for t in range(4)]
     ['1.000', '0.800', '0.667', '0.600']
@@ -46,13 +48,14 @@ def inverse_time_decay(
 def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
     """One over the square root of time, from a given height: slow, and without a horizon.
 
-        max(i sqrt(tau / (t + tau)), e),    tau = timescale
+        max(i sqrt(tau / (t + tau)), e) = max(i / sqrt(1 + t / tau), e)
 
-    At step 0 and before it is `init_value`; it has no end, and never falls below `end_value`.
+    with t = step, i = init_value, e = end_value and tau = timescale. Negative steps count as step 0.
+    The decay has no end, and never falls below `end_value`.
 
     Args:
       init_value: the rate at step 0, 0 or more.
-      timescale: the steps in which it falls to 1 / sqrt(2), positive.
+      timescale: the steps after which it has fallen to 1 / sqrt(2) of its height, positive.
       end_value: the floor, 0 or more.
 
     Raises:
@@ -60,7 +63,7 @@ def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate
 
     Elsewhere: transformers' and fairseq's `inverse_sqrt` after their warm-up of W = timescale steps
     (`warmup_inverse_sqrt_decay` here), big_vision's and init2winit's `rsqrt`. levanter's does not
-    decay at all before step tau - W.
+    decay at all before step tau - W. Not to be confused with `noam`, which includes the warm-up.
 
     References: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762; Zhai et al., 2022, "Scaling
     Vision Transformers", https://arxiv.org/abs/2106.04560
@@ -77,23 +80,25 @@ def power_law_decay(
 ):
     """A negative power of time, or of tokens, under a ceiling.
 
-        min(i, a n^b),    n = t units_per_step,  a = scale,  b = exponent
+        min(i, a n^b),    n = t units_per_step
 
-    It is `init_value` until the power law falls below it, and has no end.
+    with t = step, i = init_value, a = scale and b = exponent. The value is exactly `init_value` until
+    the power law falls below it. Negative steps count as step 0. The decay has no end.
 
     Args:
       init_value: the ceiling, 0 or more.
       scale: the power law's value at n = 1, positive.
       exponent: its exponent, negative.
-      units_per_step: how many units of the law's clock pass in a step, such as the tokens of a batch;
+      units_per_step: the units of the law's clock in one step, for example the tokens in a batch;
         positive.
 
     Raises:
       TypeError, ValueError: the ceiling is negative or not finite, the scale or units not positive,
         the exponent not negative.
 
-    Elsewhere: levanter's `power` (scale = batch * a, units_per_step = batch * sequence), the Power
-    scheduler of IBM's Granite, a = 4, b = -0.51 there.
+    Elsewhere: levanter's `power` (scale = batch * a, units_per_step = batch * sequence); the Power
+    scheduler of IBM's Granite, where a = 4 and b = -0.51. Not to be confused with
+    `polynomial_decay`, a power of what remains of a horizon.
 
     References: Shen et al., 2024, "Power Scheduler", https://arxiv.org/abs/2408.13359
 
@@ -102,7 +107,7 @@ def power_law_decay(
     ['0.0200', '0.0200', '0.0200', '0.0100']
     """
     n = step * units_per_step
-    # Where the ceiling applies, n^b and its gradient can be infinite: evaluate it only below.
+    # Where the ceiling applies, n^b (and its gradient) can be infinite: evaluate it only below.
     below = (n > 0) & (exponent * jnp.log(jnp.where(n > 0, n, 1.0)) < jnp.log(init_value / scale))
     return jnp.where(
         below, jnp.minimum(scale * jnp.where(below, n, 1.0) ** exponent, init_value), init_value

@@ -15,17 +15,19 @@ from optax_sched._math.phases import is_int, later, since, whole_step
 def delay(step, schedule: Operand, steps: StepsOrZero):
     """A schedule that begins later: its first value is held for `steps` steps.
 
-        s(max(t - d, 0)),    d = steps
+        s(max(t - d, 0))
+
+    with t = step, s = schedule and d = steps. Negative steps count as step 0.
 
     Args:
       schedule: a schedule, a function of the step, or a number.
-      steps: how long the first value is held, 0 or more.
+      steps: for how many steps it holds the first value, 0 or more.
 
     Raises:
       TypeError, ValueError: `steps` is negative or not finite.
 
     Elsewhere: optax's `transition_begin`, praxis' `DelayedCosine`, torch's `SequentialLR` of a
-    `ConstantLR` and another. Not to be confused with `shift`, the other direction.
+    `ConstantLR` and another. Not to be confused with `shift`, which goes the other way.
 
     >>> import optax_sched
     >>> [f"{delay(optax_sched.linear(1.0, 0.0, 2), 2)(t):.1f}" for t in range(5)]
@@ -38,16 +40,20 @@ def delay(step, schedule: Operand, steps: StepsOrZero):
 def shift(step, schedule: Operand, steps: StepsOrZero):
     """A schedule read some steps ahead, as if those steps had already passed.
 
-        s(t + d),    d = steps
+        s(t + d)
+
+    with t = step, s = schedule and d = steps. Negative steps count as step 0, so the first value is
+    s(d). It ends d steps earlier than the schedule.
 
     Args:
       schedule: a schedule, a function of the step, or a number.
-      steps: how far ahead, 0 or more.
+      steps: how many steps ahead, 0 or more.
 
     Raises:
       TypeError, ValueError: `steps` is negative or not finite.
 
-    Elsewhere: torch's `last_epoch`; peers that count updates from 1 are `shift(..., 1)`.
+    Elsewhere: torch's `last_epoch`. A peer that counts updates from 1 is `shift(..., 1)`. Not to be
+    confused with `delay`, which goes the other way.
 
     >>> import optax_sched
     >>> [f"{shift(optax_sched.linear(1.0, 0.0, 4), 1)(t):.2f}" for t in range(4)]
@@ -60,18 +66,20 @@ def shift(step, schedule: Operand, steps: StepsOrZero):
 def stretch(step, schedule: Operand, factor: Positive):
     """A schedule on a slower clock: it lasts `factor` times as long.
 
-        s(t / f),    f = factor
+        s(t / f)
 
-    The schedule gets float steps; staircases round them down.
+    with t = step, s = schedule and f = factor. Negative steps count as step 0. The schedule gets float
+    steps; staircases round them down.
 
     Args:
       schedule: a schedule, a function of the step, or a number.
-      factor: how many times as long, positive; below 1 it is faster.
+      factor: how many times as long it lasts, positive; below 1 the clock is faster.
 
     Raises:
       TypeError, ValueError: the factor is not positive and finite.
 
-    Elsewhere: composer's `scale_schedule_ratio`, init2winit's `stretch_factor` (which rounds down).
+    Elsewhere: composer's `scale_schedule_ratio`, init2winit's `stretch_factor` (which rounds down). Not
+    to be confused with `every`, whose schedule gets whole ticks only.
 
     >>> import optax_sched
     >>> [f"{stretch(optax_sched.linear(1.0, 0.0, 2), 2.0)(t):.2f}" for t in range(5)]
@@ -82,18 +90,21 @@ def stretch(step, schedule: Operand, factor: Positive):
 
 @decorate
 def every(step, schedule: Operand, interval: Steps):
-    """A schedule whose clock ticks once every `interval` steps: one written in epochs.
+    """A schedule whose clock ticks once every `interval` steps, for schedules written in epochs.
 
-        s(floor(t / k)),    k = interval
+        s(floor(t / k))
+
+    with t = step, s = schedule and k = interval. Negative steps count as step 0.
 
     Args:
       schedule: a schedule in ticks (epochs), a function of them, or a number.
-      interval: the steps between ticks, positive: the updates of an epoch.
+      interval: the steps from one tick to the next, positive: for epochs, the updates in one epoch.
 
     Raises:
       TypeError, ValueError: the interval is not positive and finite.
 
-    Elsewhere: the schedulers that torch's users step once an epoch; timm's `t_in_epochs`.
+    Elsewhere: torch schedulers whose `step()` is called once per epoch; timm's `t_in_epochs`. Not to be
+    confused with `stretch`, which changes the value at every step.
 
     >>> import optax_sched
     >>> [f"{every(optax_sched.linear(1.0, 0.0, 2), 2)(t):.1f}" for t in range(5)]
@@ -112,19 +123,21 @@ def repeat(
     value_mult: Positive = 1.0,
     num_cycles: Count | None = None,
 ):
-    """Any schedule again and again, each time stretched and scaled if so wished.
+    """Any schedule again and again; cycles may grow longer, and higher or lower.
 
-        s((t - t_n) / m^n) v^n,    t_n = P (1 + m + ... + m^(n-1)),  n = the cycle that holds t
+        s((t - t_n) / m^n) v^n,    t_n = P (1 + m + ... + m^(n-1))
 
-    with P = period, m = period_mult, v = value_mult. After `num_cycles` cycles (N) it holds
-    s(P) v^(N-1). Cycles of one length hand whole steps on; growing ones give the schedule float steps.
+    with t = step, s = schedule, P = period, m = period_mult, v = value_mult and n the index (from 0) of
+    the cycle that holds t. Negative steps count as step 0. After N = `num_cycles` cycles it holds
+    s(P) v^(N-1). The schedule gets whole steps if all cycles are equal, and float steps if they grow.
 
     Args:
       schedule: a schedule, a function of the step, or a number.
       period: the length of the first cycle in steps, positive.
-      period_mult: each cycle is this many times as long as the last, 1 or more; None for equal cycles.
-      value_mult: and this many times as high, positive.
-      num_cycles: how many cycles; with None it never stops.
+      period_mult: each cycle is this many times as long as the one before, 1 or more; None makes all
+        cycles equal.
+      value_mult: each cycle is this many times as high as the one before, positive.
+      num_cycles: the number of cycles; None never stops.
 
     Raises:
       TypeError, ValueError: the period or value_mult is not positive, period_mult below 1,
@@ -144,5 +157,5 @@ def repeat(
         over: Any = n >= num_cycles
         clock, n = jnp.where(over, period, clock), jnp.where(over, num_cycles - 1, n)
     value = schedule(clock) * value_mult**n
-    largest = jnp.finfo(value.dtype).max  # growing cycles stop there
+    largest = jnp.finfo(value.dtype).max  # growing values stop here, not at infinity
     return jnp.clip(value, -largest, largest)

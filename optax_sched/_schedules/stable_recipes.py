@@ -1,4 +1,4 @@
-"""Recipes with a plain: a rise, a long stable phase, and a fall when it is wanted."""
+"""Recipes with a stable phase: a rise, a long time at one rate, and a fall at the end."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from optax_sched._schedules.retime import delay
 
 def _at_least_the_sum(name, total, **phases):
     if not is_traced((total, phases)):
-        # As Python numbers, which do not wrap.
+        # Add Python numbers, which do not overflow.
         needed = sum(np.asarray(length).item() for length in phases.values())
         if needed > np.asarray(total).item():
             return name, f"at least {' + '.join(phases)} = {needed}"
@@ -49,28 +49,32 @@ def wsd(
     end_value: Rate = 0.0,
     shape: ShapeName = "sqrt",
 ):
-    """Warmup-stable-decay: a straight rise, a long plain, and a short fall at the end.
+    """Warmup-stable-decay: a straight rise, a long stable phase, and a short fall at the end.
 
         cooldown(warmup(p, W, i), T - D, D, e, shape)
 
-    with p = peak_value, W = warmup_steps, i = init_value, T = total_steps, D = decay_steps, e =
-    end_value. Before step 0 it is `init_value`, from T on `end_value`, to the bit.
+    with p = peak_value, W = warmup_steps, i = init_value, T = total_steps, D = decay_steps and e =
+    end_value. Negative steps count as step 0. The value is exactly `init_value` at step 0, exactly
+    `peak_value` from W to T - D, and exactly `end_value` from T on.
 
     Args:
-      peak_value: the rate of the plain, 0 or more.
+      peak_value: the rate of the stable phase, 0 or more.
       warmup_steps: the length of the rise in steps, 0 or more.
       decay_steps: the length of the fall in steps, positive.
       total_steps: the length of the whole in steps, at least warmup_steps + decay_steps.
       init_value: the rate at step 0, 0 or more.
       end_value: the rate from `total_steps` on, 0 or more.
-      shape: how it falls: "sqrt" (1 - sqrt of progress), "linear", "cosine", "square" or a function.
+      shape: how it falls: "sqrt" (1 - sqrt of progress), "linear", "cosine", "square" or a function
+        from [0, 1] to [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range, the shape
+      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
         unknown.
 
     Elsewhere: transformers' `warmup_stable_decay` (cosine by default), Megatron's and MaxText's WSD,
-    levanter's `decay`, pytorch_optimizer's; the trapezoid schedule; knee with a linear fall.
+    levanter's `decay`, pytorch_optimizer's WSD, the "trapezoid" schedule. With shape="linear" it is
+    `knee`, counted from the end. Not to be confused with `wsd_cycles` (WSD-S), which goes on after a
+    fall.
 
     References: Hu et al., 2024, "MiniCPM", https://arxiv.org/abs/2404.06395; Hagele et al., 2024,
     https://arxiv.org/abs/2405.18392
@@ -104,28 +108,31 @@ def wsd_cycles(
     end_value: Rate = 0.0,
     shape: ShapeName = "linear",
 ):
-    """WSD-S: a plain with a fall at the end of each budget, and straight back to the plain after it.
+    """WSD-S: a stable phase that falls at the end of each budget, and jumps back up after it.
 
         e + (warmup(p, W)(t) - e) f((b - t) / (q b))   for b - q b <= t < b,  b in budgets
         warmup(p, W)(t)                                elsewhere before the last budget
         e                                              from the last budget on
 
-    with p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value, f = shape. q b is a real
-    number, not rounded. Before step 0 it is 0.
+    with t = step, p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value and f = shape.
+    The length q b is a real number, not rounded. Negative steps count as step 0, where the value is 0
+    if there is a warm-up.
 
     Args:
-      peak_value: the rate of the plain, 0 or more.
+      peak_value: the rate of the stable phase, 0 or more.
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       budgets: the steps at which a fall ends, positive and increasing, shape [n].
       decay_fraction: the length of each fall as a part of its budget, in (0, 1).
       end_value: the rate at the end of each fall, 0 or more.
-      shape: how it falls, read on what remains.
+      shape: how it falls: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1],
+        read on what remains.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the budgets are not increasing or too
-        near one another, the fraction not in (0, 1), the shape unknown.
+        near one another, the fraction is not in (0, 1), or the shape is unknown.
 
-    Elsewhere: OLMo-core's `wsds`, levanter's `cycles` with `rewarmup` 0.
+    Elsewhere: OLMo-core's `wsds`, levanter's `cycles` with `rewarmup` 0. Not to be confused with
+    `cosine_restarts`, which has no stable phase.
 
     References: Wen et al., 2024, "Understanding Warmup-Stable-Decay", https://arxiv.org/abs/2410.05192
 
@@ -135,8 +142,8 @@ def wsd_cycles(
     budget = next_reached(step, boundaries := jnp.asarray(budgets))
     stable = warmup(constant(peak_value), warmup_steps)(step)
     fall = phase(step, budget - decay_fraction * budget, budget)
-    weights: Any = shape
-    value = mix(end_value, stable, *weights(fall.remaining, fall.progress))
+    f: Any = shape
+    value = mix(end_value, stable, *f(fall.remaining, fall.progress))
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
@@ -158,28 +165,32 @@ def infinite(
     end_value: Rate = 0.0,
     shape: ShapeName = "cosine",
 ):
-    """A rise, a fall to a plain that may last for ever, and a fall to the end when it is wanted.
+    """A rise, a fall to a stable phase of any length, and a last fall when you want to finish.
 
         cooldown(warmup(cooldown(p, 0, C, s, shape), W), A, N, e, shape)
 
     with p = peak_value, C = cooldown_steps, s = stable_value, W = warmup_steps, A = anneal_start, N =
-    anneal_steps, e = end_value. Before step 0 it is 0, from A + N on `end_value`, to the bit.
+    anneal_steps and e = end_value. Negative steps count as step 0, where the value is 0 if there is a
+    warm-up. From W + C to A it is exactly `stable_value`, and from A + N on exactly `end_value`.
 
     Args:
       peak_value: the highest rate, 0 or more.
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
-      cooldown_steps: the length of the fall to the plain, from the end of the rise, positive.
-      stable_value: the rate of the plain, 0 or more.
+      cooldown_steps: the length in steps of the fall to the stable phase, from the end of the rise,
+        positive.
+      stable_value: the rate of the stable phase, 0 or more.
       anneal_start: the step at which the last fall begins, at least warmup_steps + cooldown_steps.
-      anneal_steps: its length in steps, positive.
-      end_value: the rate it ends at, 0 or more.
-      shape: how both fall, read on what remains.
+      anneal_steps: the length of the last fall in steps, positive.
+      end_value: the rate from anneal_start + anneal_steps on, 0 or more.
+      shape: how both falls go: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to
+        [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range, the shape
+      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
         unknown.
 
-    Elsewhere: gpt-neox's infinite learning rates.
+    Elsewhere: gpt-neox's infinite learning rates. Not to be confused with `wsd`, whose stable phase is
+    at the peak.
 
     References: Ibrahim et al., 2024, "Simple and Scalable Strategies to Continually Pre-train",
     https://arxiv.org/abs/2403.08763
@@ -202,17 +213,17 @@ def tri_stage(
     init_scale: Rate = 0.01,
     final_scale: Positive = 0.01,
 ):
-    """A straight rise, a plain, and an exponential fall, for speech recognition.
+    """A straight rise, a stable phase, and an exponential fall, as used in speech recognition.
 
         warmup(delay(exponential(p, p f, D), H), W, p a)
 
-    with p = peak_value, f = final_scale, D = decay_steps, H = hold_steps, W = warmup_steps, a =
-    init_scale. Before step 0 it is p a, from W + H + D on p f.
+    with p = peak_value, f = final_scale, D = decay_steps, H = hold_steps, W = warmup_steps and a =
+    init_scale. Negative steps count as step 0, where the value is p a. From W + H + D on it is p f.
 
     Args:
-      peak_value: the rate of the plain, positive.
+      peak_value: the rate of the stable phase, positive.
       warmup_steps: the length of the rise in steps, 0 or more.
-      hold_steps: the length of the plain in steps, 0 or more.
+      hold_steps: the length of the stable phase in steps, 0 or more.
       decay_steps: the length of the fall in steps, positive.
       init_scale: the first rate as a part of the peak, 0 or more.
       final_scale: the last rate as a part of the peak, positive.
@@ -220,7 +231,8 @@ def tri_stage(
     Raises:
       TypeError, ValueError: a value is out of range.
 
-    Elsewhere: fairseq's `tri_stage`, praxis' `LinearRampupExponentialDecay`.
+    Elsewhere: fairseq's `tri_stage`, praxis' `LinearRampupExponentialDecay`. Not to be confused with
+    `wsd`, whose fall is not exponential.
 
     References: Park et al., 2019, "SpecAugment", https://arxiv.org/abs/1904.08779
 
@@ -246,20 +258,21 @@ def knee(
 
         cooldown(warmup(p, W), W + E, T - W - E)
 
-    with p = peak_value, W = warmup_steps, E = explore_steps, T = total_steps. Before step 0 it is 0,
-    from T on 0, to the bit.
+    with p = peak_value, W = warmup_steps, E = explore_steps and T = total_steps. Negative steps count
+    as step 0, where the value is 0 if there is a warm-up. It is exactly `peak_value` from W to W + E,
+    and exactly 0 from T on.
 
     Args:
-      peak_value: the rate of the plain, 0 or more.
+      peak_value: the rate of the stable phase, 0 or more.
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
-      explore_steps: the length of the plain in steps, 0 or more.
+      explore_steps: the length of the stable phase in steps, 0 or more.
       total_steps: the length of the whole in steps, at least warmup_steps + explore_steps.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range.
+      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
 
-    Elsewhere: `wsd` with shape="linear" is the same curve, counted from the end. The reference code
-    counts updates from 1: `shift(knee(...), 1)`.
+    Elsewhere: the authors' code counts updates from 1: `shift(knee(...), 1)`. `wsd` with shape="linear"
+    is the same curve, with the fall counted from the end.
 
     References: Iyer et al., 2020, "Wide-minima Density Hypothesis", https://arxiv.org/abs/2003.03977
 

@@ -1,4 +1,4 @@
-"""Recipes: named compositions of the rest, with nothing new inside."""
+"""Recipes with a warm-up and a decay: each composes other schedules, with nothing new inside."""
 
 import jax.numpy as jnp
 
@@ -30,8 +30,9 @@ def warmup_cosine_decay(
 
         join([linear(i, p, W), cosine_decay(p, T - W, e)], [W])
 
-    with i = init_value, p = peak_value, W = warmup_steps, T = total_steps, e = end_value. Before step
-    0 it is `init_value`, at W the peak, from T on `end_value`, to the bit.
+    with i = init_value, p = peak_value, W = warmup_steps, T = total_steps and e = end_value. Negative
+    steps count as step 0. The value is exactly `init_value` at step 0, exactly `peak_value` at W, and
+    exactly `end_value` from T on.
 
     Args:
       peak_value: the highest rate, 0 or more.
@@ -41,10 +42,14 @@ def warmup_cosine_decay(
       end_value: the rate from `total_steps` on, 0 or more.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range.
+      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
 
     Elsewhere: `optax.warmup_cosine_decay_schedule` (whose decay_steps is total_steps here), keras'
-    `CosineDecay` with a warm-up (whose decay_steps is T - W), transformers' `cosine`.
+    `CosineDecay` with a warm-up (whose decay_steps is T - W), transformers' `cosine`. Not to be
+    confused with `warmup(cosine_decay(p, T), W)`, which is W steps longer.
+
+    References: Loshchilov and Hutter, 2017, "SGDR", https://arxiv.org/abs/1608.03983; Goyal et al.,
+    2017, "Accurate, Large Minibatch SGD", https://arxiv.org/abs/1706.02677
 
     >>> [f"{warmup_cosine_decay(1.0, 2, 6)(t):.3f}" for t in range(8)]
     ['0.000', '0.500', '1.000', '0.854', '0.500', '0.146', '0.000', '0.000']
@@ -62,12 +67,13 @@ def warmup_linear_decay(
     init_value: Rate = 0.0,
     end_value: Rate = 0.0,
 ):
-    """A straight rise to a peak, and a straight fall; with `end_value=0` decay to zero, D2Z.
+    """A straight rise to a peak, and a straight fall; with `end_value=0` it is "decay to zero", D2Z.
 
         join([linear(i, p, W), linear(p, e, T - W)], [W])
 
-    with i = init_value, p = peak_value, W = warmup_steps, T = total_steps, e = end_value. Before step
-    0 it is `init_value`, at W the peak, from T on `end_value`, to the bit.
+    with i = init_value, p = peak_value, W = warmup_steps, T = total_steps and e = end_value. Negative
+    steps count as step 0. The value is exactly `init_value` at step 0, exactly `peak_value` at W, and
+    exactly `end_value` from T on.
 
     Args:
       peak_value: the highest rate, 0 or more.
@@ -77,9 +83,10 @@ def warmup_linear_decay(
       end_value: the rate from `total_steps` on, 0 or more.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the lengths are out of range.
+      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
 
-    Elsewhere: transformers' `linear`, fairseq's `polynomial_decay` of power 1, BERT's schedule.
+    Elsewhere: transformers' `linear`, fairseq's `polynomial_decay` of power 1, BERT's schedule. Not to
+    be confused with `slanted_triangular`, which does not fall to 0.
 
     References: Bergsma et al., 2025, "Straight to Zero", https://arxiv.org/abs/2502.15938
 
@@ -108,20 +115,24 @@ def warmup_inverse_sqrt_decay(
 
         warmup(inverse_sqrt_decay(p, tau), W, i)
 
-    with p = peak_value, tau = timescale, W = warmup_steps, i = init_value. Before step 0 it is
-    `init_value`, at W the peak, to the bit; it has no end.
+    with p = peak_value, tau = timescale, W = warmup_steps and i = init_value. Negative steps count as
+    step 0. The value is exactly `init_value` at step 0, and exactly `peak_value` at W. The decay has no
+    end.
 
     Args:
       peak_value: the highest rate, 0 or more.
       warmup_steps: the length of the rise in steps, 0 or more.
       init_value: the rate at step 0, 0 or more.
-      timescale: the steps after the peak in which the rate falls to 1 / sqrt(2); None for
+      timescale: the steps after the peak in which the rate falls to 1 / sqrt(2) of it. None takes
         warmup_steps, which must then be positive.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length out of range.
+      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
 
-    Elsewhere: transformers' and fairseq's `inverse_sqrt`, OLMo-core's `inv_sqrt_with_warmup`.
+    Elsewhere: transformers' and fairseq's `inverse_sqrt`, OLMo-core's `inv_sqrt_with_warmup`. Not to be
+    confused with `noam`, whose peak follows from the width of the model.
+
+    References: Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762
 
     >>> [f"{warmup_inverse_sqrt_decay(1.0, 2)(t):.3f}" for t in range(0, 9, 2)]
     ['0.000', '1.000', '0.707', '0.577', '0.500']
@@ -134,11 +145,11 @@ def warmup_inverse_sqrt_decay(
 def noam(step, d_model: Positive, warmup_steps: StepsOrZero, scale: Rate = 1.0):
     """The Transformer's schedule: a straight rise, then one over the square root of time.
 
-        c d^(-1/2) min((t + 1)^(-1/2), (t + 1) W^(-3/2)),
-        c = scale,  d = d_model,  W = warmup_steps
+        c d^(-1/2) min((t + 1)^(-1/2), (t + 1) W^(-3/2))
 
-    The first update is number 1, as in the paper, so it is never 0. Before step 0 it is as at step 0;
-    it has no end.
+    with t = step, c = scale, d = d_model and W = warmup_steps. The first update has number 1, as in the
+    paper, so the rate is never 0 (unless `scale` is). Negative steps count as step 0. The decay has no
+    end.
 
     Args:
       d_model: the width of the model, positive.
@@ -146,15 +157,20 @@ def noam(step, d_model: Positive, warmup_steps: StepsOrZero, scale: Rate = 1.0):
       scale: a factor on the whole, 0 or more.
 
     Raises:
-      TypeError, ValueError: the width is not positive, the steps or the scale negative or not finite.
+      TypeError, ValueError: the width is not positive, or the steps or the scale are negative or not
+        finite.
 
-    Elsewhere: Paddle's `NoamDecay`, AllenNLP's `noam`, praxis' `Transformer`.
+    Elsewhere: Paddle's `NoamDecay`, AllenNLP's `noam`, praxis' `Transformer`. Not to be confused with
+    `warmup_inverse_sqrt_decay`, where you give the peak itself.
 
     References: Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762
 
     >>> [f"{noam(4, 4)(t):.4f}" for t in (0, 1, 3, 15)]
     ['0.0625', '0.1250', '0.2500', '0.1250']
     """
+    # At t + 1 = W both terms of the minimum are the peak p = c (d W)^(-1/2). Before, the minimum is the
+    # line p (t + 1) / W; after, it is p sqrt(W / (t + 1)). So on the clock t + 1 this is a warm-up of W
+    # steps and an inverse square root of timescale W. W = 1 gives the curve of W = 0.
     timescale = jnp.maximum(warmup_steps, 1)
     peak_value = scale / jnp.sqrt(d_model * (timescale * 1.0))
     return shift(warmup_inverse_sqrt_decay(peak_value, timescale), 1)(step)

@@ -19,16 +19,23 @@ What a schedule makes of its updates
 
 - `merge_weights`: averages of checkpoints that imitate a decay.
 - `update_weights`: the share of each update in AdamW's last weights.
+
+Which loss to expect
+
+- `MultiPowerLaw`, `AnnealingLaw`: loss laws, which give the loss that a schedule will log.
 """
 
 from optax_sched.planning.bound import ConvexBound, convex_bound
+from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
 from optax_sched.planning.refine import refine
 from optax_sched.planning.risk import least_squares_risk
 from optax_sched.planning.transfer import extend, transfer_factor
 from optax_sched.planning.weights import merge_weights, update_weights
 
 __all__ = [
+    "AnnealingLaw",
     "ConvexBound",
+    "MultiPowerLaw",
     "convex_bound",
     "extend",
     "least_squares_risk",
