@@ -1,0 +1,26 @@
+"""Every name of the peers, and the AttributeError that translates one."""
+
+from optax_sched.porting.equivalent import Equivalent
+from optax_sched.porting.names_in_jax import KERAS, KERAS_CALLBACK, OPTAX
+from optax_sched.porting.names_in_torch import TIMM, TORCH, TRANSFORMERS
+
+EQUIVALENTS: dict[str, tuple[Equivalent, ...]] = {
+    "optax": OPTAX,
+    "torch": TORCH,
+    "transformers": TRANSFORMERS,
+    "keras": (*KERAS, KERAS_CALLBACK),
+    "timm": TIMM,
+}
+PORTED = ("torch", "transformers", "keras", "timm")  # of whose objects `port` knows
+
+
+def missing(name: str) -> object:
+    """The AttributeError for a name that this package has not: what it is called here."""
+    found = [(peer, it) for peer, rows in EQUIVALENTS.items() for it in rows if it.name == name]
+    text = f"module 'optax_sched' has no attribute {name!r}"
+    for peer, it in found:
+        text += f"; {peer}'s {name}({it.parameters}) is `{it.code}` here"
+        text += f" ({it.difference})" if it.difference else ""
+    if any(peer in PORTED for peer, _ in found):
+        text += "; optax_sched.porting.port converts the object"
+    raise AttributeError(text, name=name)
