@@ -3,6 +3,7 @@
 from optax_sched.porting.equivalent import Equivalent
 from optax_sched.porting.names_in_jax import KERAS, KERAS_CALLBACK, OPTAX
 from optax_sched.porting.names_in_torch import TIMM, TORCH, TRANSFORMERS
+from optax_sched.porting.port import PORTERS
 
 EQUIVALENTS: dict[str, tuple[Equivalent, ...]] = {
     "optax": OPTAX,
@@ -11,7 +12,9 @@ EQUIVALENTS: dict[str, tuple[Equivalent, ...]] = {
     "keras": (*KERAS, KERAS_CALLBACK),
     "timm": TIMM,
 }
-PORTED = ("torch", "transformers", "keras", "timm")  # of whose objects `port` knows
+# Of what these make, or are, `port` converts the objects.
+PORTED = {name for _, name in PORTERS} | {it.name for it in TRANSFORMERS if it.name.startswith("get_")}
+PORTED -= {"MultiplicativeLR", "GreedyLR", "get_greedy_schedule"}
 
 
 def missing(name: str) -> object:
@@ -19,8 +22,9 @@ def missing(name: str) -> object:
     found = [(peer, it) for peer, rows in EQUIVALENTS.items() for it in rows if it.name == name]
     text = f"module 'optax_sched' has no attribute {name!r}"
     for peer, it in found:
-        text += f"; {peer}'s {name}({it.parameters}) is `{it.code}` here"
+        whose = f"{peer}'" if peer.endswith("s") else f"{peer}'s"
+        text += f"; {whose} {name}({it.parameters}) is `{it.code}` here"
         text += f" ({it.difference})" if it.difference else ""
-    if any(peer in PORTED for peer, _ in found):
+    if found and name in PORTED:
         text += "; optax_sched.porting.port converts the object"
     raise AttributeError(text, name=name)

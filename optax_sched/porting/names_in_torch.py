@@ -11,6 +11,8 @@ _WARMUP = "num_warmup_steps"
 _TOTAL = "num_training_steps"
 _PLATEAU = "mode, factor, patience, threshold, threshold_mode, cooldown, min_lr"
 _PLATEAU_CODE = (
+    "plateau(lr, factor, patience, threshold, threshold_mode, mode, cooldown, min_value=min_lr)"
+)
 _PREFIX = "with warmup_prefix=True; without it the curve has been running, and the rate jumps after it"
 _RISES = "after the end theirs rises again, ours holds"
 
@@ -244,4 +246,3 @@ TIMM = (
         "for args.sched 'cosine' without a warm-up: see create_scheduler_v2",
     ),
 )
-
