@@ -171,13 +171,13 @@ from optax_sched._core.hyperparameters import (
     Rates,
     Real,
     Reals,
-    ShapeName,
     Steps,
     StepsOrZero,
     Switch,
 )
 from optax_sched._core.operands import Operand, Operands, constant
 from optax_sched._core.schedule import Schedule, schedule
+from optax_sched._core.shapes import Shape, ShapeName
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
@@ -214,9 +214,15 @@ from optax_sched._schedules.decays import (
     tanh_decay,
 )
 from optax_sched._schedules.gradient_descent import chebyshev, silver
-from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate, table
+from optax_sched._schedules.piecewise import (
+    piecewise_constant,
+    piecewise_cubic,
+    piecewise_interpolate,
+    table,
+)
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
     noam,
@@ -253,6 +259,7 @@ __all__ = [
     "Reals",
     "Schedule",
     "ScheduleState",
+    "Shape",
     "ShapeName",
     "Steps",
     "StepsOrZero",
@@ -280,6 +287,7 @@ __all__ = [
     "is_traced",
     "join",
     "k_decay",
+    "k_shape",
     "knee",
     "linear",
     "log_decay",
@@ -292,11 +300,13 @@ __all__ = [
     "observe",
     "one_cycle",
     "piecewise_constant",
+    "piecewise_cubic",
     "piecewise_interpolate",
     "plateau",
     "plot",
     "polynomial_decay",
     "power_law_decay",
+    "power_shape",
     "progress",
     "quarter_cosine_decay",
     "reduce_on_plateau",
