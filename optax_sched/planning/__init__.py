@@ -4,11 +4,17 @@
   `LossFit`; the schedule whose last loss is least: `best_schedule`.
 """
 
+from optax_sched.planning.best_schedule import best_schedule
+from optax_sched.planning.fit import LoggedRun, LossFit, fit_loss_law
 from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
 
 __all__ = [
     "AnnealingLaw",
+    "LoggedRun",
+    "LossFit",
     "MultiPowerLaw",
+    "best_schedule",
+    "fit_loss_law",
 ]
 
 for _name in __all__:  # pickles, help and the reference name no private file
