@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import is_traced
+from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import Count, CountOrZero, Positive, Rate, domain_of
 from optax_sched._core.arguments import admit
@@ -112,25 +112,20 @@ def _best_ratios(
 
     # Without what no schedule changes the loss is told more exactly.
     rest = type(law)(**{**vars(law), "L0": 0.0})
-
-    @jax.jit
-    @jax.value_and_grad
-    def last_loss(ratios: Any, rest: Any, boundaries: Any) -> jax.Array:
-        values = low + (peak - low) * jnp.cumprod(jnp.concatenate([jnp.ones(1), ratios]))
-        schedule = warmup(piecewise_interpolate(values, boundaries), rise)
-        return rest(schedule, total - 1)
-
-    at = np.asarray(boundaries, np.int32)
+    knots = np.append(0, boundaries)
+    places = np.interp(np.arange(total - rise), knots, np.arange(len(knots)))
+    before = np.minimum(places.astype(np.int32), len(boundaries) - 1)
+    dtype = default_float()
+    fixed = peak * np.arange(rise, dtype=dtype) / max(rise, 1), before, (places - before).astype(dtype)
 
     def objective(ratios: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, slope = last_loss(ratios.astype(np.float32), rest, at)
+        loss, slope = _last_loss(ratios.astype(dtype), rest, *fixed, peak, low)
         return float(loss), np.asarray(slope, np.float64)
 
-    progress = np.append(0, boundaries) / boundaries[-1]
     found = []
     for flat in (0.8, 0.5, 0.0):
         # A straight line to a twentieth: a ratio of 0 would hide from the slope all that comes after.
-        values = 1 - 0.95 * np.maximum(progress - flat, 0.0) / (1 - flat)
+        values = 1 - 0.95 * np.maximum(knots / knots[-1] - flat, 0.0) / (1 - flat)
         found.append(
             scipy.optimize.minimize(
                 objective,
@@ -138,7 +133,19 @@ def _best_ratios(
                 jac=True,
                 method="L-BFGS-B",
                 bounds=[(0.0, 1.0)] * len(boundaries),
-                options={"maxiter": 150, "ftol": 1e-9, "gtol": 1e-9},
+                options={"maxiter": 150, "ftol": 1e-8, "gtol": 1e-8},
             )
         )
     return min(found, key=lambda it: it.fun).x
+
+
+@jax.jit
+@jax.value_and_grad
+def _last_loss(
+    ratios: Any, law: Any, rising: Any, before: Any, part: Any, peak: Any, low: Any
+) -> jax.Array:
+    """The last loss where the rates after the warm-up are interpolated between knots."""
+    values = low + (peak - low) * jnp.cumprod(jnp.concatenate([jnp.ones(1), ratios]))
+    falling = values[before] * (1 - part) + values[before + 1] * part
+    rates = jnp.concatenate([rising, falling])
+    return law(rates, len(rates) - 1)

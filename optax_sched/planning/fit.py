@@ -13,7 +13,7 @@ from optax_sched.planning.loss_law import MultiPowerLaw, parameter_names
 from optax_sched.planning.pieces import rates_until, whole_steps
 
 _HUBER = 1e-3  # on the log of the loss: larger residuals pull no more
-_BLOCKS = 6  # of a run: neighbouring residuals hang together, so that a block counts as one
+_BLOCKS = 4  # of a run: neighbouring residuals hang together, so that a block counts as one
 _OPEN = 0.5  # in the log of a parameter: runs that leave more open are warned of
 _ALPHAS = (0.25, 0.5, 1.0)  # to start from
 _POLISHED = 3  # of the starts
@@ -51,8 +51,8 @@ class LossFit(NamedTuple):
 
         The deviation has two parts: what the runs leave open of the parameters, and the scatter of the
         logged losses about the law (residuals of more than five times their usual size count as five
-        times). It knows nothing of what the law itself has wrong: on the public runs nine in ten
-        losses lie within three deviations + 0.01, but not within one.
+        times). It knows nothing of what the law itself has wrong: of the losses of the public runs
+        that were not fitted, two in three to five in six lie within two deviations.
 
         Args:
           schedule: as in the law, not traced.
@@ -104,8 +104,8 @@ def fit_loss_law(runs: Sequence[LoggedRun], law: Any = MultiPowerLaw) -> LossFit
         log gamma             about log 0.648, sd 0.1
 
     with P the highest rate of the runs. (The published fits lie within 8 % of these at P = 3e-4; the
-    unit of the rates does not matter.) It counts as much as residuals of the usual size would, with six
-    blocks of each run as one residual each: the logs of one run hang together. So does the covariance.
+    unit of the rates does not matter.) It counts as much as residuals of the usual size would, with
+    each quarter of a run as one residual: the logs of one run hang together. So does the covariance.
     `AnnealingLaw` has no prior.
 
     Args:
