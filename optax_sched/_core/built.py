@@ -160,8 +160,7 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
 
 def _label(built: Built) -> str:
     """The builder's name with its words, as in `warmup(linear)`."""
-    static = [value for _, domain, value in stored(built) if domain.static and value is not None]
-    words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
+    words = ", ".join(filter(None, (domain.word(value) for _, domain, value in stored(built))))
     return built._formula.name + (f"({words})" if words else "")
 
 

@@ -83,7 +83,8 @@ def test_the_face_defines_nothing():
     assert isinstance(docstring, ast.Expr)
     others = [node for node in rest if not isinstance(node, ast.ImportFrom)]
     assert [ast.unparse(node).partition(" = ")[0] for node in others[:2]] == ["__version__", "__all__"]
-    assert [type(node) for node in others[2:]] == [ast.For]  # it names itself as their module
+    # It names itself as their module, and has hints for the names of other libraries.
+    assert [type(node) for node in others[2:]] == [ast.For, ast.If]
 
 
 def test_one_version_and_two_dependencies():
