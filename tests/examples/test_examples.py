@@ -1,5 +1,6 @@
 """Each example once, small and as a user runs it: it succeeds, and prints what it claims."""
 
+import importlib.util
 import itertools
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from support.pictures import assert_is_a_picture
+
+import optax_sched
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -32,7 +35,7 @@ def run(tmp_path) -> Callable[..., str]:
         assert "Traceback" not in done.stderr and "Warning" not in done.stderr
         if "out.png" in options:
             assert "\npicture: out.png\n" in done.stdout
-            assert_is_a_picture(tmp_path / "out.png")
+            assert_is_a_picture(tmp_path / "out.png", parts=2)
         return done.stdout
 
     return run
@@ -193,6 +196,22 @@ def test_benchmark(run, tmp_path):
     assert int(kernels["ours"]) <= int(kernels["other"]) + 1  # the rate may be a kernel of its own
 
 
+def test_port_a_recipe(run):
+    missing = [peer for peer in ("torch", "transformers") if not importlib.util.find_spec(peer)]
+    printed = run("port_a_recipe", "" if missing else "--out out.png")
+    if missing:
+        said = f"skipped: {missing[0]} is not installed: python -m pip install {missing[0]}\n"
+        assert printed.endswith(said)
+        return
+    assert re.findall(r"^torch\w*: (.*)$|^transformers: (.*)$", printed, re.MULTILINE) == [
+        (repr(optax_sched.warmup_cosine_decay(3e-4, 100, 1000, 3e-6, 1e-5)), ""),
+        ("", repr(optax_sched.warmup_cosine_decay(3e-4, 100, 1000))),
+    ]
+    apart = [float(number) for number in re.findall(r"largest difference: (\S+) of", printed)]
+    assert len(apart) == 2 and max(apart) < 1e-5
+
+
 def test_each_example_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
+    tested.add("beside_optax")  # tests/house/test_docs.py compares what it prints with the README
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested - {"each_example_has_a_test"}
