@@ -10,6 +10,9 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 from optax_sched._core.domains import Domain, Unfit
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import domain_of
+from optax_sched._core.peer_words import meant_by
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,10 +32,18 @@ def bind(
     where: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> inspect.BoundArguments:
     """The arguments by name, or an error that says who was called and what it takes."""
+    parameters = signature.parameters
+    by_name = [it.name for it in parameters.values() if it.kind in _BY_NAME]
+    takes_any = any(it.kind is it.VAR_KEYWORD for it in parameters.values())
     try:
+        # Python names what is missing first, and so hides the misspelt name that stands for it.
+        unknown = None if takes_any else next((it for it in kwargs if it not in parameters), None)
+        if unknown is not None:
+            hint = meant_by(unknown, by_name)
+            raise TypeError(f"got an unexpected keyword argument {unknown!r}{hint}")
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        bare = (it.replace(annotation=it.empty) for it in signature.parameters.values())
+        bare = (it.replace(annotation=it.empty) for it in parameters.values())
         raise TypeError(f"{where}: {error}; it takes ({', '.join(map(str, bare))})") from None
     bound.apply_defaults()
     return bound

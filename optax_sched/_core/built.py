@@ -9,6 +9,7 @@ import jax
 
 from optax_sched._core.domains import Domain
 from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.peer_words import meant_by
 
 
 class Built:
@@ -60,9 +61,8 @@ class Built:
         for path, value in changes.items():
             name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
             if name not in values:
-                raise TypeError(
-                    f"{self._formula.name} has no hyperparameter {name}; it has {', '.join(values)}"
-                )
+                hint = f"{meant_by(name, values)}; it has {', '.join(values)}"
+                raise TypeError(f"{self._formula.name} has no hyperparameter {name}{hint}")
             if rest:
                 nested.setdefault(name, {})[rest] = value
             else:
@@ -160,8 +160,7 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
 
 def _label(built: Built) -> str:
     """The builder's name with its words, as in `warmup(linear)`."""
-    static = [value for _, domain, value in stored(built) if domain.static and value is not None]
-    words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
+    words = ", ".join(filter(None, (domain.word(value) for _, domain, value in stored(built))))
     return built._formula.name + (f"({words})" if words else "")
 
 

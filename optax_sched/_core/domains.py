@@ -17,7 +17,6 @@ from jax.core import Tracer
 
 from optax_sched._core.errors import in_a_word
 from optax_sched._math.phases import LAST_STEP
-from optax_sched._math.shapes import SHAPES, Shape, ShapeFunction
 
 
 def default_float() -> np.dtype:
@@ -73,6 +72,10 @@ class Domain:
     def is_float_clock(self, stored: Any) -> bool:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
         return False
+
+    def word(self, stored: Any) -> str | None:
+        """What the path to a leaf says of it beside the builder's name, so that formulas stay apart."""
+        return None
 
     def packed(self, stored: Any) -> Any:
         """What a pickle holds, without classes of private files."""
@@ -193,27 +196,6 @@ class Numbers(Domain):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class ShapeDomain(Domain):
-    """How a phase goes from its start to its end: one of four names or a function on [0, 1]."""
-
-    words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
-    static = True
-
-    def admit(self, value: Any) -> str | Callable[..., Any]:
-        if isinstance(value, Shape):  # a formula hands its own shape on to a builder
-            return value.shape
-        if isinstance(value, str):
-            if value not in SHAPES:
-                raise ValueError
-        elif not callable(value):
-            raise TypeError
-        return value
-
-    def read(self, stored: str | Callable[..., Any]) -> ShapeFunction:
-        return Shape(stored)
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
 class Choice(Domain):
     """One of a few words, or True or False."""
 
@@ -230,6 +212,9 @@ class Choice(Domain):
         if value not in self.options:
             raise ValueError
         return value
+
+    def word(self, stored: Any) -> str | None:
+        return str(stored)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -260,6 +245,9 @@ class Optional(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return stored is not None and self.of.is_float_clock(stored)
+
+    def word(self, stored: Any) -> str | None:
+        return None if stored is None else self.of.word(stored)
 
 
 class KeyDomain(Domain):

@@ -11,12 +11,12 @@ from optax_sched._core.hyperparameters import (
     Fraction,
     Positive,
     Rate,
-    ShapeName,
     Steps,
     StepsOrZero,
 )
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import schedule
+from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
 from optax_sched._schedules.combine import cooldown, warmup
@@ -93,7 +93,7 @@ def _decays_apart(warmup_steps, budgets, decay_fraction):
     for budget in map(float, budgets):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
             rule = "so far apart that the first decay begins after the warm-up"
-            return "budgets", f"{rule}, and each other one after the budget before it"
+            return "budgets", f"{rule}, and every later one after the previous budget"
         before = budget
     return None
 
@@ -114,9 +114,9 @@ def wsd_cycles(
         warmup(p, W)(t)                                elsewhere before the last budget
         e                                              from the last budget on
 
-    with t = step, p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value and f = shape. The
-    length q b is a real number, not rounded. Negative steps count as step 0, where the value is 0 if
-    there is a warm-up.
+    with t = step, p = peak_value, W = warmup_steps, q = decay_fraction, e = end_value and f = shape.
+    The length q b is a real number, not rounded. Negative steps count as step 0, where the value is 0
+    if there is a warm-up.
 
     Args:
       peak_value: the rate of the stable phase, 0 or more.
@@ -143,7 +143,7 @@ def wsd_cycles(
     stable = warmup(constant(peak_value), warmup_steps)(step)
     fall = phase(step, budget - decay_fraction * budget, budget)
     f: Any = shape
-    value = mix(end_value, stable, *f(fall.remaining, fall.progress))
+    value = mix(end_value, stable, *f.weights(fall.remaining, fall.progress))
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 

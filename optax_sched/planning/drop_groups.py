@@ -45,7 +45,10 @@ def drop_groups(pieces: Pieces, steps: np.ndarray) -> DropGroups:
     spent = masses(pieces, steps)
     weights = np.abs(pieces.drops)
     log_rates = np.log(np.where(pieces.rates > 0, pieces.rates, 1e-300))
-    sums = [np.append(0.0, np.cumsum(x)) for x in (pieces.drops, weights, weights * before, weights * log_rates)]
+    sums = [
+        np.append(0.0, np.cumsum(x))
+        for x in (pieces.drops, weights, weights * before, weights * log_rates)
+    ]
     count = len(before)
     jumps = np.abs(np.diff(log_rates, prepend=log_rates[0]))
     far = np.argsort(-jumps, kind="stable")[: max(_MOST // max(len(steps), 1), _SPREAD)]
@@ -57,9 +60,7 @@ def drop_groups(pieces: Pieces, steps: np.ndarray) -> DropGroups:
         some = slice(first, first + _ROWS)
         last = np.searchsorted(pieces.starts, steps[some], side="right")[:, None]
         by_level = np.searchsorted(before, spent[some, None] - levels, side="right")
-        cuts = np.concatenate(
-            [by_level, np.broadcast_to(fixed, (len(last), len(fixed))), last], axis=1
-        )
+        cuts = np.concatenate([by_level, np.broadcast_to(fixed, (len(last), len(fixed))), last], axis=1)
         cuts = np.sort(np.clip(cuts, 1, last), axis=1)
         begin, end = cuts[:, :-1], cuts[:, 1:]
         weight = sums[1][end] - sums[1][begin]

@@ -27,9 +27,7 @@ class MultiPowerGain:
     prior_mean = np.log([0.121, 0.59, 0.648])
     prior_sd = np.array([1.0, 0.5, 0.1])
     low, high = np.log([1e-5, 0.02, 0.01]), np.log([1e4, 20.0, 10.0])
-    starts: ClassVar = list(
-        prior_mean + [(c, b, 0.0) for c in (-1.5, 0.0, 1.5) for b in (-0.5, 0.5)]
-    )
+    starts: ClassVar = list(prior_mean + [(c, b, 0.0) for c in (-1.5, 0.0, 1.5) for b in (-0.5, 0.5)])
 
     @staticmethod
     def see(rates: np.ndarray, steps: np.ndarray) -> Seen:

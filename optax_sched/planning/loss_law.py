@@ -26,7 +26,10 @@ class LossLaw:
 
     def __init_subclass__(cls) -> None:
         jax.tree_util.register_pytree_with_keys(
-            cls, lambda law: (_leaves(law, keys=True), None), cls._unflatten, lambda law: (_leaves(law), None)
+            cls,
+            lambda law: (_leaves(law, keys=True), None),
+            cls._unflatten,
+            lambda law: (_leaves(law), None),
         )
 
     @classmethod
@@ -140,6 +143,7 @@ class MultiPowerLaw(LossLaw):
     >>> [f"{law(s, 23_999):.3f}" for s in (flat, cooled)]
     ['2.895', '2.787']
     """
+
     L0: Rate
     A: Rate
     alpha: Positive
@@ -212,6 +216,7 @@ class AnnealingLaw(LossLaw):
     >>> [f"{law(s, 23_999):.3f}" for s in (flat, cooled)]
     ['2.910', '2.820']
     """
+
     L0: Rate
     A: Rate
     alpha: Positive

@@ -252,3 +252,35 @@ def test_a_bad_call_raises_one_line(name):
     with pytest.raises(fault) as raised:
         call()
     assert str(raised.value).startswith(start) and "\n" not in str(raised.value)
+
+
+def descend(schedule: Any) -> jax.Array:
+    """A loop of the user's own, in bfloat16: the rate must not change the dtype of the weights."""
+
+    def step(w: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
+        return w - schedule(t) * (2 * w), None
+
+    return jax.lax.scan(step, jnp.ones(3, jnp.bfloat16), jnp.arange(10))[0]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        [o.cosine_decay(0.1, 10), o.cosine_decay(0.2, 10)],
+        o.grid(o.cosine_decay, init_value=[0.1, 0.2], decay_steps=[10])[0],
+        [o.cosine_decay(0.1, 10), o.warmup(o.linear(0.2, 0.0, 8), 2), o.constant(0.05)],
+        [o.piecewise_constant([0.1, 0.01], [5]), o.piecewise_constant([0.2, 0.02], [5])],
+    ],
+    ids=["list", "grid", "families", "sequences"],
+)
+def test_a_bfloat16_loop_that_runs_on_one_schedule_runs_in_a_sweep(batch: Any, x64: bool):
+    jax.config.update("jax_enable_x64", x64)
+    try:
+        together = o.sweep(descend, batch)
+        assert together.dtype == jnp.bfloat16
+        parts = batch if isinstance(batch, list) else o.unstack(batch)
+        alone = jnp.stack([descend(schedule) for schedule in parts])
+        np.testing.assert_allclose(together.astype(np.float32), alone.astype(np.float32), rtol=0.02)
+    finally:
+        jax.config.update("jax_enable_x64", False)

@@ -37,7 +37,7 @@ height = positive | st.sampled_from([0.0, 0])
 length = st.integers(1, 40) | st.sampled_from([2.5, 8.0, 12.375, 64, 1000])
 length_or_zero = st.just(0) | length
 factor = st.sampled_from([0.5, 0.9, 0.99, 1.0])
-shape = st.sampled_from(["linear", "cosine", "sqrt", "square"])
+shape = st.sampled_from(["linear", "cosine", "sqrt", "square", os.k_shape(0.5), os.power_shape(2.0)])
 dyadic = st.sampled_from([0.125, 0.25, 0.375])
 clock_factor = st.sampled_from([0.5, 1.0, 2.0, 4, 8.0])
 
@@ -145,6 +145,7 @@ CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         ordered("min_curvature", "max_curvature"), given_by(num_steps=st.sampled_from([1, 8, 64]))
     ),
     "piecewise_constant": values_and_boundaries(height),
+    "piecewise_cubic": values_and_boundaries(positive),
     "piecewise_interpolate": both(values_and_boundaries(height), given_by(shape=shape)),
     "cyclic": given_by(
         base_value=height,

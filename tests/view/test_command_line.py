@@ -81,12 +81,6 @@ def test_plot_writes_what_the_suffix_says(folder, suffix):
     assert start.startswith(expected[suffix])
 
 
-def test_gallery(folder):
-    done = run("gallery", "--out", "all.png")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "picture: all.png\n", "")
-    assert_is_a_picture(folder / "all.png")
-
-
 def table_of(text: str) -> dict[int, float]:
     """Steps and values of the printed table."""
     rows = (
@@ -189,12 +183,12 @@ def test_help_explains_a_config(capsys):
 
 
 PICTURE = ("--out", "x.png")
+SUFFIX = "--out: must end in .png, .svg, .pdf, .jpg"
 BAD = [
-    ((), "required: plot | gallery | show"),
+    ((), "required: plot | show"),
     (("draw",), "invalid choice: 'draw'"),
     (("plot", "wsd.json"), "required: --out"),
     (("plot", *PICTURE), "required: SPEC"),
-    (("gallery",), "required: --out"),
     (("show",), "required: SPEC"),
     (("show", "wsd.json", "--colour"), "unrecognized arguments: --colour"),
     (("show", "none.json"), "SPEC: must be a file, got 'none.json': No such file or directory"),
@@ -223,10 +217,16 @@ BAD = [
         ("show", "wsd.json", "--steps", str(2**31)),
         f"{NO_STEPS}, got",
     ),
-    (("plot", "wsd.json", "--out", "x.gif"), "--out: must end in .png, .svg, .pdf, .jpg, got 'x.gif'"),
-    (("gallery", "--out", "picture"), "--out: must end in .png, .svg, .pdf, .jpg, got 'picture'"),
-    (("gallery", "--out", "no/x.png"), "--out: must be a file in a writable folder, got 'no/x.png'"),
-    (("gallery", "--out", "two\nlines"), "--out: must end in"),
+    (("plot", "wsd.json", "--out", "x.gif"), f"{SUFFIX}, got 'x.gif'"),
+    (
+        ("plot", "wsd.json", "--out", "picture"),
+        "--out: must end in .png, .svg, .pdf, .jpg, got 'picture'",
+    ),
+    (
+        ("plot", "wsd.json", "--out", "no/x.png"),
+        "--out: must be a file in a writable folder, got 'no/x.png'",
+    ),
+    (("plot", "wsd.json", "--out", "two\nlines"), "--out: must end in"),
 ]
 
 
@@ -294,7 +294,6 @@ def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
     ("missing", "options"),
     [
         ("matplotlib.figure", ("plot", "wsd.json", *PICTURE)),
-        ("matplotlib.figure", ("gallery", *PICTURE)),
         ("rich.console", ("show", "wsd.json")),
     ],
 )
