@@ -151,6 +151,8 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `Operands`: several of them
 """
 
+import typing
+
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
@@ -339,3 +341,6 @@ __all__ = [
 for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
+
+if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
+    from optax_sched.porting.equivalents import missing as __getattr__  # noqa: F401

@@ -63,7 +63,7 @@ class Formula:
         unknown = set(self.check_names) - self.domains.keys()
         if unknown:
             raise TypeError(
-                f"{name}: the check asks for {', '.join(sorted(unknown))}, not in the formula"
+                f"{name}: the check asks for {', '.join(sorted(unknown))}: no such hyperparameter"
             )
         self.builder = self._make_builder()
 

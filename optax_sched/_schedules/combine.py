@@ -138,7 +138,8 @@ def cooldown(
         the shape unknown.
 
     Elsewhere: the last phase of warmup-stable-decay schedules; OLMo-core's `override_decay`;
-    big_vision's `cooldown_steps`, there a factor on a decay that goes on meanwhile.
+    big_vision's `cooldown_steps`, there a factor on a decay that goes on meanwhile. Not to be
+    confused with the `cooldown` of `plateau`, a number of observations.
 
     References: Hagele et al., 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
     Durations", https://arxiv.org/abs/2405.18392

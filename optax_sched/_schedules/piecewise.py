@@ -40,7 +40,8 @@ def piecewise_constant(step, values: Reals, boundaries: Boundaries):
 
     Elsewhere: keras' `PiecewiseConstantDecay`, where a boundary belongs to the old piece: add 1 to
     its boundaries. Paddle's `PiecewiseDecay`, fvcore's `MultiStepParamScheduler`.
-    `optax.piecewise_constant_schedule` takes factors: that is `multistep_decay`.
+    `optax.piecewise_constant_schedule` takes factors: that is `multistep_decay`. Not to be confused
+    with `table`, which has one value per step.
 
     >>> [f"{piecewise_constant([1.0, 0.5, 0.1], [2, 4])(t):.1f}" for t in range(6)]
     ['1.0', '1.0', '0.5', '0.5', '0.1', '0.1']

@@ -39,6 +39,9 @@ def inverse_time_decay(
     Paddle's `InverseTimeDecay` (decay_steps 1), levanter's `inv`. Not to be confused with
     `inverse_sqrt_decay`, which is slower.
 
+    References: Robbins and Monro, 1951, "A Stochastic Approximation Method",
+    https://doi.org/10.1214/aoms/1177729586
+
     >>> [f"{inverse_time_decay(1.0, 2, 0.5, end_value=0.6)(t):.3f}" for t in range(4)]
     ['1.000', '0.800', '0.667', '0.600']
     """

@@ -150,7 +150,7 @@ def repeat(
 
     Elsewhere: praxis' `CycleSchedule` (which hands the absolute step on), levanter's cycles. Not
     keras' polynomial `cycle`, whose n-th cycle has 1/n of the height. `cosine_restarts` is
-    `repeat(cosine_decay(i, P, e), P, m)`.
+    `repeat(cosine_decay(i, P, e), P, m)`. Not to be confused with `every`, which slows the clock.
 
     >>> import optax_sched
     >>> s = repeat(optax_sched.linear(1.0, 0.0, 2), 2, value_mult=0.5, num_cycles=2)

@@ -84,7 +84,7 @@ def _decays_apart(warmup_steps, budgets, decay_fraction):
     for budget in map(float, budgets):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
             rule = "so far apart that the first decay begins after the warm-up"
-            return "budgets", f"{rule}, and each other one after the budget before it"
+            return "budgets", f"{rule}, and every later one after the previous budget"
         before = budget
     return None
 

@@ -84,7 +84,7 @@ def convex_bound(
     return _bounds(rates, grad_norms, distance, np.asarray(num_steps, np.int32))
 
 
-def best_scale(where: str, name: str, schedule: Any, num_steps: int) -> jax.Array:
+def best_scale(where: str, name: str, schedule: Any, num_steps: Any) -> jax.Array:
     """`best_scale` of a schedule's bound, for another function that was given it by that name."""
     return _bound(rates_of(where, schedule, num_steps, name), 1.0, 1.0).best_scale
 

@@ -140,29 +140,29 @@ def extend(schedule: Operand, spent_steps: Size, total_steps: Size, tuned_steps:
         raise Refusal("extend", "total_steps", rule, total_steps).error()
     spent = rates_of("extend", schedule, spent_steps)
     distance = 1 / best_scale("extend", "schedule", schedule, tuned_steps)
-    jump = _jump(spent, distance, total_steps - spent_steps)
+    left = total_steps - spent_steps
+    # A line of height 1 over them: its sum, and the sum of v_t^2 / R_t over it, its last step's v_t.
+    mass, cost = (left + 1) / 2, (2 * (left - 1 + np.sum(1.0 / np.arange(1, left))) + 1) / left
+    jump = _jump(spent, distance, mass, (mass / cost) ** 0.5)
     if not is_traced(jump):
         jump = as_number(np.asarray(jump)[()])
-    return join([schedule, linear(jump, 0.0, total_steps - spent_steps)], [spent_steps])
+    return join([schedule, linear(jump, 0.0, left)], [spent_steps])
 
 
-def _jump(spent: jax.Array, distance: jax.Array, left: int) -> jax.Array:
+@jax.jit
+def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
     """The height of a line over the steps that are left, for which the bound is least.
 
-    With S the rates still to come and R_t those spent after step t, the derivative of the bound is 0
-    where D^2 / (P + S)^2 + sum_t r_t^2 / (R_t + S)^2 = c / V. Each term alone has its root at or below
-    the one of all, and f^(-1/2) of the left side f is increasing and concave: so Newton's method from
-    the highest of these roots never steps too far.
+    With S the sum of the rates still to come and R_t that of the spent ones after step t, the
+    derivative of the bound is 0 where f = D^2 / (P + S)^2 + sum_t r_t^2 / (R_t + S)^2 is target^-2.
+    Each term alone has its root at or below that of all, and f^(-1/2) is increasing and concave in S:
+    so Newton's method from the highest of these roots never steps too far.
     """
     dtype = jnp.result_type(default_float(), spent)
     unit = unit_of(spent)
     shares = jnp.asarray(spent / unit, dtype)
     masses = jnp.append(shares**2, (distance / unit) ** 2)
     offsets = jnp.append(sum_after(shares), jnp.sum(shares))
-    # The line's own: V is its sum at height 1, c the sum of v_t^2 / R_t over it, its last step's v_t.
-    total = (left + 1) / 2
-    harmonic = float(np.sum(1.0 / np.arange(1, left)))
-    target = (total / ((2 * (left - 1 + harmonic) + 1) / left)) ** 0.5
 
     def newton(masses: Any, offsets: Any, mass: Any) -> Any:
         inverse = jnp.where(masses > 0, 1 / jnp.where(masses > 0, offsets + mass, 1.0), 0.0)
@@ -184,4 +184,4 @@ def _jump(spent: jax.Array, distance: jax.Array, left: int) -> jax.Array:
 
     _, _, mass = jax.lax.while_loop(goes_on, again, (0, first, first))
     # One more step, from the root itself, carries the derivatives of the root.
-    return newton(masses, offsets, mass) / total * unit
+    return newton(masses, offsets, mass) / line_mass * unit

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from support.compilations import counted
+from support.planned import rates
 from tables.planning_oracles import bound, published_bound
 
 from optax_sched import (
@@ -62,11 +63,6 @@ SHAPES: dict[str, Callable[[int], Any]] = {
     "function": lambda T: lambda step: 0.1 / (1.0 + step / T),
     "number": lambda T: 0.02,
 }
-
-
-def rates(s: Any, steps: int) -> np.ndarray:
-    """In float32, as the functions see them."""
-    return np.asarray([s] * steps if isinstance(s, float) else jax.vmap(s)(np.arange(steps)))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -1,21 +1,17 @@
 """`least_squares_risk`: the exact risk of SGD."""
 
 import math
-from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from support.planned import rates
 from tables.planning_oracles import risk
 
 from optax_sched import constant, cosine_decay, inverse_time_decay, linear, multiply, stack, step_decay
 from optax_sched.planning import least_squares_risk
 
 SPECTRUM = (1.0, 0.3, 0.02, 0.0)
-
-
-def rates(s: Any, steps: int) -> np.ndarray:
-    return np.asarray(jax.vmap(s)(np.arange(steps)), np.float64)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from support.planned import rates
 from tables.planning_oracles import best_jump, bound
 
 from optax_sched import constant, cosine_decay, join, linear, multiply, stack, warmup_cosine_decay, wsd
@@ -12,10 +13,6 @@ from optax_sched.planning import convex_bound, extend, transfer_factor
 
 PEAK = 0.0161627  # the best one of the next, to its digits
 PLANNED = wsd(PEAK, 0, 200, 1000, shape="linear")
-
-
-def rates(s: Any, steps: int) -> np.ndarray:
-    return np.asarray(jax.vmap(s)(np.arange(steps)), np.float64)
 
 
 def jump_of(s: Any) -> float:

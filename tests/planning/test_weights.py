@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from support.planned import rates
 from tables.planning_oracles import shares
 
 from optax_sched import (
@@ -27,8 +28,8 @@ def test_merged_checkpoints_are_the_decayed_run_for_frozen_gradients(decay):
     updates = np.random.default_rng(0).standard_normal((6, 3))
     first = np.array([1.0, -2.0, 0.5])
     checkpoints = first + np.concatenate([np.zeros((1, 3)), np.cumsum(updates, axis=0)])
-    factors = [float(decay(j)) if callable(decay) else decay for j in range(6)]
-    decayed = first + np.array(factors) @ updates
+    factors = rates(decay, 6)
+    decayed = first + factors @ updates
     weights = merge_weights(decay, 6)
     np.testing.assert_allclose(np.asarray(weights, np.float64) @ checkpoints, decayed, atol=1e-6)
     assert weights.shape == (7,) and float(weights.sum()) == pytest.approx(1.0, abs=1e-6)
@@ -71,18 +72,18 @@ def test_the_shares_are_those_of_a_simulated_run_of_adamw():
 
 
 def test_the_shares_are_the_formula():
-    rates = jax.vmap(SCHEDULE)(np.arange(40))
-    np.testing.assert_allclose(update_weights(SCHEDULE, 40, 0.4), shares(rates, 0.4), rtol=2e-6)
+    want = shares(rates(SCHEDULE, 40), 0.4)
+    np.testing.assert_allclose(update_weights(SCHEDULE, 40, 0.4), want, rtol=2e-6)
 
 
 @pytest.mark.parametrize("s", [linear(3e-3, 0.0, 10**5), constant(3e-3), linear(0.0, 1e-2, 10**5)])
 def test_all_shares_add_up_to_one_at_a_hundred_thousand_steps(s):
-    rates = np.asarray(jax.vmap(s)(np.arange(10**5)), np.float64)
-    first = np.prod(1 - rates * 0.1)
+    kept = 1 - rates(s, 10**5) * 0.1
+    first = np.prod(kept)
     total = np.sum(np.asarray(update_weights(s, 10**5, 0.1), np.float64))
     assert total + first == pytest.approx(1.0, abs=1e-5)
     # Nor is one of them wrong by itself: the first has the longest product.
-    one = rates[0] * 0.1 * np.prod(1 - rates[1:] * 0.1)
+    one = (1 - kept[0]) * np.prod(kept[1:])
     assert float(update_weights(s, 10**5, 0.1)[0]) == pytest.approx(one, rel=1e-4)
 
 
@@ -94,14 +95,14 @@ def test_no_decay_and_no_rate_leave_the_first_weights():
 def test_update_weights_of_a_batch_and_their_gradient():
     members = [linear(0.3, 0.0, 40), cosine_decay(0.1, 40)]
     got = jax.jit(jax.vmap(lambda s: update_weights(s, 40, 0.1)))(stack(members))
-    want = [shares(jax.vmap(s)(np.arange(40)), 0.1) for s in members]
+    want = [shares(rates(s, 40), 0.1) for s in members]
     np.testing.assert_allclose(got, want, rtol=3e-6)
 
     def total(scale, decay):
         return update_weights(multiply(members[1], scale), 40, decay).sum()
 
     slopes = jax.grad(total, argnums=(0, 1))(1.0, 0.1)
-    r = np.asarray(jax.vmap(members[1])(np.arange(40)), np.float64)
+    r = rates(members[1], 40)
     want = (shares(1.001 * r, 0.1).sum() - shares(0.999 * r, 0.1).sum()) / 2e-3
     assert float(slopes[0]) == pytest.approx(want, rel=1e-3)
     assert float(slopes[1]) == pytest.approx(want / 0.1, rel=1e-3)  # only their product counts
