@@ -28,16 +28,19 @@ from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
+from optax_sched._optax.observing import observe, replace_plateau
 from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
-from optax_sched._optax.plateau_rule import PlateauRule, PlateauState
-from optax_sched._optax.state import (
-    PlateauScheduleState,
-    ScheduleState,
-    current_value,
-    observe,
-    replace_schedule,
+from optax_sched._optax.plateau_rule import PlateauState
+from optax_sched._optax.reading import current_value
+from optax_sched._optax.replacing import replace_schedule
+from optax_sched._optax.state import FeedbackState, ScheduleState
+from optax_sched._optax.transform import (
+    live,
+    scale_by_feedback,
+    scale_by_learning_rate,
+    scale_by_schedule,
 )
-from optax_sched._optax.transform import scale_by_learning_rate, scale_by_schedule
 from optax_sched._runs.range_test import RangeTest, lr_range_test
 from optax_sched._runs.sweep import sweep
 from optax_sched._schedules.batches import grid, stack, unstack
@@ -77,20 +80,21 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Boundaries",
+    "ClosedLoop",
     "Count",
     "CountOrZero",
     "Factor",
     "FactorOrFactors",
+    "FeedbackState",
     "Fraction",
     "Growth",
     "Key",
+    "LiveSchedule",
     "Negative",
     "Noise",
     "Operand",
     "Operands",
     "PartOfOne",
-    "PlateauRule",
-    "PlateauScheduleState",
     "PlateauState",
     "Positive",
     "RangeTest",
@@ -117,6 +121,7 @@ __all__ = [
     "every",
     "exponential",
     "exponential_decay",
+    "feedback",
     "from_config",
     "from_source",
     "greedy",
@@ -129,6 +134,7 @@ __all__ = [
     "k_decay",
     "knee",
     "linear",
+    "live",
     "log_decay",
     "lr_range_test",
     "mix",
@@ -149,8 +155,10 @@ __all__ = [
     "reduce_on_plateau",
     "remaining",
     "repeat",
+    "replace_plateau",
     "replace_schedule",
     "rex_decay",
+    "scale_by_feedback",
     "scale_by_learning_rate",
     "scale_by_schedule",
     "schedule",

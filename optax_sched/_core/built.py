@@ -160,7 +160,8 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
 
 def _label(built: Built) -> str:
     """The builder's name with its words, as in `warmup(linear)`."""
-    static = [value for _, domain, value in stored(built) if domain.static and value is not None]
+    # What is left out, None or False, is not told.
+    static = [value for _, domain, value in stored(built) if domain.static and value not in (None, False)]
     words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
     return built._formula.name + (f"({words})" if words else "")
 

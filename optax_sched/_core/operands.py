@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import is_batch
-from optax_sched._core.domains import Domain, as_array, as_pytree, read_only
+from optax_sched._core.built import Built, is_batch
+from optax_sched._core.domains import Domain, Misplaced, as_array, as_pytree, read_only
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
 from optax_sched._core.schedule import Schedule, schedule
@@ -57,6 +57,11 @@ class OneSchedule(Domain):
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
+        if isinstance(value, Built) and hasattr(type(value), "init"):
+            raise Misplaced(
+                "a closed loop goes round a schedule, plateau(warmup(...)), and into "
+                "optax.inject_hyperparams or scale_by_feedback"
+            )
         return as_pytree(value) if callable(value) else constant(value)
 
     def has_batch_axis(self, stored: Any) -> bool:

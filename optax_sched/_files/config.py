@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import formula_behind, stored
+from optax_sched._core.built import Built, formula_behind, stored
 from optax_sched._core.domains import (
     Domain,
     KeyDomain,
@@ -65,7 +65,7 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
     >>> from_config(json.loads(json.dumps(config)))
     warmup(schedule=linear(init_value=0.1, end_value=0.0, transition_steps=1000), ...)
     """
-    if not isinstance(schedule, Schedule):
+    if not isinstance(schedule, Built):
         raise TypeError(complaint("to_config", "schedule", "a Schedule", schedule))
     return _Writer().schedule(schedule, ())
 
@@ -160,7 +160,7 @@ class _Writer(_Walk):
         )
 
     def plain(self, value: Any, path: Path) -> Any:
-        if isinstance(value, Schedule):
+        if isinstance(value, Built):
             return self.schedule(value, path)
         if value is None or isinstance(value, bool | str):
             return value
