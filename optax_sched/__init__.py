@@ -1,4 +1,157 @@
-"""Learning-rate schedules for JAX: pure functions of the step that are also data."""
+"""Learning-rate schedules for JAX: pure functions of the step that are also data.
+
+A builder makes a schedule. A schedule is called with the step, prints as the source that builds it, and
+is a pytree whose leaves are its hyperparameters. Every optax optimizer takes it as its learning rate.
+
+>>> rate = warmup(cosine_decay(0.1, 900), 100)
+>>> [f"{rate(step):.3f}" for step in (0, 50, 100, 550, 1000)]
+['0.000', '0.050', '0.100', '0.050', '0.000']
+>>> rate.replace(warmup_steps=200).warmup_steps
+200
+
+Step 0 is the first update, lengths are in steps, and `X_steps` is the length of that phase alone (only
+`total_steps` counts everything). `help(optax_sched.NAME)` explains each name of this index. The loss
+laws and bounds are in `optax_sched.planning`, and other libraries' schedulers go through
+`optax_sched.porting`.
+
+**Decays to an end**, over a given number of steps
+
+- `linear`: a straight line, up or down
+- `polynomial_decay`: a power of what remains
+- `cosine_decay`: half a cosine wave
+- `quarter_cosine_decay`: a quarter of a cosine wave, flat at first
+- `cosine_waves`: any number of half cosine waves, down and up
+- `exponential`: a straight line in log space between two values
+- `log_decay`: steep at first, then ever slower
+- `tanh_decay`: flat, one smooth fall, flat
+- `rex_decay`: holds its height long, then falls fast
+- `k_decay`: any of these shapes with its progress raised to a power
+
+**Decays without an end**
+
+- `constant`: the same value at every step
+- `exponential_decay`: the same fraction lost at every step
+- `step_decay`: a factor at equal intervals
+- `multistep_decay`: a factor at each of given steps
+- `inverse_time_decay`: one over time
+- `inverse_sqrt_decay`: one over the square root of time
+- `power_law_decay`: a negative power of steps or tokens, under a ceiling
+
+**Through given values**
+
+- `piecewise_constant`: flat between boundaries
+- `piecewise_interpolate`: from knot to knot in a given shape
+- `table`: one value per step
+
+**Cycles**
+
+- `cosine_restarts`: cosine waves, each from a fresh peak (SGDR)
+- `cyclic`: a triangle wave
+- `one_cycle`: one rise and one long fall (super-convergence)
+- `slanted_triangular`: a short rise and a long fall (ULMFiT)
+
+**Recipes**, composed of the others
+
+- `warmup_cosine_decay`: a rise, then half a cosine wave
+- `warmup_linear_decay`: a rise, then a straight fall (D2Z)
+- `warmup_inverse_sqrt_decay`: a rise, then one over the square root of time
+- `noam`: the same with the Transformer's own peak
+- `wsd`: warmup, stable phase, decay
+- `wsd_cycles`: a stable phase with a decay at each of several budgets (WSD-S)
+- `infinite`: a stable phase of any length below the peak, a decay when wanted
+- `tri_stage`: rise, hold, exponential fall
+- `knee`: explore at the peak, then go straight down
+
+**Step sizes from theory**
+
+- `chebyshev`: fractal order, for quadratics
+- `silver`: for smooth convex functions
+
+**Combinators**: schedules in, schedule out
+
+- `warmup`: a rise before a schedule
+- `cooldown`: a fall that ends a schedule
+- `join`: one schedule after another
+- `select`: one of several, by number
+- `multiply`: the product
+- `clip`: between two bounds
+- `noisy`: random factors, the same for the same key and step
+- `delay`: begins later
+- `shift`: begins further on
+- `stretch`: on a slower clock
+- `every`: on a clock of epochs
+- `repeat`: again and again
+
+**Your own**
+
+- `schedule`: the decorator that makes a builder of a formula
+- `Schedule`: what builders make
+- `progress`: the fraction of a phase that is done
+- `remaining`: the fraction that is left
+- `mix`: a blend that is exact at both ends
+- `is_traced`: whether a value is unknown while JAX traces
+
+**Closed loop**: rates that react to the loss
+
+- `plateau`: cuts a schedule when the loss stops improving
+- `greedy`: cuts it, and raises it while the loss improves
+- `reduce_on_plateau`: the cuts as an optax transformation
+- `observe`: gives a loss outside `update`
+
+**In optax**
+
+- `scale_by_schedule`: keeps the schedule in the optimizer's state
+- `scale_by_learning_rate`: the same with the sign of descent
+- `current_value`: reads the rate from an optimizer's state
+- `replace_schedule`: changes the schedule of a running job
+- `ScheduleState`: the state of a schedule
+- `PlateauScheduleState`: the state of a schedule in a closed loop
+- `PlateauState`: what a plateau rule remembers
+- `PlateauRule`: the settings of a plateau rule
+
+**Many at once**
+
+- `stack`: several schedules as one batch
+- `unstack`: a batch as a list
+- `grid`: all combinations of settings as one batch
+- `sweep`: runs a function for every schedule of a batch, in one program
+- `lr_range_test`: trains at ever higher rates, and suggests one
+- `RangeTest`: what that test returns
+
+**Looking and saving**
+
+- `plot`: draws schedules with matplotlib
+- `to_config`: a schedule as a dict for JSON or YAML
+- `from_config`: a schedule from such a dict
+- `from_source`: a schedule from its source text
+
+**Words for hyperparameters**, the annotations of formulas
+
+- `Rate`: a height, 0 or more
+- `Rates`: a sequence of heights
+- `Real`: any finite number
+- `Reals`: a sequence of such numbers
+- `Positive`: a number above 0
+- `Negative`: a number below 0
+- `Factor`: in (0, 1]
+- `FactorOrFactors`: one factor or a sequence of them
+- `Fraction`: in (0, 1)
+- `PartOfOne`: in [0, 1)
+- `Growth`: a factor of 1 or more
+- `Steps`: a length in steps, above 0
+- `StepsOrZero`: a length that may be 0
+- `Boundaries`: an increasing sequence of steps
+- `Count`: a whole number, 1 or more
+- `CountOrZero`: a whole number, 0 or more
+- `Switch`: True or False
+- `ShapeName`: the shape of a phase
+- `Noise`: the distribution of random factors
+- `Key`: a random key or a seed
+- `Operand`: a schedule inside another
+- `Operands`: several of them
+"""
+
+import typing
 
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
@@ -18,13 +171,13 @@ from optax_sched._core.hyperparameters import (
     Rates,
     Real,
     Reals,
-    ShapeName,
     Steps,
     StepsOrZero,
     Switch,
 )
 from optax_sched._core.operands import Operand, Operands, constant
 from optax_sched._core.schedule import Schedule, schedule
+from optax_sched._core.shapes import Shape, ShapeName
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
@@ -64,9 +217,15 @@ from optax_sched._schedules.decays import (
     tanh_decay,
 )
 from optax_sched._schedules.gradient_descent import chebyshev, silver
-from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate, table
+from optax_sched._schedules.piecewise import (
+    piecewise_constant,
+    piecewise_cubic,
+    piecewise_interpolate,
+    table,
+)
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
     noam,
@@ -104,6 +263,7 @@ __all__ = [
     "Reals",
     "Schedule",
     "ScheduleState",
+    "Shape",
     "ShapeName",
     "Steps",
     "StepsOrZero",
@@ -132,6 +292,7 @@ __all__ = [
     "is_traced",
     "join",
     "k_decay",
+    "k_shape",
     "knee",
     "linear",
     "live",
@@ -145,11 +306,13 @@ __all__ = [
     "observe",
     "one_cycle",
     "piecewise_constant",
+    "piecewise_cubic",
     "piecewise_interpolate",
     "plateau",
     "plot",
     "polynomial_decay",
     "power_law_decay",
+    "power_shape",
     "progress",
     "quarter_cosine_decay",
     "reduce_on_plateau",
@@ -186,3 +349,6 @@ __all__ = [
 for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
+
+if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
+    from optax_sched.porting.equivalents import missing as __getattr__  # noqa: F401

@@ -1,6 +1,7 @@
-"""The command line: draws schedules from files or source texts, or all there are, and prints one."""
+"""The command line: draws schedules from files or source texts, prints one, compares several."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,9 +13,10 @@ from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.spec import read_spec
 from optax_sched._math.phases import LAST_STEP
-from optax_sched._view.gallery import all_panels, gallery
+from optax_sched._view.comparison import show_comparison
 from optax_sched._view.plot import plot, short_source
 from optax_sched._view.terminal import show
+from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
@@ -42,6 +44,13 @@ def schedule_of(spec: str) -> Schedule:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def law_of(file: str) -> Any:
+    try:
+        return read_law(file)
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def step_count(text: str) -> int:
     try:
         return domain_of("steps", Count).admit(int(text))
@@ -64,7 +73,7 @@ def picture_file(text: str) -> Path:
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="plot | gallery | show")
+    commands = top.add_subparsers(dest="command", required=True, metavar="plot | show | compare")
 
     def command(name: str, does: str, epilog: str | None = None) -> Any:
         made = commands.add_parser(
@@ -92,12 +101,18 @@ def parser() -> Parser:
     add("--log", action="store_true", help="put the values on a logarithmic scale")
     add("--out", **out)
 
-    add = command("gallery", "draw every built-in schedule, a small panel each, into a picture")
-    add("--out", **out)
-
     add = command("show", "print a schedule's values as a table and its curve, without a picture", SPEC)
     add("spec", help="a source text, or a JSON or YAML file", **spec)
     add("--steps", **steps)
+
+    add = command("compare", "rank schedules for a run of N updates by the convex bound", SPEC)
+    add("specs", nargs="+", help="a source text, or a JSON or YAML file", **spec)
+    run = {**steps, "required": True, "help": "the number of updates"}
+    add("--steps", **run)
+    add("--tuned", help="a schedule tuned for this run: what to multiply the others by", **spec)
+    law = 'JSON: {"law": "MultiPowerLaw" or "AnnealingLaw", and its parameters by name}'
+    add("--law", type=law_of, metavar="FILE", help=f"a loss law, to predict the last loss; {law}")
+    add("--json", action="store_true", help="print JSON instead of the table")
     return top
 
 
@@ -109,16 +124,31 @@ def main(arguments: list[str] | None = None) -> None:
         if options.command == "show":
             show(options.spec, options.steps or horizon(options.spec))
             return
-        picture(options).savefig(options.out, dpi=100 if options.command == "gallery" else 150)
+        if options.command == "compare":
+            compare(options)
+            return
+        picture(options).savefig(options.out, dpi=150)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
     print(f"picture: {options.out}")
 
 
+def compare(options: argparse.Namespace) -> None:
+    """Print schedules with the best first, as a table or as JSON."""
+    schedules = {repr(schedule): schedule for schedule in options.specs}
+    rows = compared(schedules, options.steps, options.tuned, options.law)
+    if options.json:
+        tuned = None if options.tuned is None else repr(options.tuned)
+        about = {"num_steps": options.steps, "tuned": tuned, "assumption": ASSUMPTION}
+        print(json.dumps({**about, "schedules": [row._asdict() for row in rows]}, indent=2))
+        return
+    shown = [row._replace(schedule=short_source(schedules[row.schedule])) for row in rows]
+    tuned = None if options.tuned is None else short_source(options.tuned)
+    show_comparison(shown, options.steps, tuned, ASSUMPTION)
+
+
 def picture(options: argparse.Namespace) -> Any:
-    """The figure that a command is to save."""
-    if options.command == "gallery":
-        return gallery(all_panels())
+    """The figure that `plot` saves."""
     figure = imported("plot", "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     steps = options.steps or max(map(horizon, options.specs))

@@ -1,4 +1,4 @@
-"""What other libraries call a hyperparameter: for the error about a name that is not known here."""
+"""What other libraries call a hyperparameter, for the error about an unknown name."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,8 +13,9 @@ _RATE = ("decay_rate", "step_scale", "factor", "value_mult", "peak_mult")
 
 PEER_WORDS: dict[str, tuple[str, ...]] = {
     # heights
-    **dict.fromkeys(("lr", "base_lr", "initial_lr", "learning_rate", "lr_max", "rate"), _HEIGHT),
-    **dict.fromkeys(("initial_learning_rate", "base_learning_rate", "start_lr"), _HEIGHT),
+    **dict.fromkeys(("lr", "initial_lr", "learning_rate", "lr_max", "rate"), _HEIGHT),
+    **dict.fromkeys(("initial_learning_rate", "start_lr"), _HEIGHT),
+    **dict.fromkeys(("base_lr", "base_learning_rate"), ("base_value", *_HEIGHT)),
     **dict.fromkeys(("max_lr", "peak_lr", "lr_peak", "peak_learning_rate"), ("peak_value", *_HEIGHT)),
     **dict.fromkeys(("eta_max", "maximal_learning_rate", "warmup_target"), ("peak_value", *_HEIGHT)),
     **dict.fromkeys(

@@ -8,9 +8,9 @@ from optax_sched._core.errors import complaint
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._optax import plateau, transform
 
-# Python's recursion limit stops an evaluation at 45 to 60 levels: what a file may hold can be
-# evaluated, differentiated and drawn. The second stops YAML whose few lines refer to one another until
-# they mean more schedules than there is memory for.
+# Python's recursion limit stops an evaluation at 45 to 60 levels; whatever a file describes should be
+# evaluated, differentiated and drawn. MAX_SCHEDULES stops YAML alias bombs: a few lines that refer to
+# one another until they mean more schedules than fit in memory.
 MAX_DEPTH = 30
 MAX_SCHEDULES = 10_000
 

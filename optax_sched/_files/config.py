@@ -33,29 +33,32 @@ ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
 
-def to_config(schedule: Schedule) -> dict[str, Any]:
+def to_config(schedule: Built) -> dict[str, Any]:
     """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
 
-    The dict is flat: `"builder"` is the builder's name, the other keys are its hyperparameters.
-    Schedules within are dicts of the same form, sequences and `*schedules` are lists, a random key
-    is `{"impl": ..., "key_data": [...]}` or the seed that it was given as. A builder of your own is
-    written by its name, which `from_config` must be told.
+    The dict is flat: `"builder"` is the builder's name, and the other keys are its hyperparameters.
+    Schedules inside become dicts of the same form, and sequences and `*schedules` become lists. A
+    random key becomes `{"impl": ..., "key_data": [...]}`, or the seed if you gave a seed. Of a builder
+    of your own the dict holds only the name: pass that builder to `from_config`.
 
-    The way back is exact: the same numbers, the same values to the bit, the same `repr`. A float32 is
-    written with the shortest digits that give it back. Arrays come back as the Python
-    numbers or lists that they equal.
+    The way back is exact: `from_config` gives the same numbers, the same values to the bit and the same
+    `repr`. `to_config` writes a float32 with the shortest digits that give it back, and an array as the
+    Python number or list that it equals.
 
     Args:
-      schedule: one schedule, not a batch, with known numbers, not traced ones; at most 30 deep and
-        10,000 schedules in all.
+      schedule: one schedule, not a batch, whose numbers are known, not traced; at most 30 schedules
+        deep and 10,000 in all.
 
     Returns:
       A dict of strings, numbers, lists, dicts, True, False and None.
 
     Raises:
-      TypeError, ValueError: it is no schedule, a batch, traced, too deep or not finite; it holds a
-        function (a shape, an operand), which no plain data stands for; or two of its builders have
-        one name. The error names the place.
+      TypeError, ValueError: it is not a schedule, or a batch, traced, too deep or not finite; it holds
+        a function (a shape, an operand), which a dict cannot hold; or two of its builders have the same
+        name. The error names the place.
+
+    Elsewhere: keras' `serialize`. Not to be confused with `repr`, the source text, which
+    `from_source` reads.
 
     >>> import json, optax_sched
     >>> s = optax_sched.warmup(optax_sched.linear(0.1, 0.0, 1000), 100)
@@ -73,27 +76,29 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
 def from_config(
     config: dict[str, Any], builders: Mapping[str, Callable[..., Schedule]] | None = None
 ) -> Schedule:
-    """The schedule that a plain dict describes, as `to_config` wrote it or as you did by hand.
+    """The schedule that a plain dict describes, written by `to_config` or by hand.
 
-    Hyperparameters that have a default may be left out. All numbers are checked as the builder
-    checks them. Names are looked up among the built-in builders and yours; nothing is evaluated,
-    imported or called but these.
+    You may leave out hyperparameters that have a default. Each builder checks its hyperparameters as it
+    always does. `from_config` looks names up among the built-in builders and yours; it evaluates and
+    imports nothing, and calls nothing else.
 
     YAML reads `1e-5` as text: write `1.0e-5`.
 
     Args:
       config: a dict of the form that `to_config` describes, with the types that JSON has; at most 30
         deep and 10,000 schedules in all.
-      builders: builders of your own, made by `schedule`, by the names that they have in the config.
-        None may have the name of a built-in one.
+      builders: builders of your own, made by `schedule`, by their names in the config. No name of a
+        built-in builder is allowed.
+
+    Returns:
+      The schedule.
 
     Raises:
-      TypeError, ValueError: a builder's name is missing or unknown, a key missing or too many, a
-        value of the wrong type or refused by the builder. The error is one line with the path inside
+      TypeError, ValueError: a builder's name is missing or unknown, a key is missing or unknown, or a
+        value has the wrong type or its builder refuses it. The error is one line with the path inside
         the config, as in `schedules[1].decay_steps`.
 
-    Elsewhere: keras' `serialize` and `deserialize`, there for each class; Hydra's `_target_`, which
-    imports what the config names.
+    Elsewhere: keras' `deserialize`; Hydra's `_target_`, which imports whatever the config names.
 
     >>> from_config({"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 1000})
     cosine_decay(init_value=0.1, decay_steps=1000, end_value=0.0, exponent=1.0)
@@ -106,7 +111,7 @@ def from_config(
 
 
 class _Walk:
-    """A way through nested schedules that ends."""
+    """A walk through nested schedules that stops at the limits of depth and number."""
 
     where: str
 
@@ -133,7 +138,7 @@ class _Writer(_Walk):
         super().__init__()
         self.names = dict(BUILT_IN)
 
-    def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
+    def schedule(self, schedule: Built, path: Path) -> dict[str, Any]:
         self.enter(path)
         formula = formula_behind(schedule)
         if self.names.setdefault(formula.name, formula) is not formula:
@@ -182,7 +187,7 @@ class _Writer(_Walk):
 
 
 def _as_python(array: np.ndarray) -> Any:
-    """A number, or a list of them: the shortest that are the array's in JAX's default precision."""
+    """The number or numbers of an array, with the fewest digits that JAX's default precision needs."""
     if array.dtype.kind in "iu":
         return array.tolist()
     array = array.astype(jnp.promote_types(array.dtype, default_float()))
@@ -224,10 +229,10 @@ class _Reader(_Walk):
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             refusal = refusal_of(error)
-            if refusal is None:  # from a check of the user's own
+            if refusal is None:  # a check of the user's own has raised it
                 raise kind(f"from_config: {_text(path)}: {error}") from None
             hint = f"{refusal.hint} (in {formula.name})"
-            name = _text((*path, refusal.name))
+            name = f"{_text(path)}.{refusal.name}" if path else refusal.name
             raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None
 
     def formula(self, config: dict[Any, Any], path: Path) -> Formula:
@@ -259,17 +264,17 @@ class _Reader(_Walk):
             rule = "a dict, a list, a string, a number, True, False or None"
             raise TypeError(self.refusal(path, rule, value))
         if isinstance(value, int) and value.bit_length() > 1024:
-            # YAML reads hexadecimals of any length, and Python does not print all of them.
+            # YAML reads hexadecimal numbers of any length, but Python does not print all of them.
             rule = f"a finite number, got an integer of {value.bit_length()} bits"
             raise ValueError(f"from_config: {_text(path)} must be {rule}")
         return value
 
     def items(self, domain: Domain | None, values: list[Any], path: Path) -> list[Any]:
-        if domain is None:  # the builder takes no list here, and says so
+        if domain is None:  # the builder takes no list here, and will say so
             return values
         items, place = [], _text(path)
         for i, value in enumerate(values):
-            # No builder takes a list in a list: not gone into, however deep it is.
+            # No builder takes a list in a list: do not descend into one, however deep it is.
             item = value if isinstance(value, list) else self.value(domain, value, (*path, i))
             admit("from_config", f"{place}[{i}]", domain, item)
             items.append(item)
@@ -296,7 +301,7 @@ def _domain_of_items(domain: Domain) -> Domain | None:
 
 
 def _text(path: Path, whole: str = "config") -> str:
-    """A path as one writes it: `schedules[1].decay_steps`."""
+    """A path as a user writes it: `schedules[1].decay_steps`."""
     text = "".join(
         f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{in_a_word(part)}]"
         for part in path

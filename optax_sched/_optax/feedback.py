@@ -109,6 +109,8 @@ class _Rule(Formula):
         for it in own:
             if it.name in _OF_EVERY_LOOP:
                 raise TypeError(f"{name}: a hyperparameter may not be named {it.name!r}")
+            if it.kind is it.VAR_KEYWORD:
+                raise TypeError(f"{name}: a rule names its hyperparameters, **{it.name} hides them")
         super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
         self.own = inspect.Signature(own)
         self.memory = memory

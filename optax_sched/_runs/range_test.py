@@ -1,4 +1,4 @@
-"""The learning-rate range test: one run at ever higher rates, and the rates that it suggests."""
+"""The learning-rate range test: a run at ever higher rates, and the rates that it suggests."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from optax_sched._core.hyperparameters import Growth, PartOfOne, Positive
 from optax_sched._math.phases import pick
 from optax_sched._schedules.by_factors import exponential
 
-# fastai's, all three.
+# These three come from fastai.
 _LEFT_OUT = 5  # steps at the end
 _SLIDE_WIDTH = 15
 _SLIDE_THRESHOLD = 0.005
@@ -31,7 +31,7 @@ class _StepFunction(Domain):
 
 
 class _Known(Number):
-    """A number that is part of the program."""
+    """A number that is part of the program, so it may not be traced."""
 
     def admit(self, value: Any) -> int:
         if is_traced(value):
@@ -48,13 +48,13 @@ NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]
 
 
 class RangeTest(NamedTuple):
-    """What `lr_range_test` has seen, one entry a step, and the four rates that it suggests.
+    """What `lr_range_test` has seen, with one entry per step, and the four rates that it suggests.
 
     Attributes:
       rates: the rate at each step, shape (num_steps,).
       losses: the loss at each step; inf where masked.
-      smoothed_losses: its bias-corrected exponential mean; inf where masked.
-      mask: True up to divergence, False from there on. Nothing unmasked is NaN or inf.
+      smoothed_losses: the bias-corrected exponential mean of the losses; inf where masked.
+      mask: True up to divergence, False from there on. No unmasked entry is NaN or inf.
       valley, steepest, minimum, slide: the suggestions, scalars.
     """
 
@@ -69,13 +69,13 @@ class RangeTest(NamedTuple):
 
 
 class _Progress(NamedTuple):
-    """What a step leaves to the next one."""
+    """What one step hands on to the next."""
 
     carry: Any
     total: jax.Array  # the sum of the losses, each weighted by smoothing^age
     weight: jax.Array  # the sum of those weights
-    best: jax.Array  # the lowest smoothed loss
-    going: jax.Array  # no divergence so far
+    best: jax.Array  # the lowest smoothed loss so far
+    going: jax.Array  # whether the run has not diverged yet
 
 
 @checked
@@ -92,57 +92,62 @@ def lr_range_test(
     """Train at ever higher rates until the loss diverges, and suggest a rate from the curve.
 
     At step k the rate is `exponential(min_value, max_value, num_steps - 1)(k)`: a straight line in log
-    space that has both its ends, to the bit. With x the losses and s = smoothing, the smoothed loss is
+    space from exactly `min_value` to exactly `max_value`. The smoothed loss is
 
         m_k = (sum over j <= k of s^(k - j) x_j) / (sum over j <= k of s^(k - j))
 
-    The run has diverged at the first step whose loss is not finite, or where, with b the lowest
-    smoothed loss so far,
+    with x_j the loss at step j and s = smoothing. The run has diverged at the first step whose loss is
+    not finite, or where
 
         m_k - b > (diverge_factor - 1) |b|
 
-    which is m_k > diverge_factor b for losses that are not negative, and has its sense for others too.
-    That step and all after it are masked. After it `step_fn` is not run any more; under `vmap` it is,
-    since the other runs go on, and what it gives is dropped. The whole is one `lax.scan`, compiled once
-    for all values of all arguments but `step_fn` and `num_steps`; write `step_fn` once, not anew for
-    each call. It may stand under `jit` and `vmap`, several seeds at once, say:
-    `jax.vmap(lambda carry: lr_range_test(step_fn, carry, batches))(carries)`. Neither `carry` nor
-    `batches` is changed or donated, and no trained weights come back.
+    with b the lowest smoothed loss so far. For losses that are not negative, this means m_k >
+    diverge_factor b; it makes sense for negative losses too. The mask hides that step and all later
+    ones. After divergence `step_fn` does not run any more. (Under `vmap` it still runs while other runs
+    go on, and its results are dropped.)
 
-    The suggestions, fastai's rules to the letter, on the smoothed losses. All but `minimum` leave out
-    the first num_steps // 10 steps, and the last 5 that were run (the diverged one is among them):
+    The whole test is one `lax.scan`. It compiles once for all values of all arguments except `step_fn`
+    and `num_steps`, so define `step_fn` once, not anew for each call. You can call the test under `jit`
+    and `vmap`, for example for several seeds at once:
+    `jax.vmap(lambda carry: lr_range_test(step_fn, carry, batches))(carries)`. It neither changes nor
+    donates `carry` and `batches`, and gives back no trained weights.
 
-    - valley: where the longest valley is about half way down. L is the length of the longest strictly
-      falling subsequence (not of neighbours only), e the first index at which one so long ends; the
-      rate at index e - L + L // 3 + L // 6.
-    - steepest: where the loss falls fastest by the log of the rate: the rate at the first k for which
-      m_(k + 1) - m_k is least.
-    - minimum: a tenth of the rate at the lowest loss, of all unmasked ones.
+    The suggestions follow fastai's rules exactly, on the smoothed losses. All but `minimum` leave out
+    the first num_steps // 10 steps and the last 5 that ran (the diverged one is among these):
+
+    - valley: about half way down the longest valley. L is the length of the longest strictly falling
+      subsequence (its entries need not be neighbours), and e the first index at which one of length L
+      ends. The valley is the rate at index e - L + L // 3 + L // 6.
+    - steepest: where the loss falls fastest by the log of the rate. It is the rate at the first k for
+      which m_(k + 1) - m_k is lowest.
+    - minimum: a tenth of the rate at the lowest of all unmasked smoothed losses.
     - slide: where the slope begins to change. g is the central difference of m by k (one-sided at both
-      ends). From the right end on, a pair of indices 15 apart moves left while its two values of g are
-      over 0.005 apart; the rate at the left index of the last pair that were. Where the first pair is
-      not, its left index. The 0.005 is absolute: this one depends on the unit of the loss.
+      ends). A pair of indices 15 apart starts at the right end, and moves left while its two values of
+      g differ by more than 0.005. The slide is the rate at the left index of the last pair that did; if
+      the first pair does not, at the left index of that one. The 0.005 is absolute, so this suggestion
+      depends on the unit of the loss.
 
-    They are rules of thumb: look at the curve. Where it falls again beyond its rise, or has no end in
+    They are rules of thumb: look at the curve. If it falls again after its rise, or does not end in
     divergence, steepest and slide may lie beyond the lowest loss.
 
-    Where what they leave out leaves fewer than two steps, they look at all unmasked ones, and where
-    these are too few for a pair, slide is the first of them. Where not even the first loss is finite,
-    they are what that step alone would give: `min_value`, and a tenth of it. `mask.any()` tells.
+    If that leaves fewer than two steps, the rules use all unmasked ones; if these are too few for a
+    pair, slide is the first of them. If not even the first loss is finite, the suggestions are what
+    that step alone would give: `min_value`, and a tenth of it for `minimum`. `mask.any()` tells.
 
     Args:
       step_fn: `(carry, batch, rate) -> (carry, loss)`, one update and its loss, a real number of
-        shape (). The carry (weights, optimizer state, random keys) is any pytree of arrays, of the same
-        shapes and dtypes after a step as before. `rate` is weakly typed: bfloat16 weights stay so.
-      carry: the first carry.
-      batches: a pytree of arrays, each with one leading axis of the same length, an entry a step. If
-        there are fewer than `num_steps`, they are gone through again from the first; those beyond are
-        not used. None, or any pytree without arrays, is handed to `step_fn` as it is.
+        shape (). The carry (weights, optimizer state, random keys) is any pytree of arrays that keeps
+        its shapes and dtypes. `rate` is weakly typed, so bfloat16 weights stay bfloat16.
+      carry: the carry before the first step.
+      batches: a pytree of arrays with a common leading axis, one entry per step. If there are fewer
+        than `num_steps` entries, the test starts again from the first; it does not use surplus ones.
+        `step_fn` gets None, or any pytree without arrays, as it is.
       min_value: the rate at the first step, positive.
       max_value: the rate at the last step, above `min_value`.
-      num_steps: how many steps, 2 or more; not traced.
-      smoothing: the weight of the past in the mean, in [0, 1); 0 is no smoothing.
-      diverge_factor: 1 or more; how often the lowest loss is too much. 1 stops at any rise.
+      num_steps: the number of steps, 2 or more; not traced.
+      smoothing: the weight of the past in the mean, in [0, 1); 0 does not smooth.
+      diverge_factor: how many times the lowest loss counts as divergence, 1 or more; 1 stops at any
+        rise.
 
     Returns:
       A `RangeTest`.
@@ -151,10 +156,10 @@ def lr_range_test(
       TypeError, ValueError: a setting breaks its rule above, `max_value` is not above `min_value`,
         `batches` have no common leading axis, or `step_fn` returns something else.
 
-    Elsewhere: fastai's `lr_find` (its last rate is one ratio below `max_value`; its `minimum` too
-    leaves steps out; a negative loss stops it at once), ignite's `FastaiLRFinder` and Lightning's
-    `Tuner.lr_find` (their suggestion is a relative of steepest), torch-lr-finder; DeepSpeed's
-    `LRRangeTest` is only the schedule, and linear.
+    Elsewhere: fastai's `lr_find` (its last rate is one ratio below `max_value`, its `minimum` leaves
+    steps out too, and a negative loss stops it at once), ignite's `FastaiLRFinder` and Lightning's
+    `Tuner.lr_find` (their suggestion is similar to steepest), torch-lr-finder. DeepSpeed's
+    `LRRangeTest` is only a schedule, and linear.
 
     References: Smith, 2017, "Cyclical Learning Rates for Training Neural Networks",
     https://arxiv.org/abs/1506.01186; https://docs.fast.ai/callback.schedule.html
@@ -170,7 +175,7 @@ def lr_range_test(
         rule = f"above min_value = {float(low):.7g}"
         raise ValueError(complaint("lr_range_test", "max_value", rule, max_value))
     _check_leading_axes(batches)
-    # Arrays of one dtype, so that a Python number and a tracer are the same program.
+    # Make arrays of one dtype, so that Python numbers and tracers share one program.
     decay, factor = (jnp.asarray(value, default_float()) for value in (smoothing, diverge_factor))
     return _run(step_fn, carry, batches, low, high, num_steps, decay, factor)
 
@@ -178,7 +183,7 @@ def lr_range_test(
 def _check_leading_axes(batches: Any) -> None:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
     if any(shape[:1] != shapes[0][:1] or not shape or not shape[0] for shape in shapes):
-        rule = "a pytree of arrays with one leading axis of the same length, an entry a step"
+        rule = "a pytree of arrays with a common leading axis, one entry per step"
         raise ValueError(complaint("lr_range_test", "batches", rule, shapes))
 
 
@@ -221,7 +226,7 @@ def _run(
 
 
 def _stepped(step_fn: Any, carry: Any, batch: Any, rate: jax.Array, dtype: Any) -> Any:
-    """One step of the user's, with what it returns checked."""
+    """Run one step of the user's, and check what it returns."""
     result = step_fn(carry, batch, rate)
     if not isinstance(result, tuple) or len(result) != 2:
         raise TypeError(complaint("lr_range_test", "step_fn", f"{_RETURNS} (carry, loss)", result))
@@ -236,7 +241,7 @@ def _stepped(step_fn: Any, carry: Any, batch: Any, rate: jax.Array, dtype: Any) 
 
 
 def _types(tree: Any) -> dict[str, str]:
-    """Dtype and shape of each leaf by its place."""
+    """Dtype and shape of each leaf, by its path."""
     return {
         jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -244,7 +249,7 @@ def _types(tree: Any) -> dict[str, str]:
 
 
 def _suggestions(rates: jax.Array, smoothed: jax.Array, mask: jax.Array) -> tuple[jax.Array, ...]:
-    """Valley, steepest, minimum and slide. `mask` is True up to some step and False from there on."""
+    """Valley, steepest, minimum and slide. `mask` is True before some step and False from there on."""
     n, count = len(rates), mask.sum()
     first, stop = n // 10, jnp.minimum(count + 1, n) - _LEFT_OUT
     few = stop - first < 2
@@ -276,7 +281,7 @@ def _falling(values: jax.Array) -> jax.Array:
     """For each value, the length of the longest strictly falling subsequence that ends there."""
 
     def place(ends: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
-        # Of all falling subsequences so far, by length: the negative of the highest last value.
+        # `ends` holds for each length of a falling subsequence the negative of its highest end so far.
         position = (ends < -value).sum()
         return ends.at[position].set(-value), position + 1
 

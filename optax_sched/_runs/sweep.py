@@ -1,4 +1,4 @@
-"""Runs for every schedule of a batch, through one compiled program."""
+"""Runs a function for every schedule of a batch, through one compiled program."""
 
 import contextlib
 import functools
@@ -23,28 +23,33 @@ def sweep(
     mesh: jax.sharding.Mesh | None = None,
     chunk_size: int | None = None,
 ) -> Any:
-    """Run something for every schedule of a batch, in one program that is compiled once.
+    """Run a function for every schedule of a batch, in one program that compiles once.
 
-    It is `jax.jit(jax.vmap(run))(batch)`, spread over devices and cut to fit memory where asked.
+    It is `jax.jit(jax.vmap(run))(batch)`; `mesh` spreads it over devices, and `chunk_size` cuts it to
+    fit memory.
 
     Args:
-      run: what to do with one schedule, a training say: a function that JAX can trace and that
-        returns a pytree of arrays. The same function with the same shapes is not compiled again.
-      batch: a batched schedule (see `stack`, `grid`), or a list of schedules, or any pytree with the
-        same leading axis on every leaf, such as `(batch, seeds)`.
-      mesh: the devices to spread over, of one process or of several. The leading axis is split over
-        all axes of the mesh; where the number of settings does not divide, the last is repeated and
-        dropped again. In each process `batch` must be the same.
-      chunk_size: at most so many settings at a time (on a mesh: a multiple of its size that is not
-        more, at least one a device). Chunks share one program. Shows progress if tqdm is installed.
+      run: a function of one schedule, for example a training, that JAX can trace and that returns a
+        pytree of arrays. The same function with the same shapes does not compile again.
+      batch: a batched schedule (see `stack`, `grid`), a list of schedules, or any pytree with the same
+        leading axis on every leaf, such as `(batch, seeds)`.
+      mesh: the devices to spread over, of one process or of several. All axes of the mesh share the
+        leading axis. If the number of settings is not a multiple of the number of devices, `sweep`
+        repeats the last setting and drops the surplus results. All processes must pass the same batch.
+      chunk_size: run at most this many settings at once; on a mesh, rounded down to a multiple of the
+        number of devices, but at least one per device. Chunks share one program. A bar shows progress
+        if tqdm is installed.
 
     Returns:
-      The results with a leading axis, in the order of the batch: spread over the mesh where there is
-      one; with several processes every one of them holds all.
+      The results with a leading axis, in the order of the batch. They stay spread over the mesh, if
+      there is one; with several processes, each process holds all of them.
 
     Raises:
       TypeError, ValueError: `run` is not callable, `batch` has no common leading axis, `mesh` is not a
         Mesh, or `chunk_size` is not a whole number of 1 or more.
+
+    Elsewhere: `jax.vmap` by hand. Not to be confused with the sweeps of Weights & Biases, which start a
+    run of their own for each setting.
 
     >>> import optax_sched
     >>> batch = stack([optax_sched.linear(1.0, 0.0, steps) for steps in (2, 4, 8)])
@@ -81,7 +86,7 @@ _CHUNK_SIZE = domain_of("chunk_size", Count)
 def _is_hashable(run: Any) -> bool:
     try:
         hash(run)
-    except TypeError:  # an equinox module, say
+    except TypeError:  # for example an equinox module that holds arrays
         return False
     return True
 
@@ -91,26 +96,27 @@ def _program(run: Callable[[Any], Any], mesh: jax.sharding.Mesh | None) -> Calla
     if mesh is None:
         return jax.jit(mapped)
     split = jax.sharding.PartitionSpec(mesh.axis_names)
-    # Each device runs its own settings and never waits for another. What `run` makes varies over
-    # the mesh from the start, which a scan of its own need not say: the check would ask it to.
+    # Each device runs its own settings and never waits for another. check_vma=False, or JAX would make
+    # every lax.scan in `run` mark its first carry as varying over the devices.
     spread = jax.shard_map(mapped, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
     gathered = jax.sharding.PartitionSpec() if jax.process_count() > 1 else split
     return jax.jit(spread, out_shardings=jax.sharding.NamedSharding(mesh, gathered))
 
 
-_cached_program = functools.lru_cache(maxsize=32)(_program)  # they live on, and what `run` holds
+# This keeps 32 programs alive, and everything that their `run` closes over.
+_cached_program = functools.lru_cache(maxsize=32)(_program)
 
 
 def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextManager[Any]:
-    """`jax.shard_map` refuses a mesh other than that of a `jax.set_mesh` around it."""
-    use_mesh = getattr(jax.sharding, "use_abstract_mesh", None)  # of the age of `jax.set_mesh`
+    """Set our mesh for the call: `jax.shard_map` refuses a mesh that differs from the one set."""
+    use_mesh = getattr(jax.sharding, "use_abstract_mesh", None)  # JAX has it since `jax.set_mesh`
     if mesh is None or use_mesh is None:
         return contextlib.nullcontext()
     return use_mesh(mesh.abstract_mesh)
 
 
 def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
-    """The results, on the mesh of a `jax.set_mesh` around the sweep: no other may be used there."""
+    """Move the results to the mesh that `jax.set_mesh` has set, where no other mesh may be used."""
     if mesh is None or mesh.abstract_mesh != jax.sharding.get_abstract_mesh():
         return results
     is_whole = size % mesh.size or jax.process_count() > 1
@@ -119,7 +125,7 @@ def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
 
 
 def _rows(batch: Any, start: int, length: int, size: int) -> Any:
-    """So many rows of the batch from `start`; beyond the last, the last again."""
+    """Rows start : start + length of the batch, with the last row repeated beyond its end."""
     if length == size:
         return batch
     rows = np.minimum(np.arange(start, start + length), size - 1)
@@ -134,7 +140,7 @@ def _spread(batch: Any, mesh: jax.sharding.Mesh | None) -> Any:
 
 
 def _shown(starts: Sequence[int]) -> Iterable[int]:
-    """The starts, with a progress bar where there are several and tqdm is installed."""
+    """The starts, with a progress bar if there are several and tqdm is installed."""
     try:
         from tqdm import tqdm
     except ImportError:

@@ -14,7 +14,7 @@ from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import noam
 
-# A composition inside a recipe is not seen from outside: what its parameters say of it.
+# A recipe hides its composition, so derive the starts of its phases from its parameters here.
 _RECIPES: dict[Callable[..., Schedule], Callable[[Any], list[Any]]] = {
     noam: lambda s: [s.warmup_steps - 1],  # its first update is number 1
     wsd: lambda s: [s.warmup_steps, s.total_steps - s.decay_steps],
@@ -32,8 +32,8 @@ _RECIPES: dict[Callable[..., Schedule], Callable[[Any], list[Any]]] = {
 def phase_boundaries(schedule: Any) -> list[float]:
     """The steps after 0 at which a phase begins, in order, each once.
 
-    Those of parts are taken along, on the clock of the whole. `repeat` has none: its cycles may go on
-    for ever. Nor has a function that is no `Schedule`.
+    They include the phases of operands, on the clock of the whole. There are none for `repeat`, whose
+    cycles may never stop, and none for a function that is not a `Schedule`.
     """
     if not isinstance(schedule, Schedule):
         return []
@@ -45,7 +45,7 @@ def _own(schedule: Any) -> list[Any]:
     recipe = _RECIPES.get(formula_behind(schedule).builder)
     if recipe:
         return recipe(schedule)
-    # These three words mean the same everywhere, in a user's own schedule too.
+    # These three names mean the same in every schedule, a user's own too.
     words = formula_behind(schedule).domains
     return [
         *(schedule.boundaries if "boundaries" in words else ()),
@@ -69,16 +69,16 @@ def _of_operands(schedule: Any) -> Iterator[float]:
 
 
 def operands(schedule: Any) -> list[Schedule]:
-    """The schedules that a schedule is made of, in order."""
+    """The operands of a schedule, in order."""
     values = [getattr(schedule, name) for name in formula_behind(schedule).domains]
     nodes = jax.tree.leaves(values, is_leaf=lambda node: isinstance(node, Schedule))
     return [node for node in nodes if isinstance(node, Schedule)]
 
 
-# The step of the whole at which an operand is at a step of its own.
+# From a step on an operand's own clock to the step on the clock of the whole.
 _CLOCKS: dict[Callable[..., Schedule], Callable[[float, Any], Any]] = {
     warmup: lambda step, s: s.warmup_steps + step,
-    cooldown: lambda step, s: step if step < s.start else 0,  # after that it is not read
+    cooldown: lambda step, s: step if step < s.start else 0,  # from `start` on the operand is not read
     delay: lambda step, s: s.steps + step,
     shift: lambda step, s: step - s.steps,
     stretch: lambda step, s: s.factor * step,

@@ -1,4 +1,4 @@
-"""Schedules as curves: matplotlib draws them, and is only imported when it does."""
+"""Draws schedules as curves with matplotlib, which it imports only when it draws."""
 
 import inspect
 import textwrap
@@ -29,34 +29,35 @@ LONGEST_LABEL = 60
 def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool = False) -> "Axes":
     """Draw schedules over steps, with a thin dotted line where a phase of one begins.
 
-    From step 0 to `num_steps`, both included, so that a decay of `num_steps` is seen to arrive. Each
-    step's value is drawn from that step to the next, so that stairs are upright. Above 2000 steps, 2000
-    of them are drawn, and all at which a phase begins: a value that changes wildly from step to step
-    is then seen in samples.
+    The curves go from step 0 to `num_steps`, both included, so that you see the end of a decay of
+    `num_steps` steps. Each value is drawn from its step to the next, so that stairs are upright. Above
+    2000 steps, `plot` draws 2000 of them and all at which a phase begins: of a curve that changes
+    wildly from step to step you then see samples.
 
-    Phases are those of `join`, `warmup`, `cooldown`, the recipes, and of all that takes `boundaries`,
-    also inside other combinators (`repeat` excepted).
+    The phases are those of `join`, `warmup`, `cooldown`, the recipes, and of every schedule with
+    `boundaries`, also inside other combinators (but not inside `repeat`).
 
     Args:
       schedules: a schedule, a function of the step that JAX can trace, or a number (a constant); a
-        list of them; or a dict of them by label. Without labels they are labelled with their source,
-        defaults left out.
+        list of them; or a dict of them by label. Without labels, the legend shows their source with
+        the defaults left out.
       num_steps: the last step, a whole number, 1 or more.
       ax: the matplotlib axes to draw into; by default those of a new figure.
-      log: whether the values are on a logarithmic scale, which shows none that is 0 or less.
+      log: whether the scale of the values is logarithmic; such a scale shows no value of 0 or less.
 
     Returns:
-      The axes. A legend is in them if they have more than one curve.
+      The axes, with a legend if they have more than one curve.
 
     Raises:
       ImportError: matplotlib is not installed.
-      TypeError, ValueError: an argument is not as described.
+      TypeError, ValueError: an argument is not as described; `log` is true and no value is above 0; or
+        a schedule is a batch.
 
     >>> from optax_sched import cosine_decay, warmup
     >>> cosine = warmup(cosine_decay(0.1, 900), 100)
-    >>> axes = plot({"cosine": cosine, "plain": 0.05}, 1000)  # doctest: +SKIP
+    >>> axes = plot({"cosine": cosine, "constant": 0.05}, 1000)  # doctest: +SKIP
     >>> [line.get_label() for line in axes.get_lines()]  # doctest: +SKIP
-    ['cosine', 'plain']
+    ['cosine', 'constant']
     """
     labelled = _by_label(schedules)
     num_steps = admit("plot", "num_steps", domain_of("num_steps", Count), num_steps)
@@ -111,7 +112,7 @@ def _covered(curves: list[Curve]) -> list[int]:
 
 
 def mark(ax: Any, boundaries: list[float], color: Any) -> None:
-    """Thin dotted lines from the bottom to the top, that say nothing of the scale."""
+    """Thin dotted lines from bottom to top, which leave the scale of the values alone."""
     ax.vlines(
         boundaries,
         0,
@@ -161,7 +162,7 @@ def _drawable(name: str, item: Any) -> Any:
 
 
 def short_source(schedule: Any) -> str:
-    """A schedule's source without its defaults, and not too long for a legend."""
+    """A schedule's source without its defaults, cut to fit a legend."""
     text = _call(schedule) if isinstance(schedule, Schedule) else _short(schedule)
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
 

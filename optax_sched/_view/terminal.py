@@ -7,13 +7,13 @@ import numpy as np
 from optax_sched._view.phase_starts import phase_boundaries
 from optax_sched._view.plot import imported, steps_to_show, values_at
 
-ROWS = 10  # of the table, but for those of the phases
+ROWS = 10  # of the table, besides those where a phase begins
 MOST_PHASES = 10
-WIDTH, HEIGHT = 50, 10  # of the curve, in characters: so its ticks are round numbers
+WIDTH, HEIGHT = 50, 10  # of the curve, in characters; these make its ticks round numbers
 
 
 def show(schedule: Any, num_steps: int) -> None:
-    """Print what the schedule is, its values from step 0 to `num_steps`, and its curve."""
+    """Print a schedule's source, a table of its values from step 0 to `num_steps`, and its curve."""
     console = imported("show", "rich.console").Console(highlight=False)
     table = imported("show", "rich.table").Table("step", "value", "")
     for column in table.columns[:2]:
@@ -42,7 +42,7 @@ def _curve(schedule: Any, num_steps: int) -> str:
     figure.width, figure.height, figure.origin = WIDTH, HEIGHT, False
     figure.set_x_limits(0.0, num_steps)
     figure.set_y_limits(low, high)
-    # What lies on an upper limit is not drawn: a character has two columns and four rows of dots.
+    # plotille does not draw what lies on an upper limit: move it in by less than one of its dots.
     steps = np.minimum(steps, num_steps * (1 - 0.3 / WIDTH))
     values = np.minimum(values, high - (high - low) * 0.15 / HEIGHT)
     figure.x_label, figure.y_label = "step", "value"

@@ -1,4 +1,4 @@
-"""An unknown argument is named, even where another is missing, with the word that it means."""
+"""An unknown argument is named, even where another is missing, with the word that it stands for."""
 
 import pytest
 

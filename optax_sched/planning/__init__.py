@@ -1,0 +1,57 @@
+"""Which schedule, which rate, how to go on: what is known about a schedule before it trains anything.
+
+Everything here takes any schedule, or function of the step, and is pure: `jax.jit`, `jax.vmap` over a
+batch of schedules and `jax.grad` with respect to their hyperparameters work. Each docstring names the
+assumptions in its second paragraph: what the theory assumes, where real runs bear it out, where not.
+
+How good a schedule is, and at which rate
+
+- `convex_bound`: the last-iterate bound of convex optimisation, and the scale at which it is least.
+- `least_squares_risk`: the exact expected risk of SGD on Gaussian least squares.
+
+From one tuned schedule to the next
+
+- `transfer_factor`: the rate for another shape or another length.
+- `extend`: how a running job best goes on to another end.
+- `refine`: the schedule that the gradient norms of a logged run suggest.
+
+What a schedule makes of its updates
+
+- `merge_weights`: averages of checkpoints that imitate a decay.
+- `update_weights`: the share of each update in AdamW's last weights.
+
+Which loss to expect
+
+- `MultiPowerLaw`, `AnnealingLaw`: loss laws, which give the loss that a schedule will log.
+- `fit_loss_law`: a law from a few runs (`LoggedRun`), and how sure it is (`LossFit`).
+- `best_schedule`: the schedule that ends with the least loss under a law.
+"""
+
+from optax_sched.planning.best_schedule import best_schedule
+from optax_sched.planning.bound import ConvexBound, convex_bound
+from optax_sched.planning.fit import LoggedRun, LossFit, fit_loss_law
+from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
+from optax_sched.planning.refine import refine
+from optax_sched.planning.risk import least_squares_risk
+from optax_sched.planning.transfer import extend, transfer_factor
+from optax_sched.planning.weights import merge_weights, update_weights
+
+__all__ = [
+    "AnnealingLaw",
+    "ConvexBound",
+    "LoggedRun",
+    "LossFit",
+    "MultiPowerLaw",
+    "best_schedule",
+    "convex_bound",
+    "extend",
+    "fit_loss_law",
+    "least_squares_risk",
+    "merge_weights",
+    "refine",
+    "transfer_factor",
+    "update_weights",
+]
+
+for _name in __all__:  # pickles, help and the reference name no file of this folder
+    globals()[_name].__module__ = __name__

@@ -1,0 +1,91 @@
+"""The exact risk of SGD on least squares, as a score of schedules."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from optax_sched._core.arguments import checked
+from optax_sched._core.domains import default_float
+from optax_sched._core.hyperparameters import Positive, Rate
+from optax_sched._core.operands import Operand
+from optax_sched.planning.inputs import ManyRates, RateOrMany, Size, one_each, rates_of
+
+
+@checked
+def least_squares_risk(
+    schedule: Operand,
+    num_steps: Size,
+    eigenvalues: ManyRates,
+    noise: Rate = 1.0,
+    start: RateOrMany = 1.0,
+    batch_size: Positive = 1.0,
+) -> jax.Array:
+    """The expected excess risk of the last iterate of SGD on least squares; nothing is sampled.
+
+    It assumes Gaussian inputs, fresh ones at every step, labels that are linear in them plus noise, and
+    plain SGD. There it is exact (20,000 simulated runs agree within one standard error). It shows what
+    the convex bound cannot: how curvature and noise decide which schedule is best. In two dimensions
+    decays by factors and cosine beat linear decay (`examples/least_squares.py`); in 256, with
+    eigenvalues that fall as a power, linear and cosine came within 4 to 9 % of the best, or a long
+    plain within 1 %, as the power was. A network is none of these: it is a second opinion, not a
+    forecast of a loss.
+
+        m_i(0) = start,    m <- (1 - r l)^2 m + (r^2 / b) (l^2 m + l (l . m) + s l),    risk = l . m / 2
+
+    with m_i = the expected square of the error along the i-th eigenvector, l = eigenvalues, r = the
+    rate of update t = 0 ... num_steps - 1, s = noise, b = batch_size.
+
+    Args:
+      schedule: as for `convex_bound`; rates of 0 throughout leave the start as it is.
+      num_steps: how many updates, a whole number.
+      eigenvalues: of the inputs' covariance, 0 or more, shape [n]; for other batch sizes and noises map
+        over this function.
+      noise: the variance of the labels about the linear function, 0 or more.
+      start: the expected square of the error at first, 0 or more: a number, or one an eigenvalue.
+      batch_size: how many examples an update averages over, positive.
+
+    Returns:
+      The risk, a scalar; infinite where SGD diverges beyond what a float can hold.
+
+    Raises:
+      TypeError, ValueError: an argument is not as described, or a rate is negative or not finite.
+
+    References: Ge et al., 2019, "The Step Decay Schedule", https://arxiv.org/abs/1904.12838;
+    Naganuma et al., 2026, who search for schedules by such a recursion,
+    https://arxiv.org/abs/2603.10301
+
+    >>> from optax_sched import constant, linear, step_decay
+    >>> for s in (constant(0.25), linear(0.5, 0.0, 1410), step_decay(0.5, 141, 0.5)):
+    ...     print(f"{least_squares_risk(s, 1410, [1.0, 0.02], start=100.0):.4f}")
+    0.1018
+    0.0050
+    0.0055
+    """
+    one_each("least_squares_risk", "start", start, len(eigenvalues), "eigenvalues")
+    rates = rates_of("least_squares_risk", schedule, num_steps, must_move=False)
+    return _risk(rates, eigenvalues, noise, start, batch_size)
+
+
+@jax.jit
+def _risk(rates: Any, eigenvalues: Any, noise: Any, start: Any, batch_size: Any) -> jax.Array:
+    dtype = jnp.result_type(default_float(), rates, eigenvalues, noise, start, batch_size)
+    rates, values, noise, start, size = (
+        jnp.asarray(x, dtype) for x in (rates, eigenvalues, noise, start, batch_size)
+    )
+    first = jnp.broadcast_to(start, values.shape)
+
+    def update(state: Any, rate: jax.Array) -> Any:
+        squares, lost = state
+        step = rate * values
+        shrink = step * (2 - step) * squares
+        spread = rate * step * (values * squares + values @ squares + noise) / size
+        # Small changes of a large number: what rounding takes of one is given back to the next.
+        change = spread - shrink - lost
+        new = squares + change
+        return (new, (new - squares) - change), None
+
+    (squares, _), _ = jax.lax.scan(update, (first, jnp.zeros_like(first)), rates)
+    risk = values @ squares / 2
+    # Infinity minus infinity is what SGD leaves where it diverges.
+    return jnp.where(jnp.isfinite(risk), risk, jnp.inf)

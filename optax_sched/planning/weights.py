@@ -1,0 +1,101 @@
+"""What a schedule makes of its parts: averages of checkpoints, and the shares of single updates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._core.arguments import checked
+from optax_sched._core.domains import default_float, is_traced
+from optax_sched._core.errors import Refusal
+from optax_sched._core.hyperparameters import Rate
+from optax_sched._core.operands import Operand
+from optax_sched.planning.bound import sum_after
+from optax_sched.planning.inputs import Size, rates_of
+
+
+@checked
+def merge_weights(decay: Operand, num_checkpoints: Size) -> jax.Array:
+    """How to average the checkpoints of a run at constant rate, so as to imitate a decay of its rate.
+
+    It assumes that the updates between two checkpoints would have been the same under the decay, apart
+    from their length. That is exact for frozen gradients and an approximation otherwise: the decayed
+    run would have gone to other places. Tian et al. report for language models that averages so made
+    match or beat the decay they imitate. Nothing of it has been tried here on real runs.
+
+        c_0 = 1 - w_1,    c_j = w_j - w_(j+1),    c_n = w_n,    w_j = decay(j - 1),  j = 1 ... n
+
+    with n = num_checkpoints, and c_j the coefficient of checkpoint j; checkpoint 0 is where the decay
+    would begin. The coefficients add up to 1.
+
+    Args:
+      decay: what the constant rate would have been multiplied by, from 1 downwards; its clock counts
+        checkpoints, not steps. A schedule, a function of the step, or a number.
+      num_checkpoints: how many checkpoints after the first, at equal distances.
+
+    Returns:
+      The coefficients, shape [n + 1]. One is negative where the decay rises or is above 1.
+
+    Raises:
+      TypeError, ValueError: an argument is not as described, or the decay is negative or not finite.
+
+    References: Tian et al., ICLR 2026, "WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging",
+    https://arxiv.org/abs/2507.17634
+
+    >>> from optax_sched import linear
+    >>> print(merge_weights(linear(1.0, 0.0, 4), 4))
+    [0.   0.25 0.25 0.25 0.25]
+    """
+    weights = rates_of("merge_weights", decay, num_checkpoints, "decay", must_move=False)
+    weights = jnp.asarray(weights, jnp.result_type(default_float(), weights))
+    return jnp.append(1 - weights[0], weights - jnp.append(weights[1:], 0.0))
+
+
+@checked
+def update_weights(schedule: Operand, num_steps: Size, weight_decay: Rate) -> jax.Array:
+    """The share of each update in the weights that AdamW ends with.
+
+    It assumes decoupled weight decay that is multiplied by the rate, as in optax.adamw and torch's
+    AdamW: each step multiplies the weights by 1 - r_t w and subtracts r_t u_t. That makes the last
+    weights an average of all -u_t / w and of the first weights, exactly; no theory of training is in
+    it. Bergsma et al. read from it why a linear decay to 0 suits long runs: it averages over more
+    updates, and forgets the first weights. What shares are good is not known from it.
+
+        r_t w prod_(s > t) (1 - r_s w)
+
+    with r_t = the rate of update t and w = weight_decay. With prod_t (1 - r_t w), the share of the
+    first weights, they add up to 1.
+
+    Args:
+      schedule: as for `convex_bound`; rates of 0 throughout are taken too.
+      num_steps: how many updates, a whole number.
+      weight_decay: 0 or more; its product with the highest rate must be below 1.
+
+    Returns:
+      The shares, shape [num_steps].
+
+    Raises:
+      TypeError, ValueError: an argument is not as described, a rate is negative or not finite, or its
+        product with `weight_decay` is 1 or more.
+
+    References: Bergsma et al., 2025, "Straight to Zero", https://arxiv.org/abs/2502.15938; Wang and
+    Aitchison, ICML 2025, https://arxiv.org/abs/2405.13698
+
+    >>> from optax_sched import linear
+    >>> shares = update_weights(linear(1e-3, 0.0, 10_000), 10_000, weight_decay=0.1)
+    >>> print(f"updates {shares.sum():.2f}, the first weights {1 - shares.sum():.2f}")
+    updates 0.39, the first weights 0.61
+    """
+    rates = rates_of("update_weights", schedule, num_steps, must_move=False)
+    if not is_traced((rates, weight_decay)):
+        highest = float(np.max(rates))
+        if highest * float(weight_decay) >= 1:
+            rule = f"below 1 / {highest:g}, one over the highest rate"
+            raise Refusal("update_weights", "weight_decay", rule, weight_decay).error()
+    return _shares(rates, weight_decay)
+
+
+@jax.jit
+def _shares(rates: jax.Array, weight_decay: jax.Array) -> jax.Array:
+    dtype = jnp.result_type(default_float(), rates, weight_decay)
+    decays = jnp.asarray(rates, dtype) * jnp.asarray(weight_decay, dtype)
+    return decays * jnp.exp(sum_after(jnp.log1p(-decays)))
