@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.example_runs import assert_is_a_picture
+from support.pictures import assert_is_a_picture
 
 import optax_sched
 from optax_sched.__main__ import main
