@@ -23,8 +23,8 @@ What a schedule makes of its updates
 Which loss to expect
 
 - `MultiPowerLaw`, `AnnealingLaw`: loss laws, which give the loss that a schedule will log.
-- `fit_loss_law`: a law fitted to `LoggedRun`s, as a `LossFit` that also says how sure it is.
-- `best_schedule`: the schedule whose last loss under a law is least.
+- `fit_loss_law`: a law from a few runs (`LoggedRun`), and how sure it is (`LossFit`).
+- `best_schedule`: the schedule that ends with the least loss under a law.
 """
 
 from optax_sched.planning.best_schedule import best_schedule

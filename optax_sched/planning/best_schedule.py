@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optax_sched._core.arguments import admit
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import Count, CountOrZero, Positive, Rate, domain_of
-from optax_sched._core.arguments import admit
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import warmup
 from optax_sched._schedules.piecewise import piecewise_interpolate

@@ -65,7 +65,9 @@ class LossFit(NamedTuple):
         at = whole_steps(where, steps)
         rates = rates_until(where, schedule, at)
         if is_traced((rates, self.law)):
-            raise TypeError(f"{where}: schedule must not be traced: use the law under jit, vmap and grad")
+            raise TypeError(
+                f"{where}: schedule must not be traced: use the law under jit, vmap and grad"
+            )
         losses = np.asarray(self.law(rates, at), np.float64)
         rates = np.asarray(rates, np.float64)
         moved = np.cumsum(rates)[at] > 0
@@ -191,8 +193,10 @@ def _read(where: str, run: Any, of: str) -> tuple[np.ndarray, np.ndarray, np.nda
     rates = np.asarray(rates, np.float64)
     unmoved = np.cumsum(rates)[steps] <= 0
     if unmoved.any():
-        rule = f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0" if rates.any() else (
-            "steps of a schedule with a rate above 0"
+        rule = (
+            f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
+            if rates.any()
+            else ("steps of a schedule with a rate above 0")
         )
         raise Refusal(where, f"{of}steps", rule, steps[unmoved][0]).error()
     return rates, steps, losses
