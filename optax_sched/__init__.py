@@ -41,6 +41,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 
 - `piecewise_constant`: flat between boundaries
 - `piecewise_interpolate`: from knot to knot in a given shape
+- `piecewise_cubic`: a smooth curve through the knots that never overshoots
 - `table`: one value per step
 
 **Cycles**
@@ -81,6 +82,11 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `stretch`: on a slower clock
 - `every`: on a clock of epochs
 - `repeat`: again and again
+
+**Shapes with a number**, for `shape=`
+
+- `power_shape`: a power of the progress
+- `k_shape`: one minus a power of what remains
 
 **Your own**
 
@@ -145,6 +151,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `CountOrZero`: a whole number, 0 or more
 - `Switch`: True or False
 - `ShapeName`: the shape of a phase
+- `Shape`: what `power_shape` and `k_shape` make
 - `Noise`: the distribution of random factors
 - `Key`: a random key or a seed
 - `Operand`: a schedule inside another
