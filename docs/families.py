@@ -5,10 +5,14 @@ from types import ModuleType
 
 
 def groups(module: ModuleType) -> dict[str, dict[str, str]]:
-    """For each group of a module's docstring its names, each with what is said of it."""
+    """For each group of a module's docstring its names, each with what is said of it.
+
+    A module without groups has one, of all its public names.
+    """
     _, *parts = re.split(r"^\*\*(.+?)\*\*", module.__doc__ or "", flags=re.MULTILINE)
     entries = [dict(re.findall(r"^- `(\w+)`: (.+)$", body, re.MULTILINE)) for body in parts[1::2]]
-    return dict(zip(parts[::2], entries, strict=True))
+    names = getattr(module, "__all__", ())
+    return dict(zip(parts[::2], entries, strict=True)) or {"Names": dict.fromkeys(names, "")}
 
 
 def anchor(title: str) -> str:

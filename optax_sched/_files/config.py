@@ -33,7 +33,7 @@ ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
 
-def to_config(schedule: Schedule) -> dict[str, Any]:
+def to_config(schedule: Built) -> dict[str, Any]:
     """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
 
     The dict is flat: `"builder"` is the builder's name, and the other keys are its hyperparameters.
@@ -232,7 +232,7 @@ class _Reader(_Walk):
             if refusal is None:  # a check of the user's own has raised it
                 raise kind(f"from_config: {_text(path)}: {error}") from None
             hint = f"{refusal.hint} (in {formula.name})"
-            name = _text((*path, refusal.name))
+            name = f"{_text(path)}.{refusal.name}" if path else refusal.name
             raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None
 
     def formula(self, config: dict[Any, Any], path: Path) -> Formula:

@@ -239,7 +239,7 @@ def test_the_code_gives_what_the_peer_gives(peer: str, it: Equivalent):
 
 
 def losses() -> np.ndarray:
-    return np.float32(np.random.default_rng(0).integers(60, 70, 60) / 64)
+    return (np.random.default_rng(0).integers(60, 70, 60) / 64).astype(np.float32)
 
 
 def loop_rates(peer: str, name: str, settings: dict[str, Any]) -> list[float]:

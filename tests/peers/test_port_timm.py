@@ -83,12 +83,12 @@ def test_poly(draw: Draw) -> Case:
 
 @ports(settings=200)
 def test_k_decay(draw: Draw) -> Case:
-    """Of the cosine, and of the polynomial of power 1."""
+    """Of the cosine, and of polynomials."""
     rate, kind = draw.rate(), draw.pick(timm.CosineLRScheduler, timm.PolyLRScheduler)
     settings = {"t_initial": draw.steps(400), "k_decay": draw.number(0.5, 2.0)}
     settings |= warm(draw, rate, draw.pick("none", "prefix"))
     if kind is timm.PolyLRScheduler:
-        settings["power"] = 1.0
+        settings["power"] = draw.pick(1.0, draw.number(0.5, 3.0))
     return cycled(draw, rate, kind, settings)
 
 
@@ -130,6 +130,7 @@ def test_wsd(draw: Draw) -> Case:
         "decay_t": draw.steps(length),
         "stable_fn": stable,
         "decay_fn": fall,
+        "decay_power": draw.pick(0.5, draw.number(0.3, 3.0)),
         **warm(draw, rate, draw.pick("none", "always")),
     }
     if stable == "constant":
