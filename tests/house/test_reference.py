@@ -21,7 +21,7 @@ SIGNATURES = {
     "cosine_decay": "(init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, "
     "exponent: Positive = 1.0) -> Schedule",
     "cosine_restarts": "(init_value: Rate, period: Steps, end_value: Rate = 0.0, "
-    "period_mult: Growth = 1.0, peak_mult: Positive = 1.0, num_cycles: Count | None = None) "
+    "period_mult: Growth | None = None, peak_mult: Positive = 1.0, num_cycles: Count | None = None) "
     "-> Schedule",
     "multistep_decay": "(init_value: Rate, boundaries: Boundaries, decay_rate: FactorOrFactors) "
     "-> Schedule",
@@ -34,17 +34,19 @@ SIGNATURES = {
     "plateau": "(schedule: Operand, factor: Cut = 0.1, patience: CountOrZero = 10, "
     "threshold: Rate = 0.0001, threshold_mode: ThresholdMode = 'rel', mode: Mode = 'min', "
     "cooldown: CountOrZero = 0, window: Count = 1, min_value: Rate = 0.0) "
-    "-> optax_sched._plateau.PlateauSchedule",
+    "-> PlateauSchedule",
 }
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_help_shows_how_it_is_called_in_words(name):
     builder = getattr(optax_sched, name)
-    shown = pydoc.plain(pydoc.render_doc(builder))
-    first, _, rest = shown.partition("\n\n")[2].partition("\n")
-    assert first.replace("optax_sched._schedule.", "") == name + SIGNATURES[name]
-    assert rest.strip().startswith(builder.__doc__.partition("\n")[0])
+    shown = pydoc.plain(pydoc.render_doc(builder)).partition("\n\n")[2]
+    call, found, _ = shown.partition("\n    " + builder.__doc__.partition("\n")[0])
+    assert found
+    # From Python 3.13 on a long call has one parameter a line.
+    call = re.sub(r"-> [\w.]+\.", "-> ", re.sub(r"\s+", " ", call))
+    assert call.replace("( ", "(").replace(" )", ")") == name + SIGNATURES[name]
 
 
 @pytest.fixture(scope="module")
