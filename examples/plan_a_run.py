@@ -35,7 +35,17 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from optax_sched import Schedule, constant, cosine_decay, linear, polynomial_decay, stack, sweep, wsd
+from optax_sched import (
+    Schedule,
+    constant,
+    cosine_decay,
+    linear,
+    polynomial_decay,
+    stack,
+    sweep,
+    table,
+    wsd,
+)
 from optax_sched.planning import extend, transfer_factor
 
 NOISE = 0.5  # standard deviation, added to each pixel; the pixels go from 0 to 1
@@ -114,23 +124,28 @@ class Lab:
 
     def __init__(self, seed: int, bar: Any):
         self.bar = bar
+        self.runs: dict[tuple[int, int], Any] = {}
         setup = prepare(1, seed)
         self.data = setup.train, setup.test
         self.key = jax.random.key(seed)
 
     def losses(self, schedules: list[Schedule], steps: int, seeds: int) -> np.ndarray:
         """Shape (schedules, seeds)."""
-        keys = jax.random.split(self.key, seeds)
-        run = functools.partial(final_losses, *self.data, steps, keys)
-        losses = np.asarray(sweep(run, stack(schedules)))
+        # As tables all schedules are of one structure, and as many of them share a program.
+        tables = stack([table(np.asarray(schedule(np.arange(steps)))) for schedule in schedules])
+        if (steps, seeds) not in self.runs:
+            keys = jax.random.split(self.key, seeds)
+            self.runs[steps, seeds] = functools.partial(final_losses, *self.data, steps, keys)
+        losses = np.asarray(sweep(self.runs[steps, seeds], tables))
         self.bar.update()
         return losses
 
     def curve(self, name: str, make: Maker, steps: int, predicted: dict[float, float]) -> Curve:
         """Sweep the peak, and measure the predicted peaks with the others."""
         tried = [*PEAKS, *predicted.values()]
+        tried += [PEAKS[-1]] * (len(PEAKS) + len(EXPONENTS) - len(tried))  # as many for each
         losses = self.losses([make(float(peak), steps) for peak in tried], steps, SEEDS).mean(axis=1)
-        swept, there = losses[: len(PEAKS)], losses[len(PEAKS) :]
+        swept, there = losses[: len(PEAKS)], losses[len(PEAKS) : len(PEAKS) + len(predicted)]
         color = COLORS[name.partition(",")[0]]
         return Curve(name, color, PEAKS, swept, lowest(PEAKS, swept), predicted, there.tolist())
 
