@@ -151,6 +151,8 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `Operands`: several of them
 """
 
+import typing
+
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
@@ -169,13 +171,13 @@ from optax_sched._core.hyperparameters import (
     Rates,
     Real,
     Reals,
-    ShapeName,
     Steps,
     StepsOrZero,
     Switch,
 )
 from optax_sched._core.operands import Operand, Operands, constant
 from optax_sched._core.schedule import Schedule, schedule
+from optax_sched._core.shapes import Shape, ShapeName
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
@@ -212,9 +214,15 @@ from optax_sched._schedules.decays import (
     tanh_decay,
 )
 from optax_sched._schedules.gradient_descent import chebyshev, silver
-from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate, table
+from optax_sched._schedules.piecewise import (
+    piecewise_constant,
+    piecewise_cubic,
+    piecewise_interpolate,
+    table,
+)
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
     noam,
@@ -251,6 +259,7 @@ __all__ = [
     "Reals",
     "Schedule",
     "ScheduleState",
+    "Shape",
     "ShapeName",
     "Steps",
     "StepsOrZero",
@@ -278,6 +287,7 @@ __all__ = [
     "is_traced",
     "join",
     "k_decay",
+    "k_shape",
     "knee",
     "linear",
     "log_decay",
@@ -290,11 +300,13 @@ __all__ = [
     "observe",
     "one_cycle",
     "piecewise_constant",
+    "piecewise_cubic",
     "piecewise_interpolate",
     "plateau",
     "plot",
     "polynomial_decay",
     "power_law_decay",
+    "power_shape",
     "progress",
     "quarter_cosine_decay",
     "reduce_on_plateau",
@@ -329,3 +341,6 @@ __all__ = [
 for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
+
+if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
+    from optax_sched.porting.equivalents import missing as __getattr__  # noqa: F401

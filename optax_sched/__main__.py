@@ -14,7 +14,6 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._files.spec import read_spec
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.comparison import show_comparison
-from optax_sched._view.gallery import all_panels, gallery
 from optax_sched._view.plot import plot, short_source
 from optax_sched._view.terminal import show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
@@ -74,9 +73,7 @@ def picture_file(text: str) -> Path:
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
-    commands = top.add_subparsers(
-        dest="command", required=True, metavar="plot | gallery | show | compare"
-    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="plot | show | compare")
 
     def command(name: str, does: str, epilog: str | None = None) -> Any:
         made = commands.add_parser(
@@ -102,9 +99,6 @@ def parser() -> Parser:
     add("specs", nargs="+", help="a source text, or a JSON or YAML file; several are compared", **spec)
     add("--steps", **steps)
     add("--log", action="store_true", help="put the values on a logarithmic scale")
-    add("--out", **out)
-
-    add = command("gallery", "draw every built-in schedule, a small panel each, into a picture")
     add("--out", **out)
 
     add = command("show", "print a schedule's values as a table and its curve, without a picture", SPEC)
@@ -133,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.command == "compare":
             compare(options)
             return
-        picture(options).savefig(options.out, dpi=100 if options.command == "gallery" else 150)
+        picture(options).savefig(options.out, dpi=150)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
     print(f"picture: {options.out}")
@@ -154,9 +148,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def picture(options: argparse.Namespace) -> Any:
-    """The figure that a command is to save."""
-    if options.command == "gallery":
-        return gallery(all_panels())
+    """The figure that `plot` saves."""
     figure = imported("plot", "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     steps = options.steps or max(map(horizon, options.specs))

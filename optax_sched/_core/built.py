@@ -99,6 +99,13 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
 
+def lengths_of(built: Any) -> Iterator[tuple[str, Any]]:
+    """The lengths on the clock of what a builder made, each with its path."""
+    if isinstance(built, Built):
+        for name, domain, value in stored(built):
+            yield from ((name + rest, length) for rest, length in domain.lengths(value))
+
+
 def stored_values(built: Built) -> dict[str, Any]:
     """The hyperparameters by name, as they are stored."""
     return {name: value for name, _, value in stored(built)}
@@ -160,8 +167,7 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
 
 def _label(built: Built) -> str:
     """The builder's name with its words, as in `warmup(linear)`."""
-    static = [value for _, domain, value in stored(built) if domain.static and value is not None]
-    words = ", ".join(getattr(value, "__name__", str(value)) for value in static)
+    words = ", ".join(filter(None, (domain.word(value) for _, domain, value in stored(built))))
     return built._formula.name + (f"({words})" if words else "")
 
 

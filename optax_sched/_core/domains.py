@@ -4,10 +4,11 @@ A domain cannot check the value of a tracer; it still checks its shape and type.
 """
 
 import dataclasses
+import inspect
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -17,7 +18,6 @@ from jax.core import Tracer
 
 from optax_sched._core.errors import in_a_word
 from optax_sched._math.phases import LAST_STEP
-from optax_sched._math.shapes import SHAPES, Shape, ShapeFunction
 
 
 def default_float() -> np.dtype:
@@ -42,7 +42,7 @@ def is_traced(value: Any) -> bool:
 
 
 class Unfit(ValueError):
-    """A number that obeys the rule as Python holds it, but not as JAX does; the message says why."""
+    """A value that looks as if it obeyed the rule; the message says why it does not."""
 
 
 class Domain:
@@ -74,6 +74,14 @@ class Domain:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
         return False
 
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        """The lengths on the clock of the call, each with its path from the parameter on."""
+        return ()
+
+    def word(self, stored: Any) -> str | None:
+        """What the path to a leaf says of it beside the builder's name, so that formulas stay apart."""
+        return None
+
     def packed(self, stored: Any) -> Any:
         """What a pickle holds, without classes of private files."""
         return stored
@@ -94,6 +102,7 @@ class Number(Domain):
     below_maximum: bool = False
     as_float: bool = True
     whole: bool = False
+    is_length: bool = False  # whether it is counted in steps
     counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
     def admit(self, value: Any) -> Any:
@@ -129,6 +138,9 @@ class Number(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return self.counts_units or (not self.as_float and _is_float(stored))
+
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        return [("", stored)] if self.is_length else ()
 
     def _holds(self, number: float) -> bool:
         return (
@@ -177,6 +189,9 @@ class Numbers(Domain):
     def is_float_clock(self, stored: Any) -> bool:
         return self.of.is_float_clock(stored)
 
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        return self.of.lengths(stored)
+
     def _admit_array(self, array: jax.Array) -> jax.Array:
         if array.ndim != 1:
             raise TypeError
@@ -190,27 +205,6 @@ class Numbers(Domain):
     def _check_order(self, items: list[Any]) -> None:
         if self.increasing and any(b <= a for a, b in itertools.pairwise(items)):
             raise ValueError
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class ShapeDomain(Domain):
-    """How a phase goes from its start to its end: one of four names or a function on [0, 1]."""
-
-    words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
-    static = True
-
-    def admit(self, value: Any) -> str | Callable[..., Any]:
-        if isinstance(value, Shape):  # a formula hands its own shape on to a builder
-            return value.shape
-        if isinstance(value, str):
-            if value not in SHAPES:
-                raise ValueError
-        elif not callable(value):
-            raise TypeError
-        return value
-
-    def read(self, stored: str | Callable[..., Any]) -> ShapeFunction:
-        return Shape(stored)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -230,6 +224,9 @@ class Choice(Domain):
         if value not in self.options:
             raise ValueError
         return value
+
+    def word(self, stored: Any) -> str | None:
+        return str(stored)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -260,6 +257,12 @@ class Optional(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return stored is not None and self.of.is_float_clock(stored)
+
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        return () if stored is None else self.of.lengths(stored)
+
+    def word(self, stored: Any) -> str | None:
+        return None if stored is None else self.of.word(stored)
 
 
 class KeyDomain(Domain):
@@ -296,6 +299,7 @@ class OneOrMany(Domain):
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
+            refuse_uncalled(value)
             return as_pytree(value)
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -303,6 +307,12 @@ class OneOrMany(Domain):
     def has_batch_axis(self, stored: Any) -> bool:
         # One axis may be a batch of numbers or one sequence of them: only two axes are surely a batch.
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
+
+
+def refuse_uncalled(value: Any) -> None:
+    """Raise if the value is a builder, where what it makes is meant."""
+    if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
+        raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:

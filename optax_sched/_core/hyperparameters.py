@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import jax
@@ -16,7 +16,6 @@ from optax_sched._core.domains import (
     Numbers,
     OneOrMany,
     Optional,
-    ShapeDomain,
 )
 
 _REAL = Number("a finite number")
@@ -29,8 +28,10 @@ _FRACTION = Number(
 )
 _NEGATIVE = Number("a negative finite number", maximum=0.0, below_maximum=True)
 _GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
-_STEPS = Number("a positive finite number of steps", 0.0, above_minimum=True, as_float=False)
-_STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False)
+_STEPS = Number(
+    "a positive finite number of steps", 0.0, above_minimum=True, as_float=False, is_length=True
+)
+_STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False, is_length=True)
 _COUNT = Number("a whole number, 1 or more", 1, as_float=False, whole=True)
 _COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
 
@@ -77,10 +78,6 @@ Boundaries = Annotated[
     Numbers("a strictly increasing sequence of positive steps", _STEPS, increasing=True),
 ]
 """Absolute steps at which something changes, positive and strictly increasing."""
-ShapeName = Annotated[
-    Literal["linear", "cosine", "sqrt", "square"] | Callable[[Any], Any], "ShapeName", ShapeDomain()
-]
-"""The shape of a phase: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1]."""
 _ANYTHING = OneOrMany(
     Number("a finite number", as_float=False), "a sequence of finite numbers", functions=True
 )
@@ -98,7 +95,7 @@ def _domain_in(annotation: Any) -> Domain:
 
 
 # The library's names mean the same in a user's own formula, even without annotations.
-_BY_NAME: dict[str, Domain] = {
+BY_NAME: dict[str, Domain] = {
     **dict.fromkeys(("init_value", "peak_value", "end_value", "base_value"), _RATE),
     "value": _REAL,
     "values": _domain_in(Reals),
@@ -106,7 +103,6 @@ _BY_NAME: dict[str, Domain] = {
     "warmup_steps": _STEPS_OR_ZERO,
     "decay_rate": _FACTOR,
     "boundaries": _domain_in(Boundaries),
-    "shape": ShapeDomain(),
 }
 
 
@@ -119,4 +115,4 @@ def domain_of(name: str, annotation: Any) -> Domain:
         others = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
         if len(others) < len(typing.get_args(annotation)) and len(others) == 1:
             return Optional(domain_of(name, others[0]))
-    return _BY_NAME.get(name, _ANYTHING)
+    return BY_NAME.get(name, _ANYTHING)

@@ -1,14 +1,14 @@
 """Schedules as hyperparameters of other schedules: one of them, or many at the cost of one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import is_batch
-from optax_sched._core.domains import Domain, as_array, as_pytree, read_only
+from optax_sched._core.built import Built, is_batch, lengths_of
+from optax_sched._core.domains import Domain, as_array, as_pytree, read_only, refuse_uncalled
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
 from optax_sched._core.schedule import Schedule, schedule
@@ -54,9 +54,15 @@ class OneSchedule(Domain):
 
     words = "a schedule, a function of the step, or a finite number"
 
+    def __init__(self, has_own_clock: bool = False):
+        self.has_own_clock = has_own_clock  # whether its steps are other ones than those outside
+
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
+        if isinstance(value, Built):  # a shape, or a schedule that needs to be told a metric
+            raise TypeError
+        refuse_uncalled(value)
         return as_pytree(value) if callable(value) else constant(value)
 
     def has_batch_axis(self, stored: Any) -> bool:
@@ -64,6 +70,10 @@ class OneSchedule(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return is_float_clock(stored)
+
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        if not self.has_own_clock:
+            yield from ((f".{name}", length) for name, length in lengths_of(stored))
 
 
 class ManySchedules(Domain):
@@ -88,6 +98,13 @@ class ManySchedules(Domain):
 
     def is_float_clock(self, stored: "Parts") -> bool:
         return any(is_float_clock(family) for family in stored.families)
+
+    def lengths(self, stored: "Parts") -> Iterable[tuple[str, Any]]:
+        for number, family in enumerate(stored.families):
+            indices = [i for i, (own, _) in enumerate(stored.layout.places) if own == number]
+            for name, length in lengths_of(family):
+                members = [length] if stored.layout.is_alone(number) else list(length)
+                yield from ((f"[{i}].{name}", it) for i, it in zip(indices, members, strict=True))
 
     def packed(self, stored: "Parts") -> Any:
         return stored.families, stored.layout._key
@@ -241,5 +258,7 @@ def stacked(leaves: Sequence[Any]) -> Any:
 # Annotated Any: the formula sees what these become, a callable and `Parts`.
 Operand = Annotated[Any, "Operand", OneSchedule()]
 """A schedule, any function of the step, or a number, which means `constant`."""
+OperandOnOwnClock = Annotated[Any, "Operand", OneSchedule(has_own_clock=True)]
+"""The same, on a clock of its own: in epochs or parts of the run, say."""
 Operands = Annotated[Any, "Operands", ManySchedules()]
 """A sequence of schedules, functions of the step, or numbers."""

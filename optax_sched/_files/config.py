@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import formula_behind, stored
+from optax_sched._core.built import Built, formula_behind, stored
 from optax_sched._core.domains import (
     Domain,
     KeyDomain,
@@ -33,7 +33,7 @@ ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
 
-def to_config(schedule: Schedule) -> dict[str, Any]:
+def to_config(schedule: Built) -> dict[str, Any]:
     """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
 
     The dict is flat: `"builder"` is the builder's name, and the other keys are its hyperparameters.
@@ -68,7 +68,7 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
     >>> from_config(json.loads(json.dumps(config)))
     warmup(schedule=linear(init_value=0.1, end_value=0.0, transition_steps=1000), ...)
     """
-    if not isinstance(schedule, Schedule):
+    if not isinstance(schedule, Built):
         raise TypeError(complaint("to_config", "schedule", "a Schedule", schedule))
     return _Writer().schedule(schedule, ())
 
@@ -138,7 +138,7 @@ class _Writer(_Walk):
         super().__init__()
         self.names = dict(BUILT_IN)
 
-    def schedule(self, schedule: Schedule, path: Path) -> dict[str, Any]:
+    def schedule(self, schedule: Built, path: Path) -> dict[str, Any]:
         self.enter(path)
         formula = formula_behind(schedule)
         if self.names.setdefault(formula.name, formula) is not formula:
@@ -165,7 +165,7 @@ class _Writer(_Walk):
         )
 
     def plain(self, value: Any, path: Path) -> Any:
-        if isinstance(value, Schedule):
+        if isinstance(value, Built):
             return self.schedule(value, path)
         if value is None or isinstance(value, bool | str):
             return value
@@ -232,7 +232,7 @@ class _Reader(_Walk):
             if refusal is None:  # a check of the user's own has raised it
                 raise kind(f"from_config: {_text(path)}: {error}") from None
             hint = f"{refusal.hint} (in {formula.name})"
-            name = _text((*path, refusal.name))
+            name = f"{_text(path)}.{refusal.name}" if path else refusal.name
             raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None
 
     def formula(self, config: dict[Any, Any], path: Path) -> Formula:

@@ -6,13 +6,14 @@ from typing import Any
 
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
+from optax_sched._core.schedule import Schedule
 from optax_sched._files.config import from_config
 from optax_sched._files.source import from_source
 
 YAML = (".yaml", ".yml")
 
 
-def read_spec(spec: str) -> Any:
+def read_spec(spec: str) -> Schedule:
     """The schedule that a file describes, if there is a file of that name, else a source text.
 
     A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
@@ -25,13 +26,19 @@ def read_spec(spec: str) -> Any:
     if is_file:
         config = _data_in(spec)
         try:
-            return from_config(config)
+            return _drawable(from_config(config))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{spec}: {error}") from None
     if "(" not in spec:
         remedy = "or a source text, such as 'cosine_decay(0.1, 1000)'"
         raise ValueError(f"must be a file, got {in_a_word(spec)}: No such file or directory; {remedy}")
-    return from_source(spec)
+    return _drawable(from_source(spec))
+
+
+def _drawable(built: Any) -> Schedule:
+    if not isinstance(built, Schedule):
+        raise TypeError(f"must be a schedule, got {in_a_word(built)}")
+    return built
 
 
 def _data_in(name: str) -> Any:

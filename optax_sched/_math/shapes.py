@@ -56,27 +56,16 @@ SHAPES: dict[str, ShapeFunction] = {
 }
 
 
-class Shape:
-    """A shape by name or by function, to be read on a fraction x and its exact complement y = 1 - x."""
-
-    def __init__(self, shape: str | Callable[..., Any]):
-        self.shape = shape
-
-    def __call__(self, x: Any, y: Any) -> Weights:
-        if isinstance(self.shape, str):
-            return SHAPES[self.shape](x, y)
-        # Never evaluate a user's function at 0 or 1, where it may be inexact or have an infinite
-        # derivative: use the exact ends.
-        inside = (x > 0) & (y > 0)
-        value = jnp.where(inside, self.shape(jnp.where(inside, x, 0.5)), x)
-        return Weights(value, 1 - value)
+def inside(x: Any, y: Any) -> jax.Array:
+    """Whether a fraction, given with its complement, lies between the ends."""
+    return (x > 0) & (y > 0)
 
 
 def rise(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
     """From `init_value` to `end_value` over `steps`, with the shape read on progress."""
-    return mix(init_value, end_value, *shape(progress(step, steps), remaining(step, steps)))
+    return mix(init_value, end_value, *shape.weights(progress(step, steps), remaining(step, steps)))
 
 
 def fall(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
     """From `init_value` to `end_value` over `steps`, with the shape read on what remains."""
-    return mix(end_value, init_value, *shape(remaining(step, steps), progress(step, steps)))
+    return mix(end_value, init_value, *shape.weights(remaining(step, steps), progress(step, steps)))

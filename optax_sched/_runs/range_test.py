@@ -183,7 +183,7 @@ def lr_range_test(
 def _check_leading_axes(batches: Any) -> None:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
     if any(shape[:1] != shapes[0][:1] or not shape or not shape[0] for shape in shapes):
-        rule = "a pytree of arrays with one leading axis of the same length, an entry a step"
+        rule = "a pytree of arrays with a common leading axis, one entry per step"
         raise ValueError(complaint("lr_range_test", "batches", rule, shapes))
 
 

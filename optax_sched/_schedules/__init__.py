@@ -21,13 +21,19 @@ from optax_sched._schedules.decays import (
     tanh_decay,
 )
 from optax_sched._schedules.gradient_descent import chebyshev, silver
-from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate, table
+from optax_sched._schedules.piecewise import (
+    piecewise_constant,
+    piecewise_cubic,
+    piecewise_interpolate,
+    table,
+)
 from optax_sched._schedules.power_laws import (
     inverse_sqrt_decay,
     inverse_time_decay,
     power_law_decay,
 )
 from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
     noam,

@@ -7,9 +7,10 @@ from optax_sched._core.hyperparameters import Boundaries, Factor, FactorOrFactor
 from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
+from optax_sched._schedules.checks import floor_below_start
 
 
-@schedule
+@schedule(check=floor_below_start)
 def exponential_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0
 ):
@@ -40,7 +41,7 @@ def exponential_decay(
     return jnp.maximum(init_value * decay_rate ** ratio(step, decay_steps), end_value)
 
 
-@schedule
+@schedule(check=floor_below_start)
 def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0):
     """A staircase: every `decay_steps` steps multiply the rate by `decay_rate`, down to a floor.
 
@@ -63,7 +64,8 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
 
     Elsewhere: `optax.exponential_decay(staircase=True)`, whose jitted drops come a step early from
     about step 10^7 on; torch's `StepLR`, keras' `ExponentialDecay(staircase=True)`, timm's `step`.
-    MXNet's `FactorScheduler` counts from 1, so it drops one update later.
+    MXNet's `FactorScheduler` counts from 1, so it drops one update later. Not to be confused with
+    `exponential_decay`, which falls at every step.
 
     >>> [f"{step_decay(1.0, 2, 0.5, end_value=0.2)(t):.2f}" for t in range(7)]
     ['1.00', '1.00', '0.50', '0.50', '0.25', '0.25', '0.20']
@@ -102,8 +104,10 @@ def multistep_decay(
         increasing, a factor is not in (0, 1], or the numbers of factors and boundaries differ.
 
     Elsewhere: torch's `MultiStepLR`, `optax.piecewise_constant_schedule` (which takes a dict). keras
-    and init2winit drop one step later (t > boundary), timm one epoch earlier. To give
-    rates instead of factors, use `piecewise_constant`.
+    and init2winit drop one step later (t > boundary), timm one epoch earlier. Not to
+    be confused with `piecewise_constant`, which takes the rates themselves.
+
+    References: He et al., 2015, "Deep Residual Learning", https://arxiv.org/abs/1512.03385
 
     >>> [f"{multistep_decay(1.0, [2, 4], 0.1)(t):.2f}" for t in range(6)]
     ['1.00', '1.00', '0.10', '0.10', '0.01', '0.01']

@@ -15,12 +15,12 @@ from optax_sched._core.hyperparameters import (
     Noise,
     Rate,
     Real,
-    ShapeName,
     Steps,
     StepsOrZero,
 )
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
+from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import last_reached, reached, since, whole_step
 from optax_sched._math.shapes import fall, rise
 
@@ -138,7 +138,8 @@ def cooldown(
         the shape unknown.
 
     Elsewhere: the last phase of warmup-stable-decay schedules; OLMo-core's `override_decay`;
-    big_vision's `cooldown_steps`, there a factor on a decay that goes on meanwhile.
+    big_vision's `cooldown_steps`, there a factor on a decay that goes on meanwhile. Not to be
+    confused with the `cooldown` of `plateau`, a number of observations.
 
     References: Hagele et al., 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
     Durations", https://arxiv.org/abs/2405.18392

@@ -12,11 +12,11 @@ from optax_sched._core.hyperparameters import (
     Growth,
     Positive,
     Rate,
-    ShapeName,
     Steps,
     Switch,
 )
 from optax_sched._core.schedule import schedule
+from optax_sched._core.shapes import ShapeName
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
 from optax_sched._math.shapes import half_wave
@@ -186,13 +186,13 @@ def one_cycle(
     last = low / final_div_factor
     top = pct_start * total_steps
     rise = phase(step, 0, top)
-    rising = mix(low, peak_value, *f(*rise))
+    rising = mix(low, peak_value, *f.weights(*rise))
     if not three_phase:
         fall = phase(step, top, total_steps)
-        return jnp.where(reached(step, top), mix(last, peak_value, *f(*fall[::-1])), rising)
+        return jnp.where(reached(step, top), mix(last, peak_value, *f.weights(*fall[::-1])), rising)
     fall, tail = phase(step, top, 2 * top), phase(step, 2 * top, total_steps)
-    falling = mix(low, peak_value, *f(*fall[::-1]))
-    ending = mix(last, low, *f(*tail[::-1]))
+    falling = mix(low, peak_value, *f.weights(*fall[::-1]))
+    ending = mix(last, low, *f.weights(*tail[::-1]))
     return jnp.where(reached(step, 2 * top), ending, jnp.where(reached(step, top), falling, rising))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, ShapeName, Steps
+from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._core.schedule import schedule
+from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
 from optax_sched._math.shapes import half_wave
@@ -222,7 +223,8 @@ def tanh_decay(
       TypeError, ValueError: a rate is negative or not finite, the length not positive, a bound not
         finite.
 
-    Elsewhere: timm's `tanh`, which is not exactly init_value at step 0.
+    Elsewhere: timm's `tanh`, which is not exactly init_value at step 0. Not to be confused with the
+    hyperbola of `inverse_time_decay`.
 
     References: Hsueh et al., 2019, "Stochastic Gradient Descent with Hyperbolic-Tangent Decay",
     https://arxiv.org/abs/1806.01593
@@ -257,7 +259,8 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
       TypeError, ValueError: a rate is negative or not finite, the length not positive, beta not in
         [0, 1).
 
-    Elsewhere: pytorch_optimizer's `REXScheduler`; init2winit's `rex` has beta 0.9 by default.
+    Elsewhere: pytorch_optimizer's `REXScheduler`; init2winit's `rex` has beta 0.9 by default. Not to be
+    confused with `exponential_decay`: nothing in this formula is exponential.
 
     References: Chen et al., 2021, "REX: Revisiting Budgeted Training", https://arxiv.org/abs/2107.04197
 
@@ -310,7 +313,7 @@ def k_decay(
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
     f: Any = shape
     done, left = raised(z, u, k)  # z^k and 1 - z^k
-    return mix(end_value, init_value, *f(left, done))
+    return mix(end_value, init_value, *f.weights(left, done))
 
 
 @schedule

@@ -4,8 +4,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import Boundaries, Reals, ShapeName
+from optax_sched._core.hyperparameters import Boundaries, Reals
 from optax_sched._core.schedule import schedule
+from optax_sched._core.shapes import ShapeName
+from optax_sched._math.monotone import cubic, end_slopes
 from optax_sched._math.phases import last_reached, mix, next_reached, phase, pick, reached, whole_step
 
 
@@ -38,7 +40,8 @@ def piecewise_constant(step, values: Reals, boundaries: Boundaries):
 
     Elsewhere: keras' `PiecewiseConstantDecay`, where a boundary belongs to the old piece: add 1 to
     its boundaries. Paddle's `PiecewiseDecay`, fvcore's `MultiStepParamScheduler`.
-    `optax.piecewise_constant_schedule` takes factors: that is `multistep_decay`.
+    `optax.piecewise_constant_schedule` takes factors: that is `multistep_decay`. Not to be confused
+    with `table`, which has one value per step.
 
     >>> [f"{piecewise_constant([1.0, 0.5, 0.1], [2, 4])(t):.1f}" for t in range(6)]
     ['1.0', '1.0', '0.5', '0.5', '0.1', '0.1']
@@ -80,8 +83,50 @@ def piecewise_interpolate(step, values: Reals, boundaries: Boundaries, shape: Sh
     here, there = pick(values, index), pick(values, jnp.minimum(index + 1, len(boundaries)))
     x, y = phase(step, last_reached(step, boundaries), next_reached(step, boundaries))  # y = 1 - x
     falling = there < here
-    rise, fall = mix(here, there, *f(x, y)), mix(there, here, *f(y, x))
+    rise, fall = mix(here, there, *f.weights(x, y)), mix(there, here, *f.weights(y, x))
     return jnp.where(falling, fall, rise)
+
+
+@schedule(check=_one_more_value)
+def piecewise_cubic(step, values: Reals, boundaries: Boundaries):
+    """A smooth curve through knots that never goes beyond them: the monotone cubic.
+
+        v_k + (v_k+1 - v_k) (x^2 (x + (3 - q_k) y) + p_k x y^2)
+
+    with t = step, x = (t - b_k) / (b_k+1 - b_k), y = 1 - x, v_0, v_1, ... the values, b_0 = 0 and b_1,
+    b_2, ... the boundaries. p_k and q_k are the slopes at the start and at the end of the piece, as
+    multiples of its mean slope. A slope between two pieces that go the same way is the weighted
+    harmonic mean of theirs; it is 0 where they do not, so each turn is at a knot. The first and the
+    last slope are those of a parabola through three knots, kept between 0 and 3. Negative steps count
+    as step 0. From the last boundary on it stays at the last value. At each knot the value is exact.
+
+    Args:
+      values: the value at each knot, any finite numbers, shape [n + 1]. They may be traced and
+        differentiated, so that a curve can be searched by gradient descent.
+      boundaries: the steps of the knots after the first, positive and strictly increasing, shape [n].
+
+    Raises:
+      TypeError, ValueError: a value is not finite, the boundaries are not positive and increasing, or
+        there is not one value more than boundaries.
+
+    Elsewhere: SciPy's `PchipInterpolator`, MATLAB's `pchip`. Not to be confused with a cubic spline,
+    which is smoother and may go beyond its knots, below 0 too.
+
+    References: Fritsch and Butland, 1984, "A Method for Constructing Local Monotone Piecewise Cubic
+    Interpolants", https://doi.org/10.1137/0905021
+
+    >>> [f"{piecewise_cubic([0.0, 1.0, 0.5], [2, 4])(t):.4f}" for t in range(6)]
+    ['0.0000', '0.6875', '1.0000', '0.7188', '0.5000', '0.5000']
+    """
+    values, knots = jnp.asarray(values), jnp.asarray(boundaries)
+    if not len(knots):
+        return values[0]
+    lengths = jnp.diff(knots, prepend=jnp.zeros((), knots.dtype))
+    index = jnp.sum(reached(step, knots))
+    x, y = phase(step, last_reached(step, knots), next_reached(step, knots))
+    start, end = (pick(slopes, index) for slopes in end_slopes(values, lengths))
+    here, there = pick(values, index), pick(values, jnp.minimum(index + 1, len(knots)))
+    return mix(here, there, *cubic(x, y, start, end))
 
 
 @schedule(check=_one_value_at_least)

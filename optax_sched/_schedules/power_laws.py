@@ -8,13 +8,14 @@ from optax_sched._core.domains import Number
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
+from optax_sched._schedules.checks import floor_below_start
 
 _UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
 
 Units = Annotated[Scalar, "Positive", _UNITS]
 
 
-@schedule
+@schedule(check=floor_below_start)
 def inverse_time_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
 ):
@@ -38,13 +39,16 @@ def inverse_time_decay(
     Paddle's `InverseTimeDecay` (decay_steps 1), levanter's `inv`. Not to be confused with
     `inverse_sqrt_decay`, which is slower.
 
+    References: Robbins and Monro, 1951, "A Stochastic Approximation Method",
+    https://doi.org/10.1214/aoms/1177729586
+
     >>> [f"{inverse_time_decay(1.0, 2, 0.5, end_value=0.6)(t):.3f}" for t in range(4)]
     ['1.000', '0.800', '0.667', '0.600']
     """
     return jnp.maximum(init_value / (1 + decay_rate * ratio(step, decay_steps)), end_value)
 
 
-@schedule
+@schedule(check=floor_below_start)
 def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
     """One over the square root of time, from a given height: slow, and without a horizon.
 

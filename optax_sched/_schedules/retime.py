@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from optax_sched._core.hyperparameters import Count, Growth, Positive, Steps, StepsOrZero
-from optax_sched._core.operands import Operand
+from optax_sched._core.operands import Operand, OperandOnOwnClock
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import is_int, later, since, whole_step
@@ -63,7 +63,7 @@ def shift(step, schedule: Operand, steps: StepsOrZero):
 
 
 @decorate
-def stretch(step, schedule: Operand, factor: Positive):
+def stretch(step, schedule: OperandOnOwnClock, factor: Positive):
     """A schedule on a slower clock: it lasts `factor` times as long.
 
         s(t / f)
@@ -89,7 +89,7 @@ def stretch(step, schedule: Operand, factor: Positive):
 
 
 @decorate
-def every(step, schedule: Operand, interval: Steps):
+def every(step, schedule: OperandOnOwnClock, interval: Steps):
     """A schedule whose clock ticks once every `interval` steps, for schedules written in epochs.
 
         s(floor(t / k))
@@ -145,7 +145,7 @@ def repeat(
 
     Elsewhere: praxis' `CycleSchedule` (which hands the absolute step on), levanter's cycles. Not
     keras' polynomial `cycle`, whose n-th cycle has 1/n of the height. `cosine_restarts` is
-    `repeat(cosine_decay(i, P, e), P, m)`.
+    `repeat(cosine_decay(i, P, e), P, m)`. Not to be confused with `every`, which slows the clock.
 
     >>> import optax_sched
     >>> s = repeat(optax_sched.linear(1.0, 0.0, 2), 2, value_mult=0.5, num_cycles=2)

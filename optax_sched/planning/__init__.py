@@ -23,9 +23,13 @@ What a schedule makes of its updates
 Which loss to expect
 
 - `MultiPowerLaw`, `AnnealingLaw`: loss laws, which give the loss that a schedule will log.
+- `fit_loss_law`: a law from a few runs (`LoggedRun`), and how sure it is (`LossFit`).
+- `best_schedule`: the schedule that ends with the least loss under a law.
 """
 
+from optax_sched.planning.best_schedule import best_schedule
 from optax_sched.planning.bound import ConvexBound, convex_bound
+from optax_sched.planning.fit import LoggedRun, LossFit, fit_loss_law
 from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
 from optax_sched.planning.refine import refine
 from optax_sched.planning.risk import least_squares_risk
@@ -35,9 +39,13 @@ from optax_sched.planning.weights import merge_weights, update_weights
 __all__ = [
     "AnnealingLaw",
     "ConvexBound",
+    "LoggedRun",
+    "LossFit",
     "MultiPowerLaw",
+    "best_schedule",
     "convex_bound",
     "extend",
+    "fit_loss_law",
     "least_squares_risk",
     "merge_weights",
     "refine",

@@ -224,6 +224,12 @@ class AnnealingLaw(LossLaw):
     decay: PartOfOne
 
     def _drop_sums(self, pieces: Pieces, steps: jax.Array) -> Any:
+        if len(steps) == 1:  # one sum, without the way there: what `best_schedule` asks for
+            counts = jnp.clip(steps + 1 - pieces.starts, 0)
+            _, echo = self._powers(jnp.maximum(counts - 1, 0))
+            area = _sum(jnp.where(counts > 0, pieces.drops * (1.0 + echo), 0.0))
+            return jax.lax.cumsum(_spent(pieces, steps[0]))[-1:], self.C * area
+
         # A stretch of steps does to the memory and the area before it what four numbers say: it
         # multiplies the memory by `fade`, adds `echo` times the memory to the area, and adds a
         # memory and an area of its own. Stretches join in any grouping: no sum gets long.

@@ -27,11 +27,12 @@ class Pieces(NamedTuple):
     """How many steps each piece has."""
 
 
-def whole_steps(where: str, steps: Any, name: str = "steps") -> np.ndarray:
-    """The steps as int64, of any shape."""
+def whole_steps(where: str, steps: Any, of: str = "") -> np.ndarray:
+    """The steps as int64, of any shape. `of` is what they belong to, for errors: `runs[0].`, say."""
+    name = f"{of}steps"
     rule = "whole numbers, 0 or more, that are not traced"
     if is_traced(steps):
-        raise TypeError(str(Refusal(where, name, rule, steps, ": make them with NumPy").error()))
+        raise Refusal(where, name, rule, steps, ": make them with NumPy").error(TypeError)
     try:
         array = np.asarray(steps)
     except ValueError:  # a ragged list
@@ -44,27 +45,27 @@ def whole_steps(where: str, steps: Any, name: str = "steps") -> np.ndarray:
     return array.astype(np.int64)
 
 
-def rates_until(where: str, schedule: Any, steps: np.ndarray) -> Any:
+def rates_until(where: str, schedule: Any, steps: np.ndarray, of: str = "") -> Any:
     """The rates of the updates up to the last of the steps: of a schedule, or those that were logged."""
     needed = int(steps.max(initial=0)) + 1
-    rates = _given(where, schedule)
+    name = f"{of}schedule"
+    rates = _given(where, name, schedule)
     if rates is None:
-        operand = admit(where, "schedule", OneSchedule(), schedule)
-        # Bounded here: an operand that is a function may return anything.
+        operand = admit(where, name, OneSchedule(), schedule)
         rates = as_schedule(operand)(np.arange(needed, dtype=np.int32))
     if not is_traced(rates):
         seen = np.asarray(rates)
         bad = ~((seen >= 0) & (seen < np.inf))
         if bad.any():
             at = f" at step {int(np.argmax(bad))}"
-            raise Refusal(where, "schedule", _RATES, seen[bad][0], at).error()
+            raise Refusal(where, name, _RATES, seen[bad][0], at).error()
     if needed > len(rates):
         rule = f"below {len(rates)}, the number of rates given"
-        raise Refusal(where, "steps", rule, needed - 1).error()
+        raise Refusal(where, f"{of}steps", rule, needed - 1).error()
     return rates[:needed]
 
 
-def _given(where: str, schedule: Any) -> Any:
+def _given(where: str, name: str, schedule: Any) -> Any:
     """The array of rates that was given in place of a schedule, or None."""
     if callable(schedule) or np.ndim(schedule) == 0:
         return None
@@ -72,11 +73,11 @@ def _given(where: str, schedule: Any) -> Any:
     try:
         array = jnp.asarray(schedule) if traced else np.asarray(schedule)
     except (TypeError, ValueError):
-        raise Refusal(where, "schedule", _RATES, schedule).error(TypeError) from None
+        raise Refusal(where, name, _RATES, schedule).error(TypeError) from None
     if array.ndim != 1 or not array.size or not jnp.issubdtype(array.dtype, jnp.number):
-        raise Refusal(where, "schedule", _RATES, schedule).error(TypeError)
+        raise Refusal(where, name, _RATES, schedule).error(TypeError)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise Refusal(where, "schedule", _RATES, schedule).error(TypeError)
+        raise Refusal(where, name, _RATES, schedule).error(TypeError)
     return array
 
 

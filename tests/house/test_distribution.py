@@ -66,7 +66,7 @@ def user(built, tmp_path_factory) -> Path:
 
 def test_the_wheel_holds_the_package_and_nothing_else(built):
     files = set(zipfile.ZipFile(built["wheel"]).namelist())
-    package = {f"optax_sched/{path.name}" for path in ROOT.glob("optax_sched/*.py")}
+    package = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("optax_sched/**/*.py")}
     metadata = {name for name in files if ".dist-info/" in name}
     assert files - metadata == package | {"optax_sched/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in metadata)

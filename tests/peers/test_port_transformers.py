@@ -109,7 +109,9 @@ def test_wsd(draw: Draw) -> Case:
     rate, fraction = draw.rate(), draw.pick(0.0, draw.number(1e-3, 0.9))
     warm, stable = draw.steps_or_zero(150), draw.steps_or_zero(150)
     decay = draw.steps_or_zero(200) if fraction else draw.steps(200)
-    shapes = dict(zip(("warmup_type", "decay_type", "num_cycles"), draw.pick(*PHASES), strict=True))
+    shapes: dict[str, Any] = dict(
+        zip(("warmup_type", "decay_type", "num_cycles"), draw.pick(*PHASES), strict=True)
+    )
     shapes["min_lr_ratio"] = fraction
     build = optimization.get_wsd_schedule
     return stepped_object(

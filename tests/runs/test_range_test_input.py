@@ -13,7 +13,7 @@ from optax_sched import RangeTest, lr_range_test
 
 WHOLE = "a whole number, 2 or more, that is not traced"
 POSITIVE = "a positive finite number"
-AXES = "a pytree of arrays with one leading axis of the same length, an entry a step"
+AXES = "a pytree of arrays with a common leading axis, one entry per step"
 ABOVE = "above min_value = 0.1"
 BAD = [
     ({"step_fn": 3}, "step_fn", "a function (carry, batch, rate) -> (carry, loss)", "3"),

@@ -99,7 +99,10 @@ HOSTILE: list[tuple[Any, str]] = [
         {"builder": "cosine_decay", "init_value": 0.1},
         "decay_steps is missing; cosine_decay takes init_value, decay_steps, end_value, exponent",
     ),
-    (cos(decay_step=3), "decay_step is unknown; did you mean decay_steps?; cosine_decay takes init_value, decay_steps,"),
+    (
+        cos(decay_step=3),
+        "decay_step is unknown; did you mean decay_steps?; cosine_decay takes init_value, decay_steps,",
+    ),
     (cos(__class__=3), "__class__ is unknown"),
     ({**COS, 3: 4}, "[3] is unknown"),
     ({**COS, None: 4}, "[None] is unknown"),

@@ -124,6 +124,7 @@ ROWS: dict[str, Row] = {
         Example(os.k_decay(0.3, LAST, 3, 0.01, "linear"), [LAST], 0.3, 0.01),
         Example(os.k_decay(0.0, 100, 0.5, 0.1, "sqrt"), [100], 0.0, 0.1),
         Example(os.k_decay(0.1, 10**5, 2, shape="square"), [10**5], 0.1, 0.0),
+        Example(os.k_decay(0.1, 1000, 1.5, shape=os.k_shape(0.4)), [1000], 0.1, 0.0),
         sensitive=True,
     ),
     "chebyshev": Row(
@@ -156,6 +157,26 @@ ROWS: dict[str, Row] = {
             0.2,
         ),
         Example(os.piecewise_interpolate([-1, -3], [7], "square"), [7], -1.0, -3.0),
+        Example(
+            os.piecewise_interpolate([0.3, 1, 0.2], [100, LAST], os.power_shape(2.5)),
+            [100, LAST],
+            0.3,
+            0.2,
+            sensitive=True,
+        ),
+    ),
+    "piecewise_cubic": Row(
+        Example(
+            os.piecewise_cubic([0.0, 0.1, 0.07, 0.07, 0.01, 0.0], [100, 200, 500, 900, 1000]),
+            [100, 200, 500, 900, 1000],
+            0.0,
+            0.0,
+        ),
+        Example(os.piecewise_cubic([0.3, 1, 0.2], [2**24 + 1, LAST]), [2**24 + 1, LAST], 0.3, 0.2),
+        Example(os.piecewise_cubic([-1, -3, -2.5, -2.25], [7, 10, 16.5]), [7, 10, 17], -1.0, -2.25),
+        Example(os.piecewise_cubic([1, 0], [41]), [41], 1.0, 0.0),
+        Example(os.piecewise_cubic([0.5], []), [], 0.5, 0.5),
+        sensitive=True,
     ),
     "table": Row(
         Example(os.table([0.3, 0.2, 0.1]), [2], 0.3, 0.1),
@@ -183,6 +204,7 @@ ROWS: dict[str, Row] = {
             os.one_cycle(0.1, 1001, 0.3, 25, 1000, three_phase=True, shape="sqrt"),
             [300, 301, 600, 601, 1001],
         ),
+        Example(os.one_cycle(0.1, 1000, 0.25, shape=os.k_shape(1.5)), [250, 1000]),
         sensitive=True,
     ),
     "slanted_triangular": Row(
@@ -217,11 +239,17 @@ ROWS: dict[str, Row] = {
             0.0,
             0.0,
         ),
+        Example(os.warmup(COSINE, 300, 0.01, os.k_shape(0.4)), [300, 1300], 0.01, 0.0, True),
+        Example(os.warmup(0.3, 10**6, shape=os.power_shape(1.5)), [10**6], 0.0, 0.3, True),
     ),
     "cooldown": Row(
         Example(os.cooldown(COSINE, 500, 301, 0.001, "sqrt"), [500, 801], 0.1, 0.001),
         Example(os.cooldown(LONG, 2**24 + 1, 2**30), [2**24 + 1, 2**24 + 1 + 2**30], 0.3, 0.0),
         Example(os.cooldown(0.1, 0, 10, 0.3, "square"), [10], 0.1, 0.3),
+        Example(
+            os.cooldown(COSINE, 500, 10**6, shape=os.k_shape(0.4)), [500, 10**6 + 500], 0.1, 0.0, True
+        ),
+        Example(os.cooldown(0.3, 7, LAST - 7, 0.01, os.power_shape(0.3)), [7, LAST], 0.3, 0.01, True),
     ),
     "delay": Row(
         Example(os.delay(COSINE, 101), [101, 1101], 0.1, 0.0),
@@ -274,7 +302,7 @@ ROWS: dict[str, Row] = {
     ),
     "warmup_linear_decay": Row(
         Example(os.warmup_linear_decay(0.1, 101, 1000), [101, 1000], 0.0, 0.0),
-        Example(os.warmup_linear_decay(0.1, 7, LAST, 0.3, 0.2), [7, LAST], 0.3, 0.2),
+        Example(os.warmup_linear_decay(0.3, 7, LAST, 0.1, 0.4), [7, LAST], 0.1, 0.4),
         Example(os.warmup_linear_decay(0.1, 7, 7, end_value=0.05), [7], 0.0, 0.05),
     ),
     "warmup_inverse_sqrt_decay": Row(
@@ -297,6 +325,7 @@ ROWS: dict[str, Row] = {
             0.001,
         ),
         Example(os.wsd(0.1, 0, 10, 10, shape="linear"), [10], 0.1, 0.0),
+        Example(os.wsd(0.1, 101, 201, 1000, shape=os.k_shape(0.4)), [101, 799, 1000], 0.0, 0.0, True),
     ),
     "wsd_cycles": Row(
         Example(os.wsd_cycles(0.1, 11, [101, 401, 1001]), [11, 91, 101, 361, 401, 901, 1001], 0.0, 0.0),
@@ -304,6 +333,12 @@ ROWS: dict[str, Row] = {
             os.wsd_cycles(0.3, 0, [7, 2**24 + 1, LAST], 0.25, 0.01, "sqrt"),
             [7, 2**24 + 1, LAST],
             0.3,
+            0.01,
+        ),
+        Example(
+            os.wsd_cycles(0.1, 11, [101, 401], 0.2, 0.01, os.power_shape(1.7)),
+            [11, 101, 401],
+            0.0,
             0.01,
         ),
         sensitive=True,
@@ -315,6 +350,13 @@ ROWS: dict[str, Row] = {
             [2**24 + 1, 2**25 + 3, 2**25 + 3 + 10**6],
             0.3,
             0.01,
+        ),
+        Example(
+            os.infinite(0.1, 11, 201, 0.03, 501, 301, shape=os.k_shape(2.5)),
+            [11, 212, 501, 802],
+            0.0,
+            0.0,
+            True,
         ),
     ),
     "tri_stage": Row(
@@ -340,7 +382,7 @@ OWN = {"halving": halving, "gained": gained}
 BUILDERS: dict[str, Callable[..., Schedule]] = {
     name: builder
     for name, builder in {**vars(os), **OWN}.items()
-    if inspect.isfunction(builder) and hasattr(builder, "formula")
+    if inspect.isfunction(builder) and getattr(vars(builder).get("formula"), "made", None) is Schedule
 }
 
 CASES = [

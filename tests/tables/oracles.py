@@ -5,6 +5,8 @@ come as mpf or int, sequences as lists, schedules as functions of the step. Each
 DESIGN.md, not from our code.
 """
 
+import functools
+import itertools
 import math
 
 import mpmath
@@ -58,8 +60,19 @@ SHAPES = {
 }
 
 
+def power_shape(x, exponent):
+    return x**exponent
+
+
+def k_shape(x, k):
+    return 1 - (1 - x) ** k
+
+
 def shaped(shape, x):
-    return SHAPES[shape](x) if isinstance(shape, str) else mpf(float(shape(float(x))))
+    """A name, an oracle with its numbers bound, or a function of the user's in floats."""
+    if isinstance(shape, str):
+        return SHAPES[shape](x)
+    return shape(mpf(x)) if isinstance(shape, functools.partial) else mpf(float(shape(float(x))))
 
 
 def risen(t, T, low, high, shape="linear"):
@@ -171,6 +184,37 @@ def piecewise_interpolate(t, values, boundaries, shape):
         return values[i]
     part = risen if values[i + 1] > values[i] else fallen
     return part(t - knots[i], knots[i + 1] - knots[i], values[i], values[i + 1], shape)
+
+
+def piecewise_cubic(t, values, boundaries):
+    """Fritsch and Butland's slopes, and Hermite's cubic through them, as in the paper."""
+    knots, i = [mpf(0), *map(mpf, boundaries)], sum(t >= boundary for boundary in boundaries)
+    if i == len(boundaries):
+        return values[i]
+    h = [b - a for a, b in itertools.pairwise(knots)]
+    mean = [(b - a) / length for (a, b), length in zip(itertools.pairwise(values), h, strict=True)]
+
+    def at_end(h0, h1, mean0, mean1):
+        slope = ((2 * h0 + h1) * mean0 - h0 * mean1) / (h0 + h1)
+        if slope * mean0 <= 0:
+            return 0
+        return 3 * mean0 if mean0 * mean1 <= 0 and abs(slope) > 3 * abs(mean0) else slope
+
+    def at(k):
+        if len(h) == 1:
+            return mean[0]
+        if k in (0, len(h)):
+            return at_end(
+                *((h[0], h[1], mean[0], mean[1]) if k == 0 else (h[-1], h[-2], mean[-1], mean[-2]))
+            )
+        if mean[k - 1] * mean[k] <= 0:
+            return 0
+        weight, other = 2 * h[k] + h[k - 1], h[k] + 2 * h[k - 1]
+        return (weight + other) / (weight / mean[k - 1] + other / mean[k])
+
+    x = (t - knots[i]) / h[i]
+    rise, tangents = values[i + 1] - values[i], h[i] * (at(i) * (1 - x) - at(i + 1) * x)
+    return values[i] + rise * x**2 * (3 - 2 * x) + tangents * x * (1 - x)
 
 
 def table(t, values):

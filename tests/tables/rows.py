@@ -12,7 +12,7 @@ from mpmath import mpf
 from tables import oracles
 from tables.oracles import LAST
 
-from optax_sched import Schedule
+from optax_sched import Schedule, Shape
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,6 +23,7 @@ class Example:
     marks: Sequence[int] = ()
     start: float | None = None  # the value asked for at step 0, where it is asked for
     end: float | None = None  # the value asked for from the last mark on
+    sensitive: bool = False  # whether a power enters by its shape
 
     def steps(self) -> np.ndarray:
         """Around every mark, just before the last one, and where integers and floats part."""
@@ -57,7 +58,9 @@ def expected(schedule: Any, step: Any, rounded: bool = True) -> Any:
 
 
 @functools.lru_cache(1000)  # by identity: a schedule has no value equality
-def _oracle_and_hypers(schedule: Schedule, rounded: bool) -> tuple[Callable[..., Any], dict[str, Any]]:
+def _oracle_and_hypers(
+    schedule: Schedule | Shape, rounded: bool
+) -> tuple[Callable[..., Any], dict[str, Any]]:
     oracle = ORACLES[name_of(schedule)]
     _, *names = inspect.signature(oracle).parameters
     return oracle, {name: _exact(getattr(schedule, name), rounded) for name in names}
@@ -70,6 +73,9 @@ def _exact(value: Any, rounded: bool) -> Any:
         return [
             _exact(item, rounded) for item in (value if isinstance(value, list) else value.tolist())
         ]
+    if isinstance(value, Shape):
+        oracle, hypers = _oracle_and_hypers(value, rounded)
+        return functools.partial(oracle, **hypers)
     if isinstance(value, Schedule | jax.tree_util.Partial):
         return functools.partial(expected, value, rounded=rounded)
     return value
@@ -79,7 +85,7 @@ def is_float(leaf: Any) -> bool:
     return jax.numpy.issubdtype(getattr(leaf, "dtype", type(leaf)), jax.numpy.floating)
 
 
-def name_of(schedule: Schedule) -> str:
+def name_of(schedule: Schedule | Shape) -> str:
     return repr(schedule).partition("(")[0]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.example_runs import assert_is_a_picture
+from support.pictures import assert_is_a_picture
 
 import optax_sched
 from optax_sched.__main__ import main
@@ -79,12 +79,6 @@ def test_plot_writes_what_the_suffix_says(folder, suffix):
     start = (folder / f"curve{suffix}").read_bytes()[:5]
     expected = {".svg": b"<?xml", ".pdf": b"%PDF-", ".jpg": b"\xff\xd8\xff", ".PNG": b"\x89PNG"}
     assert start.startswith(expected[suffix])
-
-
-def test_gallery(folder):
-    done = run("gallery", "--out", "all.png")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "picture: all.png\n", "")
-    assert_is_a_picture(folder / "all.png")
 
 
 def table_of(text: str) -> dict[int, float]:
@@ -189,12 +183,12 @@ def test_help_explains_a_config(capsys):
 
 
 PICTURE = ("--out", "x.png")
+SUFFIX = "--out: must end in .png, .svg, .pdf, .jpg"
 BAD = [
-    ((), "required: plot | gallery | show"),
+    ((), "required: plot | show"),
     (("draw",), "invalid choice: 'draw'"),
     (("plot", "wsd.json"), "required: --out"),
     (("plot", *PICTURE), "required: SPEC"),
-    (("gallery",), "required: --out"),
     (("show",), "required: SPEC"),
     (("show", "wsd.json", "--colour"), "unrecognized arguments: --colour"),
     (("show", "none.json"), "SPEC: must be a file, got 'none.json': No such file or directory"),
@@ -202,6 +196,7 @@ BAD = [
         ("show", "cosin_decay(1, 2)"),
         "SPEC: from_source: line 1, column 1: must be the name of a builder",
     ),
+    (("show", "power_shape(2)"), "SPEC: must be a schedule, got power_shape(exponent=2.0)"),
     (("show", "constant(" * 10_000), "SPEC: from_source: line 1, column "),
     (("show", "a" * 10_000), "SPEC: must be a file, got 'aaaaaaaaaaa"),
     (("show", "\0"), "SPEC: must be a file, got "),
@@ -223,10 +218,16 @@ BAD = [
         ("show", "wsd.json", "--steps", str(2**31)),
         f"{NO_STEPS}, got",
     ),
-    (("plot", "wsd.json", "--out", "x.gif"), "--out: must end in .png, .svg, .pdf, .jpg, got 'x.gif'"),
-    (("gallery", "--out", "picture"), "--out: must end in .png, .svg, .pdf, .jpg, got 'picture'"),
-    (("gallery", "--out", "no/x.png"), "--out: must be a file in a writable folder, got 'no/x.png'"),
-    (("gallery", "--out", "two\nlines"), "--out: must end in"),
+    (("plot", "wsd.json", "--out", "x.gif"), f"{SUFFIX}, got 'x.gif'"),
+    (
+        ("plot", "wsd.json", "--out", "picture"),
+        "--out: must end in .png, .svg, .pdf, .jpg, got 'picture'",
+    ),
+    (
+        ("plot", "wsd.json", "--out", "no/x.png"),
+        "--out: must be a file in a writable folder, got 'no/x.png'",
+    ),
+    (("plot", "wsd.json", "--out", "two\nlines"), "--out: must end in"),
 ]
 
 
@@ -294,7 +295,6 @@ def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
     ("missing", "options"),
     [
         ("matplotlib.figure", ("plot", "wsd.json", *PICTURE)),
-        ("matplotlib.figure", ("gallery", *PICTURE)),
         ("rich.console", ("show", "wsd.json")),
     ],
 )

@@ -1,0 +1,116 @@
+"""Shapes of phases as hyperparameters: a name, a builder's shape with a number, or a function."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from optax_sched._core.built import Built, formula_behind, is_batch, stored
+from optax_sched._core.domains import Domain, as_pytree, refuse_uncalled
+from optax_sched._core.formula import Formula
+from optax_sched._core.hyperparameters import BY_NAME
+from optax_sched._math.powers import Weights
+from optax_sched._math.shapes import SHAPES, inside
+
+
+class Shape(Built):
+    """A function from [0, 1] to [0, 1] that is also an immutable pytree of its hyperparameters.
+
+    `power_shape` and `k_shape` make it. Hand it to any parameter `shape`, where its number can be
+    traced, swept, differentiated and replaced. It reads, changes, prints and pickles as a `Schedule`
+    does. Call it with a fraction, or an array of them, to get its value there; below 0 and above 1 it
+    is what it is at the ends.
+
+    >>> import optax_sched
+    >>> shape = optax_sched.k_shape(0.5)
+    >>> shape, shape.k
+    (k_shape(k=0.5), 0.5)
+    >>> print(f"{shape(0.75):.2f} {shape.replace(k=2.0)(0.75):.4f}")
+    0.50 0.9375
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *_: Any, **__: Any):
+        raise TypeError("Shape is made by builders, such as power_shape(2.0)")
+
+    def __call__(self, x: Any) -> jax.Array:
+        """The value at a fraction x."""
+        x = jnp.clip(jnp.asarray(x) * 1.0, 0, 1)
+        return self.weights(x, 1 - x).weight
+
+    def weights(self, x: Any, y: Any) -> Weights:
+        """The value and its complement to 1, at a fraction x and its exact complement y = 1 - x."""
+        values = (domain.read(value) for _, domain, value in stored(self))
+        return self._formula.function(x, y, *values)
+
+
+def shape(function: Callable[..., Weights], name: str | None = None) -> Callable[..., Shape]:
+    """Turn a formula `(x, y, *hyperparameters) -> Weights`, where y = 1 - x, into a builder."""
+    return Formula(function, name or function.__name__, None, Shape, skip=["x", "y"]).builder
+
+
+@shape
+def _own(x: Any, y: Any, function: Any) -> Weights:
+    # Never evaluate a user's function at 0 or 1, where it may be inexact or have an infinite
+    # derivative: use the exact ends.
+    value = jnp.where(inside(x, y), function(jnp.where(inside(x, y), x, 0.5)), x)
+    return Weights(value, 1 - value)
+
+
+_NAMED = {name: shape(function, name)() for name, function in SHAPES.items()}
+_NAMES = {formula_behind(named): name for name, named in _NAMED.items()}
+
+
+class ShapeDomain(Domain):
+    """How a phase goes from its start to its end. All that it admits becomes a `Shape`."""
+
+    words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
+
+    def admit(self, value: Any) -> Shape:
+        if isinstance(value, Shape):
+            return value
+        if isinstance(value, str):
+            if value not in _NAMED:
+                raise ValueError
+            return _NAMED[value]
+        if not callable(value):
+            raise TypeError
+        refuse_uncalled(value)
+        return _own(as_pytree(value))
+
+    def public(self, stored: Shape) -> Any:
+        formula = formula_behind(stored)
+        if formula in _NAMES:
+            return _NAMES[formula]
+        if formula.builder is not _own:
+            return stored
+        function = stored.function
+        is_plain = isinstance(function, jax.tree_util.Partial) and not jax.tree.leaves(function)
+        return function.func if is_plain else function
+
+    def has_batch_axis(self, stored: Any) -> bool:
+        return is_batch(stored)
+
+    def word(self, stored: Any) -> str | None:
+        if not isinstance(stored, Shape):  # one of JAX's placeholders
+            return None
+        public = self.public(stored)
+        if isinstance(public, Shape):
+            return formula_behind(public).name
+        return public if isinstance(public, str) else getattr(public, "__name__", type(public).__name__)
+
+    def packed(self, stored: Shape) -> Any:
+        return self.public(stored)
+
+    def unpacked(self, packed: Any) -> Shape:
+        return self.admit(packed)
+
+
+BY_NAME["shape"] = ShapeDomain()
+
+ShapeName = Annotated[
+    Literal["linear", "cosine", "sqrt", "square"] | Callable[[Any], Any], "ShapeName", BY_NAME["shape"]
+]
+"""The shape of a phase: "linear", "cosine", "sqrt", "square", a `Shape`, or a function on [0, 1]."""

@@ -1,0 +1,141 @@
+"""The README and the guides as a newcomer meets them: their code runs, their links lead on."""
+
+import contextlib
+import doctest
+import importlib.util
+import io
+import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.pages import OTHERS, PAGES, ROOT, Block, anchors, blocks, links, needs
+
+MOST_WORDS = 600  # of the README, code and links too
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+each_page = pytest.mark.parametrize("path", PAGES, ids=name_of)
+
+
+def programs(page: str) -> list[tuple[Block, str]]:
+    """Each block of Python that runs, with the output that the page shows under it."""
+    found = list(blocks(page))
+    shown = {
+        block: after.text
+        for block, after in itertools.pairwise(found)
+        if after.language == "text" and after.follows
+    }
+    return [
+        (block, shown.get(block, "")) for block in found if block.language == "python" and block.runs
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if programs(path.read_text(encoding="utf-8"))], ids=name_of
+)
+def test_its_code_runs_and_prints_what_it_shows(path: Path, tmp_path: Path, monkeypatch):
+    page = path.read_text(encoding="utf-8")
+    for package in needs(page):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = {"__name__": "page"}
+    for block, shown in programs(page):
+        where = f"{name_of(path)}, line {block.line}"
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile("\n" * (block.line - 1) + block.text, name_of(path), "exec"), names)
+        same = doctest.OutputChecker().check_output(shown, printed.getvalue(), doctest.ELLIPSIS)
+        assert same, f"{where} prints\n{printed.getvalue()}"
+
+
+@pytest.mark.parametrize("path", [*PAGES, *OTHERS], ids=name_of)
+def test_its_links_lead_somewhere(path: Path):
+    for link in links(path.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.is_relative_to(ROOT) and target.exists(), f"{name_of(path)}: no file {link}"
+        if anchor:
+            known = anchors(target.read_text(encoding="utf-8"))
+            assert anchor in known, f"{name_of(path)}: no heading {link}"
+
+
+@each_page
+def test_it_has_one_title_and_only_languages_that_are_known(path: Path):
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("# ")
+    known = {"python", "text", "bash", "json", "yaml"}
+    for block in blocks(page):
+        assert block.language in known, f"{name_of(path)}, line {block.line}: a block of what?"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= MOST_WORDS
+
+
+def test_the_readme_lists_what_the_gallery_lists():
+    gallery = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, listed = readme.split("## All schedules")
+    for group in gallery.split("\n## ")[1:]:
+        title, body = group.split("\n", 1)
+        (names,) = re.findall(rf"^\* \[{title}\]\(.*?\): ((?:.|\n  )+)", listed, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", names) == re.findall(r"^\* \[`(\w+)`\]", body, re.MULTILINE)
+
+
+def test_the_readme_has_the_counts_that_its_command_prints():
+    """The number of ends that optax misses hangs on how a processor rounds; the others do not."""
+    done = subprocess.run(
+        [sys.executable, "examples/beside_optax.py"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=True,
+    )
+    title, rule, *rows = done.stdout.splitlines()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert rule in readme and len(rows) == 5
+    for row in rows:
+        what, theirs, ours = [cell.strip() for cell in row.strip("|").split("|")]
+        (shown,) = re.findall(rf"^\| {re.escape(what)} \| (.+?) \| (.+?) \|$", readme, re.MULTILINE)
+        assert shown[1] == ours
+        if "arrive" in what:
+            assert int(theirs) > 0
+        elif title in readme:  # of this version of optax
+            assert shown[0] == theirs
+
+
+def test_a_block_is_found_with_what_it_prints():
+    page = """# T
+
+```python
+print("a")
+```
+
+```text
+b
+```
+
+<!-- not run: slow -->
+```python
+1 / 0
+```
+"""
+    ((block, shown),) = programs(page)
+    assert (block.text, shown, block.line) == ('print("a")\n', "b\n", 4)
+    assert anchors("## 1. `warm up`, then: Down-hill\n```bash\n# no\n```\n") == {
+        "1-warm-up-then-down-hill"
+    }
+    assert links("[a [b]](c.md#d) `x`\n```\n[no](e)\n```\n") == ["c.md#d"]
