@@ -10,10 +10,8 @@ half-way and is to become twice as long: it goes on as planned, with a later end
 or it starts over. Losses are measured throughout, and the text under the tables is made of them.
 """
 
-import argparse
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -23,12 +21,11 @@ import optax
 from compare_schedules import (
     BATCH_SIZE,
     Data,
-    Parser,
     initial_params,
     mean_loss,
+    parse_options,
     prepare,
     tidy,
-    whole_number,
 )
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -228,7 +225,7 @@ def print_ways(ways: dict[str, Schedule], losses: np.ndarray, steps: int) -> Non
     print(f"extend ends {word} than as planned, by the mark of two standard errors")
 
 
-def save_picture(curves: list[Curve], ways: Any, losses: np.ndarray, steps: int, path: Path) -> None:
+def save_picture(curves: list[Curve], ways: Any, losses: np.ndarray, steps: int, path: str) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for curve in curves:
@@ -257,18 +254,8 @@ def save_picture(curves: list[Curve], ways: Any, losses: np.ndarray, steps: int,
     figure.savefig(path, dpi=150)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    parser.add_argument(
-        "--steps", type=whole_number(20, 10_000), default=500, help="of the short run (%(default)s)"
-    )
-    parser.add_seed()
-    parser.add_picture("plan_a_run.png")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, steps=500, seed=0, out="plan_a_run.png")
     with tqdm(total=len(MAKERS) + 2, unit="sweep") as bar:
         lab = Lab(options.seed, bar)
         tuned, others, long = measure(lab, options.steps)
