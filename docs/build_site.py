@@ -176,7 +176,7 @@ def build(folder: Path) -> None:
     (folder / "page.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")
     for source in sources():
         render(source, folder)
-    vars(optax_sched)["Axes"] = Axes  # in an annotation of plot, which imports it for types only
+    optax_sched.__dict__["Axes"] = Axes  # in an annotation of plot, which imports it for types only
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")
     pdoc.render.env.globals["groups"] = members
     pdoc.render.env.globals["pictures"] = {panel.name for panel in panels}

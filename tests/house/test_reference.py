@@ -124,7 +124,11 @@ def docstring(name: str) -> str:
     value = getattr(optax_sched, name)
     if inspect.isfunction(value) or inspect.isclass(value):
         return inspect.getdoc(value) or ""
-    for module in ("hyperparameters", "operands"):  # of a word: the string after its assignment
+    for module in (
+        "hyperparameters",
+        "operands",
+        "shapes",
+    ):  # of a word: the string after its assignment
         body = ast.parse((ROOT / f"optax_sched/_core/{module}.py").read_text(encoding="utf-8")).body
         for node, after in itertools.pairwise(body):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
