@@ -17,7 +17,8 @@ from urllib.parse import unquote
 import families
 import gallery
 import markdown2
-import pdoc
+import pdoc.doc
+import pdoc.render
 from matplotlib.axes import Axes
 from pygments.formatters import HtmlFormatter
 

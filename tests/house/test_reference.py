@@ -108,6 +108,7 @@ def test_the_gallery_has_a_picture_of_each_builder_that_leads_to_its_place(site)
         gallery,
     )
     built = {name for name in optax_sched.__all__ if hasattr(getattr(optax_sched, name), "formula")}
+    built -= {"live"}  # its curve is that of the schedule in it
     assert {name for name, _ in cards} >= built
     assert all(picture == target for picture, target in cards)
 
