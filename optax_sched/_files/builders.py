@@ -31,7 +31,9 @@ def known_builders(where: str, builders: Mapping[str, Callable[..., Any]] | None
     for name, builder in builders.items():
         formula = formula_of(builder)
         if formula is None:
-            raise TypeError(complaint(where, f"builders[{name!r}]", "made by schedule or feedback", builder))
+            raise TypeError(
+                complaint(where, f"builders[{name!r}]", "made by schedule or feedback", builder)
+            )
         if known.setdefault(name, formula) is not formula:
             raise ValueError(f"{where}: builders[{name!r}] has the name of a built-in: rename it")
     return known

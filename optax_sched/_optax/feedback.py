@@ -275,4 +275,6 @@ def metric(where: str, value: Any) -> jax.Array:
     if isinstance(number, jax.Array):
         return jnp.asarray(number, jnp.float32)
     with np.errstate(over="ignore"):  # beyond float32 is not finite
-        return jnp.asarray(np.float32(min(max(number, -1e300), 1e300) if number == number else math.nan))
+        return jnp.asarray(
+            np.float32(min(max(number, -1e300), 1e300) if number == number else math.nan)
+        )

@@ -176,10 +176,14 @@ def _fits(new: Any, old: Any) -> bool:
     """Whether one schedule fits where the other is: a number for a number, a key for such a key."""
     olds, news = flat(old), flat(new)
     same = jax.tree.structure(old) == jax.tree.structure(new) if callable(old) else True
-    return same and olds.keys() == news.keys() and all(
-        jnp.shape(leaf) == jnp.shape(olds[path])
-        and (leaf.dtype == olds[path].dtype or not (_is_key(leaf) or _is_key(olds[path])))
-        for path, leaf in ((path, _as_held(leaf, olds[path])) for path, leaf in news.items())
+    return (
+        same
+        and olds.keys() == news.keys()
+        and all(
+            jnp.shape(leaf) == jnp.shape(olds[path])
+            and (leaf.dtype == olds[path].dtype or not (_is_key(leaf) or _is_key(olds[path])))
+            for path, leaf in ((path, _as_held(leaf, olds[path])) for path, leaf in news.items())
+        )
     )
 
 

@@ -79,10 +79,14 @@ def _closed_loops(loops: Sequence[Any]) -> Any:
         if isinstance(domain, OneSchedule):
             values[name] = stack(column)
         elif domain.static and any(value != column[0] for value in column):
-            raise ValueError(complaint("stack", f"{name} in schedules", "the same in all", list(column)))
+            raise ValueError(
+                complaint("stack", f"{name} in schedules", "the same in all", list(column))
+            )
         else:
             try:
-                values[name] = column[0] if domain.static else jax.tree.map(lambda *x: stacked(x), *column)
+                values[name] = (
+                    column[0] if domain.static else jax.tree.map(lambda *x: stacked(x), *column)
+                )
             except ValueError:
                 raise ValueError(complaint("stack", "schedules", rule, names)) from None
     return assembled(formula_behind(loops[0]).builder, **values)

@@ -81,7 +81,10 @@ def test_words_are_shown_as_words_and_a_batch_shows_its_own():
 
 
 def test_a_batch_of_loops_with_schedules_of_two_families_comes_back():
-    loops = [o.plateau(o.linear(0.4, 0.0, 4), patience=1), o.plateau(o.cosine_decay(0.4, 9), patience=2)]
+    loops = [
+        o.plateau(o.linear(0.4, 0.0, 4), patience=1),
+        o.plateau(o.cosine_decay(0.4, 9), patience=2),
+    ]
     loops.append(o.plateau(0.1))
     assert list(map(repr, o.unstack(o.stack(loops)))) == list(map(repr, loops))
     lives = [o.live(0.1), o.live(o.linear(0.4, 0.0, 4))]

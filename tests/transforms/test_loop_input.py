@@ -96,7 +96,9 @@ def test_a_bad_setting_raises_one_line_with_function_parameter_rule_and_value(
 
 def test_what_is_missing_and_what_is_unknown_is_named():
     for builder in (plateau, greedy, kl_adaptive):
-        with pytest.raises(TypeError, match=rf"^{builder.__name__}: .*'schedule'; it takes \(schedule,"):
+        with pytest.raises(
+            TypeError, match=rf"^{builder.__name__}: .*'schedule'; it takes \(schedule,"
+        ):
             builder()
         with pytest.raises(TypeError, match=rf"^{builder.__name__}: .*patients"):
             builder(0.1, patients=3)
@@ -174,7 +176,12 @@ def test_a_traced_array_as_value_and_nothing_to_observe_raise():
         jax.eval_shape(lambda loss: opt.update(ONE, opt.init(ONE), value=loss), np.zeros(3, np.float32))
     with pytest.raises(TypeError, match=r"^observe: value must be a number.*, got None$"):
         observe(opt.init(ONE), None)
-    for other in (optax.sgd(0.1), optax.adam(0.1), optax.contrib.reduce_on_plateau(), inject(o.live(1))):
+    for other in (
+        optax.sgd(0.1),
+        optax.adam(0.1),
+        optax.contrib.reduce_on_plateau(),
+        inject(o.live(1)),
+    ):
         with pytest.raises(ValueError, match=r"^observe: opt_state must hold a plateau[^\n]*$"):
             observe(other.init(ONE), 1.0)
 
@@ -210,19 +217,25 @@ def test_it_is_no_operand_of_a_schedule(name: str):
 
 @pytest.mark.parametrize("value", [0.1, constant(0.1), plateau, None, optax.sgd(0.1)])
 def test_scale_by_feedback_takes_a_closed_loop_alone(value: Any):
-    with pytest.raises(TypeError, match=r"^scale_by_feedback: closed_loop must be a closed loop, [^\n]*$"):
+    with pytest.raises(
+        TypeError, match=r"^scale_by_feedback: closed_loop must be a closed loop, [^\n]*$"
+    ):
         o.scale_by_feedback(value)
 
 
 def test_loops_of_two_kinds_make_no_batch_and_a_batch_is_no_loop():
     for pair in ([plateau(0.1), greedy(0.1)], [plateau(0.1), 0.1], [o.linear(1, 0, 9), plateau(0.1)]):
-        with pytest.raises(TypeError, match=r"^stack: schedules must be schedules alone, or closed loops"):
+        with pytest.raises(
+            TypeError, match=r"^stack: schedules must be schedules alone, or closed loops"
+        ):
             o.stack(pair)
     with pytest.raises(ValueError, match=r"^stack: observe_only in schedules must be the same in all"):
         o.stack([plateau(0.1), plateau(0.1, observe_only=True)])
     batch = o.stack([plateau(0.1), plateau(0.2)])
     for use in (batch.init, lambda: o.scale_by_feedback(batch).init(ONE)):
-        with pytest.raises(ValueError, match=r"^plateau: schedule has a leading axis, so this is a batch"):
+        with pytest.raises(
+            ValueError, match=r"^plateau: schedule has a leading axis, so this is a batch"
+        ):
             use()
 
 

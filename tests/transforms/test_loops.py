@@ -81,7 +81,11 @@ FLOORS = {  # the schedule, min_value, what comes of scales of 1, 1/2, 1/4, 1/8
     "the floor bounds what is cut": (1.0, 0.3, [1, 0.5, 0.3, 0.3]),
     "a floor of 0 is none": (1.0, 0.0, [1, 0.5, 0.25, 0.125]),
     "a schedule below the floor stays as it is": (0.2, 0.3, [0.2] * 4),
-    "a schedule that falls below the floor is followed": (linear(0.8, 0.0, 4), 0.3, [0.8, 0.3, 0.3, 0.2]),
+    "a schedule that falls below the floor is followed": (
+        linear(0.8, 0.0, 4),
+        0.3,
+        [0.8, 0.3, 0.3, 0.2],
+    ),
     "a schedule that ends at 0 ends at 0": (linear(0.8, 0.0, 2), 0.3, [0.8, 0.3, 0, 0]),
     "a warm-up from 0 is not lifted": (o.warmup(0.8, 4), 0.3, [0, 0.2, 0.3, 0.3]),
     "a negative schedule is cut, too": (-1.0, 0.5, [-1, -0.5, -0.25, -0.125]),
@@ -281,8 +285,12 @@ def test_structure_dtypes_and_weak_types_stay_after_every_update(name: str, para
 
 
 ARRANGED: dict[str, Any] = {
-    "from arrays": inject(o.plateau(jnp.float32(0.1), jnp.float32(0.5), jnp.int8(2), min_value=np.int8(0))),
-    "from NumPy": inject(o.greedy(np.float64(0.1), np.float16(0.5), np.int64(2), max_scale=np.int32(2))),
+    "from arrays": inject(
+        o.plateau(jnp.float32(0.1), jnp.float32(0.5), jnp.int8(2), min_value=np.int8(0))
+    ),
+    "from NumPy": inject(
+        o.greedy(np.float64(0.1), np.float16(0.5), np.int64(2), max_scale=np.int32(2))
+    ),
     "of a lambda": inject(o.plateau(lambda count: 0.1 / (1 + count))),
     "two of them": inject(o.plateau(FALL), optax.adamw, weight_decay=o.greedy(0.1)),
     "a number beside": inject(o.plateau(FALL), optax.adamw, weight_decay=0.1),
@@ -452,6 +460,7 @@ def test_a_switched_off_rule_and_a_live_one_share_a_batch():
 
 def test_a_linear_model_is_trained_as_a_loop_in_python_trains_it():
     """Descent on x^2 / 2 + 1 with a rate that overshoots until the rule has cut it."""
+
     def body(carry, _):
         x, state = carry
         updates, state = opt.update(x, state, x, value=0.5 * x * x + 1.0)
