@@ -9,6 +9,7 @@ import argparse
 import html
 import re
 import shutil
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,7 +17,8 @@ from urllib.parse import unquote
 import families
 import gallery
 import markdown2
-import pdoc
+import pdoc.doc
+import pdoc.render
 from matplotlib.axes import Axes
 from pygments.formatters import HtmlFormatter
 
@@ -24,6 +26,8 @@ import optax_sched
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "reference/optax_sched.html"
+# The function `port` and the file it is in have one name.
+MODULES = ["optax_sched", "optax_sched.planning", "optax_sched.porting", "!optax_sched.porting.port"]
 EXTRAS = ["fenced-code-blocks", "tables", "cuddled-lists", "smarty-pants"]
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
@@ -173,11 +177,14 @@ def build(folder: Path) -> None:
     (folder / "page.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")
     for source in sources():
         render(source, folder)
-    vars(optax_sched)["Axes"] = Axes  # in an annotation of plot, which imports it for types only
+    optax_sched.__dict__["Axes"] = Axes  # in an annotation of plot, which imports it for types only
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")
     pdoc.render.env.globals["groups"] = members
     pdoc.render.env.globals["pictures"] = {panel.name for panel in panels}
-    pdoc.pdoc("optax_sched", output_directory=folder / "reference")
+    # Public classes name the package as their module, where pdoc then looks for their source in vain.
+    # What it assumes instead is right.
+    warnings.filterwarnings("ignore", "Cannot determine where optax_sched")
+    pdoc.pdoc(*MODULES, output_directory=folder / "reference")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import math
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from support.pictures import assert_is_a_picture
 
 import optax_sched
+from optax_sched.planning import transfer_factor
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -194,6 +196,44 @@ def test_benchmark(run, tmp_path):
         assert figures[f"join of {parts} / of 2: equations"]["ratio"] == 1
     kernels = figures["AdamW on 1e+03 parameters: kernels"]
     assert int(kernels["ours"]) <= int(kernels["other"]) + 1  # the rate may be a kernel of its own
+
+
+def test_plan_a_run(run):
+    steps = 60  # compiling takes the time, not training
+    printed = run("plan_a_run", f"--steps {steps} --out out.png")
+    # The predictions are those of the library, from the tuned peak.
+    (tuned,) = map(float, re.findall(r"^│ cosine +│ +│ ([\d.]+) │", printed, re.MULTILINE))
+    row = r"^│ (.+?) +│ +([\d.]+) │ ([\d.]+) │ +([\d.]+) │ +([\d.]+) │ +([\d.]+) │$"
+    rows = {name: tuple(map(float, cells)) for name, *cells in re.findall(row, printed, re.MULTILINE)}
+    base, long = optax_sched.cosine_decay(tuned, steps), optax_sched.cosine_decay(tuned, 4 * steps)
+    others = {
+        "wsd": optax_sched.wsd(tuned, 0, steps // 5, steps, shape="linear"),
+        "square": optax_sched.polynomial_decay(tuned, steps, power=2.0),
+        "constant": optax_sched.constant(tuned),
+    }
+    factors = {name: transfer_factor(base, steps, other) for name, other in others.items()}
+    for e in (0.0, 0.32, 0.5):
+        factors[f"cosine, 4 x, exponent {e:g}"] = transfer_factor(base, steps, long, 4 * steps, e)
+    assert list(rows) == list(factors)
+    for name, (predicted, best, ratio, _, _) in rows.items():
+        assert predicted == pytest.approx(tuned * float(factors[name]), rel=0.01)
+        assert ratio == pytest.approx(predicted / best, abs=0.011)
+    # The sentences are made of the tables.
+    ((*off,),) = re.findall(r"are off by wsd (\d+) %, square (\d+) %, constant (\d+) %", printed)
+    assert [100 * abs(rows[name][2] - 1) for name in others] == pytest.approx([*map(int, off)], abs=1.1)
+    (above,) = re.findall(r"the loss is at most (\S+) above the lowest", printed)
+    assert max(rows[n][3] - rows[n][4] for n in others) == pytest.approx(float(above), abs=2e-4)
+    (fell,) = re.findall(r"the best peak fell as horizon\^-(\S+) ", printed)
+    best = rows["cosine, 4 x, exponent 0"][1]
+    assert math.log(tuned / best) / math.log(4) == pytest.approx(float(fell), abs=0.01)
+    way = r"^│ (.+?) +│ +(\d+) │ ([\d.]+) │ +(-?[\d.]*) +│ +([\d.]*) +│$"
+    ways = {name: cells for name, *cells in re.findall(way, printed, re.MULTILINE)}
+    assert [spent for spent, *_ in ways.values()] == ["120", "120", "150"]
+    (_, planned, *_), (_, extended, gain, error) = ways["as planned, later"], ways["extend"]
+    assert float(gain) == pytest.approx(float(planned) - float(extended), abs=2e-4)
+    worth = float(gain) / float(error)
+    word = "lower" if worth > 2 else "higher" if worth < -2 else "neither lower nor higher"
+    assert f"\nextend ends {word} than as planned" in printed
 
 
 def test_port_a_recipe(run):
