@@ -9,6 +9,7 @@ import argparse
 import html
 import re
 import shutil
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -24,6 +25,8 @@ import optax_sched
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "reference/optax_sched.html"
+# The function `port` and the file it is in have one name.
+MODULES = ["optax_sched", "optax_sched.planning", "optax_sched.porting", "!optax_sched.porting.port"]
 EXTRAS = ["fenced-code-blocks", "tables", "cuddled-lists", "smarty-pants"]
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
@@ -177,7 +180,10 @@ def build(folder: Path) -> None:
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")
     pdoc.render.env.globals["groups"] = members
     pdoc.render.env.globals["pictures"] = {panel.name for panel in panels}
-    pdoc.pdoc("optax_sched", output_directory=folder / "reference")
+    # Public classes name the package as their module, where pdoc then looks for their source in vain.
+    # What it assumes instead is right.
+    warnings.filterwarnings("ignore", "Cannot determine where optax_sched")
+    pdoc.pdoc(*MODULES, output_directory=folder / "reference")
 
 
 def main() -> None:

@@ -60,6 +60,8 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "cooldown": {"schedule": 0.9},
     "noisy": {"schedule": o.cosine_decay(0.8, LAST)},
     "multiply": {"schedules": [COSINE, o.step_decay(1.0, 200, 0.7)]},
+    "power_shape": {"exponent": 2.0},
+    "k_shape": {"k": 0.5},
     "chebyshev": {"min_curvature": 1.0, "max_curvature": 20.0, "num_steps": 16},
     "silver": {"smoothness": 36.0},
 }
@@ -123,6 +125,8 @@ def all_panels() -> list[Panel]:
 
 def _panel(name: str, group: str) -> Panel:
     schedule = example(name)
+    if isinstance(schedule, o.Shape):
+        schedule = o.join([o.warmup(1.0, LAST, shape=schedule)], [])
     steps = np.arange(SHORT.get(name, LAST) + 1, dtype=np.int32)
     # The parts of a join are on clocks of their own.
     behind = [np.asarray(part(steps)) for part in operands(schedule) if name != "join"]

@@ -41,6 +41,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 
 - `piecewise_constant`: flat between boundaries
 - `piecewise_interpolate`: from knot to knot in a given shape
+- `piecewise_cubic`: a smooth curve through the knots that never overshoots
 - `table`: one value per step
 
 **Cycles**
@@ -81,6 +82,11 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `stretch`: on a slower clock
 - `every`: on a clock of epochs
 - `repeat`: again and again
+
+**Shapes with a number**, for `shape=`
+
+- `power_shape`: a power of the progress
+- `k_shape`: one minus a power of what remains
 
 **Your own**
 
@@ -145,6 +151,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `CountOrZero`: a whole number, 0 or more
 - `Switch`: True or False
 - `ShapeName`: the shape of a phase
+- `Shape`: what `power_shape` and `k_shape` make
 - `Noise`: the distribution of random factors
 - `Key`: a random key or a seed
 - `Operand`: a schedule inside another
@@ -181,16 +188,19 @@ from optax_sched._core.shapes import Shape, ShapeName
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
+from optax_sched._optax.observing import observe, replace_plateau
 from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
-from optax_sched._optax.plateau_rule import PlateauRule, PlateauState
-from optax_sched._optax.state import (
-    PlateauScheduleState,
-    ScheduleState,
-    current_value,
-    observe,
-    replace_schedule,
+from optax_sched._optax.plateau_rule import PlateauState
+from optax_sched._optax.reading import current_value
+from optax_sched._optax.replacing import replace_schedule
+from optax_sched._optax.state import FeedbackState, ScheduleState
+from optax_sched._optax.transform import (
+    live,
+    scale_by_feedback,
+    scale_by_learning_rate,
+    scale_by_schedule,
 )
-from optax_sched._optax.transform import scale_by_learning_rate, scale_by_schedule
 from optax_sched._runs.range_test import RangeTest, lr_range_test
 from optax_sched._runs.sweep import sweep
 from optax_sched._schedules.batches import grid, stack, unstack
@@ -236,20 +246,21 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Boundaries",
+    "ClosedLoop",
     "Count",
     "CountOrZero",
     "Factor",
     "FactorOrFactors",
+    "FeedbackState",
     "Fraction",
     "Growth",
     "Key",
+    "LiveSchedule",
     "Negative",
     "Noise",
     "Operand",
     "Operands",
     "PartOfOne",
-    "PlateauRule",
-    "PlateauScheduleState",
     "PlateauState",
     "Positive",
     "RangeTest",
@@ -277,6 +288,7 @@ __all__ = [
     "every",
     "exponential",
     "exponential_decay",
+    "feedback",
     "from_config",
     "from_source",
     "greedy",
@@ -290,6 +302,7 @@ __all__ = [
     "k_shape",
     "knee",
     "linear",
+    "live",
     "log_decay",
     "lr_range_test",
     "mix",
@@ -312,8 +325,10 @@ __all__ = [
     "reduce_on_plateau",
     "remaining",
     "repeat",
+    "replace_plateau",
     "replace_schedule",
     "rex_decay",
+    "scale_by_feedback",
     "scale_by_learning_rate",
     "scale_by_schedule",
     "schedule",

@@ -45,6 +45,10 @@ class Unfit(ValueError):
     """A value that looks as if it obeyed the rule; the message says why it does not."""
 
 
+class Misplaced(Unfit, TypeError):
+    """An object of ours where another kind is meant; the message says where it belongs."""
+
+
 class Domain:
     """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
 
@@ -106,7 +110,7 @@ class Number(Domain):
     counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
     def admit(self, value: Any) -> Any:
-        scalar = _scalar(value)
+        scalar = as_scalar(value)
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
@@ -226,7 +230,7 @@ class Choice(Domain):
         return value
 
     def word(self, stored: Any) -> str | None:
-        return str(stored)
+        return None if stored is False else str(stored)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -318,8 +322,19 @@ def refuse_uncalled(value: Any) -> None:
 def as_pytree(function: Callable[..., Any]) -> Any:
     """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
     if jax.tree_util.all_leaves([function]):
-        return jax.tree_util.Partial(function)
+        return PlainFunction(function)
     return function
+
+
+@jax.tree_util.register_static
+class PlainFunction(jax.tree_util.Partial):
+    """A function that is part of the structure. JAX's own Partial has empty children; orbax saves none."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlainFunction) and self.func == other.func
+
+    def __hash__(self) -> int:
+        return hash(self.func)
 
 
 def as_array(items: Any) -> np.ndarray:
@@ -340,7 +355,7 @@ def _is_float(stored: Any) -> bool:
     )
 
 
-def _scalar(value: Any) -> Any:
+def as_scalar(value: Any) -> Any:
     """A Python int or float, or a JAX array (perhaps traced) of shape ()."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()

@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, is_batch, lengths_of
-from optax_sched._core.domains import Domain, as_array, as_pytree, read_only, refuse_uncalled
+from optax_sched._core.domains import (
+    Domain,
+    Misplaced,
+    as_array,
+    as_pytree,
+    read_only,
+    refuse_uncalled,
+)
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
 from optax_sched._core.schedule import Schedule, schedule
@@ -60,8 +67,13 @@ class OneSchedule(Domain):
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
-        if isinstance(value, Built):  # a shape, or a schedule that needs to be told a metric
-            raise TypeError
+        if isinstance(value, Built):
+            if hasattr(type(value), "init"):
+                raise Misplaced(
+                    "a closed loop goes round a schedule, plateau(warmup(...)), and into "
+                    "optax.inject_hyperparams or scale_by_feedback"
+                )
+            raise TypeError  # a shape
         refuse_uncalled(value)
         return as_pytree(value) if callable(value) else constant(value)
 

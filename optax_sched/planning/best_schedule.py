@@ -60,7 +60,7 @@ def best_schedule(
     >>> law = MultiPowerLaw(2.65, 0.6, 0.45, 440.0, 2.1, 0.6, 0.66)
     >>> best = best_schedule(law, 2000, 3e-4, warmup_steps=100, num_knots=8)
     >>> [f"{best(t):.1e}" for t in (0, 100, 1000, 1900, 1999)]
-    []
+    ['0.0e+00', '3.0e-04', '3.0e-04', '1.8e-04', '1.9e-05']
     """
     where = "best_schedule"
     if not isinstance(law, LossLaw) or is_traced(law):
@@ -95,7 +95,7 @@ def _known(where: str, name: str, value: Any, word: Any) -> Any:
 
 
 def _boundaries(last: int, count: int) -> list[int]:
-    """The steps of the knots after the first: by the square of what remains, at least one step apart."""
+    """The steps of the knots after the first: the nearer to the end, the denser."""
     remaining = np.linspace(1.0, 0.0, count) ** 2
     steps = np.round(last * (1 - remaining)).astype(int)
     # From the end on, no two at one step; there is room, since there are at most last + 1 of them.

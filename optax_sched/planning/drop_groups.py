@@ -37,47 +37,51 @@ def masses(pieces: Pieces, steps: np.ndarray) -> np.ndarray:
 def drop_groups(pieces: Pieces, steps: np.ndarray) -> DropGroups:
     """The groups for each of the steps; rates are in units of the highest.
 
-    What a drop gains is a smooth function of the log of the rates spent since, so that drops whose logs
-    differ by less than a tenth count as one: some 200 groups a step in place of all drops before it,
-    and the sum is right to 1e-5 of itself.
+    What a drop gains is a smooth function of the log of the rates spent since and of the log of the
+    rate, so that drops with nearly the same logs count as one: some 200 groups a step in place of all
+    drops before it. Drops and rises have groups of their own: those of a jittering rate do not cancel.
     """
     before = _before(pieces)
     spent = masses(pieces, steps)
-    weights = np.abs(pieces.drops)
     log_rates = np.log(np.where(pieces.rates > 0, pieces.rates, 1e-300))
-    sums = [
-        np.append(0.0, np.cumsum(x))
-        for x in (pieces.drops, weights, weights * before, weights * log_rates)
-    ]
-    count = len(before)
-    jumps = np.abs(np.diff(log_rates, prepend=log_rates[0]))
-    far = np.argsort(-jumps, kind="stable")[: max(_MOST // max(len(steps), 1), _SPREAD)]
-    far = far[jumps[far] > _JUMP]
-    fixed = np.unique(np.r_[np.linspace(1, count, _SPREAD).astype(int), far, far + 1])
+    cuts = _fixed_cuts(log_rates, len(steps))
     levels = np.exp(np.arange(np.log(_LEAST), np.log(max(spent.max(), 1.0)) + 1, np.log(_GROWTH)))
+    sizes = [(sign, np.maximum(sign * pieces.drops, 0.0)) for sign in (1.0, -1.0)]
+    sums = [(sign, _sums(size), _sums(size * before), _sums(size * log_rates)) for sign, size in sizes]
     parts = []
     for first in range(0, len(steps), _ROWS):
         some = slice(first, first + _ROWS)
         last = np.searchsorted(pieces.starts, steps[some], side="right")[:, None]
         by_level = np.searchsorted(before, spent[some, None] - levels, side="right")
-        cuts = np.concatenate([by_level, np.broadcast_to(fixed, (len(last), len(fixed))), last], axis=1)
-        cuts = np.sort(np.clip(cuts, 1, last), axis=1)
-        begin, end = cuts[:, :-1], cuts[:, 1:]
-        weight = sums[1][end] - sums[1][begin]
-        row, group = np.nonzero((end > begin) & (weight > 0))
-        begin, end, weight = begin[row, group], end[row, group], weight[row, group]
-        row += first
-        drop, _, mean_before, log_rate = (x[end] - x[begin] for x in sums)
-        # Prefix sums round: a mean lies between the first and the last of what it is the mean of.
-        mean_before = np.clip(mean_before / weight, before[begin], before[end - 1])
-        since = spent[row] - mean_before
-        counts = since > 0  # else nothing has been spent since, and the term is 0
-        parts.append(
-            DropGroups(row[counts], drop[counts], np.log(since[counts]), (log_rate / weight)[counts])
-        )
+        fixed = np.broadcast_to(cuts, (len(last), len(cuts)))
+        edges = np.sort(np.clip(np.concatenate([by_level, fixed, last], axis=1), 1, last), axis=1)
+        for sign, size, by_before, by_log_rate in sums:
+            weight = np.diff(size[edges], axis=1)
+            row, group = np.nonzero((np.diff(edges, axis=1) > 0) & (weight > 0))
+            begin, end, weight = edges[row, group], edges[row, group + 1], weight[row, group]
+            # Prefix sums round: a mean lies between the ends of what it is the mean of.
+            mean_before = (by_before[end] - by_before[begin]) / weight
+            since = spent[first + row] - np.clip(mean_before, before[begin], before[end - 1])
+            log_rate = (by_log_rate[end] - by_log_rate[begin]) / weight
+            counts = since > 0  # else nothing has been spent since, and the term is 0
+            found = first + row, sign * weight, np.log(np.where(counts, since, 1.0)), log_rate
+            parts.append([column[counts] for column in found])
     return DropGroups(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _fixed_cuts(log_rates: np.ndarray, rows: int) -> np.ndarray:
+    """Where groups end for all steps: over all pieces, and about large drops."""
+    jumps = np.abs(np.diff(log_rates, prepend=log_rates[0]))
+    far = np.argsort(-jumps, kind="stable")[: max(_MOST // rows, _SPREAD)]
+    far = far[jumps[far] > _JUMP]
+    return np.unique(np.r_[np.linspace(1, len(log_rates), _SPREAD).astype(int), far, far + 1])
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    """The sum of the first so many."""
+    return np.append(0.0, np.cumsum(values))
 
 
 def _before(pieces: Pieces) -> np.ndarray:
     """The rates spent before each piece."""
-    return np.append(0.0, np.cumsum(pieces.rates * pieces.lengths))[:-1]
+    return _sums(pieces.rates * pieces.lengths)[:-1]

@@ -46,7 +46,7 @@ def whole_steps(where: str, steps: Any, of: str = "") -> np.ndarray:
 
 
 def rates_until(where: str, schedule: Any, steps: np.ndarray, of: str = "") -> Any:
-    """The rates of the updates up to the last of the steps: of a schedule, or those that were logged."""
+    """The rates up to the last of the steps: a schedule's, or those that were given."""
     needed = int(steps.max(initial=0)) + 1
     name = f"{of}schedule"
     rates = _given(where, name, schedule)
@@ -67,10 +67,12 @@ def rates_until(where: str, schedule: Any, steps: np.ndarray, of: str = "") -> A
 
 def _given(where: str, name: str, schedule: Any) -> Any:
     """The array of rates that was given in place of a schedule, or None."""
-    if callable(schedule) or np.ndim(schedule) == 0:
+    if callable(schedule) or isinstance(schedule, str) or schedule is None:
         return None
     traced = is_traced(schedule)
     try:
+        if np.ndim(schedule) == 0:
+            return None
         array = jnp.asarray(schedule) if traced else np.asarray(schedule)
     except (TypeError, ValueError):
         raise Refusal(where, name, _RATES, schedule).error(TypeError) from None

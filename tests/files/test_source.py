@@ -96,7 +96,7 @@ def test_users_builders():
     ("builders", "says"),
     [
         ([halving], "from_source: builders must be a dict of builders by name, got "),
-        ({"mine": print}, "from_source: builders['mine'] must be made by schedule, got "),
+        ({"mine": print}, "from_source: builders['mine'] must be made by schedule or feedback, got "),
         ({"linear": halving}, "from_source: builders['linear'] has the name of a built-in: rename it"),
     ],
 )

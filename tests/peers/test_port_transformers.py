@@ -97,7 +97,6 @@ def test_cosine_warmup_with_min_lr(draw: Draw) -> Case:
 
 # Of rise and fall, and half of how many waves a cosine falls in: each pair is a program to compile.
 PHASES = [
-    ("linear", "cosine", 0.5),
     ("linear", "1-sqrt", 0.5),
     ("cosine", "cosine", 0.7),
     ("1-sqrt", "linear", 0.5),

@@ -11,15 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support.range_tests import SUGGESTIONS, given
 
 from optax_sched import RangeTest, exponential, lr_range_test
-
-SUGGESTIONS = ("valley", "steepest", "minimum", "slide")
-
-
-def given(carry, batch, rate):
-    """A step whose losses are its batches, so that any curve can be had."""
-    return carry, batch
 
 
 def descend(x, batch, rate):

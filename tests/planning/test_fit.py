@@ -1,0 +1,298 @@
+"""`fit_loss_law` on runs that the laws made: what comes back, how sure it is, what it refuses."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from tables.loss_law_oracles import annealing, multi_power
+
+from optax_sched import (
+    cosine_restarts,
+    join,
+    noisy,
+    piecewise_constant,
+    warmup,
+    warmup_cosine_decay,
+    wsd,
+)
+from optax_sched.planning import AnnealingLaw, LoggedRun, LossFit, MultiPowerLaw, fit_loss_law
+from optax_sched.planning.drop_groups import drop_groups
+from optax_sched.planning.gains import GAINS, log_losses
+from optax_sched.planning.pieces import constant_pieces
+
+PEAK, LENGTH = 3e-4, 4000
+STEPS = np.arange(150, LENGTH, 50)
+MULTI = MultiPowerLaw(2.65, 0.6, 0.45, 440.0, 2.1, 0.6, 0.66)
+ANNEALING = AnnealingLaw(2.6, 0.5, 0.5, 0.8, 0.997)
+ONE_OF_EACH_SHAPE = [
+    warmup(PEAK, 100),
+    warmup_cosine_decay(PEAK, 100, LENGTH, end_value=PEAK / 10),
+    warmup(piecewise_constant([PEAK, PEAK / 4], [1900]), 100),
+]
+HELD_OUT = wsd(PEAK, 100, 800, 2 * LENGTH, end_value=PEAK / 100)
+
+
+def runs_of(law: Any, schedules: Any, noise: float = 0.0, unit: float = 1.0) -> list[LoggedRun]:
+    """Runs as a law would log them, with normal noise on the log of the loss."""
+    rng = np.random.default_rng(0)
+    runs = []
+    for schedule in schedules:
+        losses = np.asarray(law(schedule, STEPS), np.float64)
+        rates = np.asarray(schedule(np.arange(LENGTH)), np.float64) * unit
+        losses = losses * np.exp(noise * rng.standard_normal(len(STEPS)))
+        runs.append(LoggedRun(schedule if unit == 1.0 else rates, STEPS, losses))
+    return runs
+
+
+@pytest.fixture(scope="module")
+def noisy_fit() -> LossFit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # runs of three shapes are enough
+        return fit_loss_law(runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4))
+
+
+@pytest.mark.parametrize("law", [MULTI, ANNEALING], ids=["multi", "annealing"])
+def test_without_noise_the_law_comes_back(law):
+    fit = fit_loss_law(runs_of(law, ONE_OF_EACH_SHAPE), type(law))
+    assert type(fit.law) is type(law)
+    assert np.abs(fit.residuals).max() < 2e-5 and len(fit.residuals) == 3 * len(STEPS)
+    found, true = (np.array(dataclasses.astuple(one)) for one in (fit.law, law))
+    np.testing.assert_allclose(found[:3], true[:3], rtol=5e-3)  # L0, A, alpha
+    np.testing.assert_allclose(
+        fit.law(HELD_OUT, 2 * LENGTH - 1), law(HELD_OUT, 2 * LENGTH - 1), rtol=3e-4
+    )
+    assert all(isinstance(number, float) for number in dataclasses.astuple(fit.law))
+
+
+def test_with_noise_it_predicts_another_shape_of_twice_the_length(noisy_fit):
+    steps = np.arange(200, 2 * LENGTH, 100)
+    losses, deviations = noisy_fit.predict(HELD_OUT, steps)
+    assert losses.shape == deviations.shape == steps.shape
+    assert losses.dtype == deviations.dtype == np.float64
+    errors = np.abs(losses - np.asarray(MULTI(HELD_OUT, steps), np.float64))
+    assert errors.mean() < 2e-3
+    assert np.mean(errors < 3 * deviations) > 0.95
+    # The scatter of one logged loss is in them; what is open of the parameters grows with the distance.
+    assert np.all(deviations > 4e-4 * losses) and np.all(deviations < 2e-2 * losses)
+    assert deviations[-1] > deviations[20]
+
+
+def test_the_deviation_is_that_of_the_covariance_and_the_scatter(noisy_fit):
+    """By differences of the law in float64; the scatter as the root mean square residual."""
+    rates = np.asarray(HELD_OUT(np.arange(500)), np.float64).tolist()
+    values = np.array(dataclasses.astuple(noisy_fit.law))
+    slope = []
+    for place, value in enumerate(values):
+        around = [values.copy(), values.copy()]
+        around[0][place] += 1e-4 * value
+        around[1][place] -= 1e-4 * value
+        high, low = (multi_power(one, rates, 400) for one in around)
+        slope.append((high - low) / (2e-4 * value))
+    loss = multi_power(values, rates, 400)
+    variance = np.array(slope) @ noisy_fit.covariance @ slope
+    variance += loss**2 * np.mean(noisy_fit.residuals**2)
+    predicted, deviation = noisy_fit.predict(rates, [400])
+    np.testing.assert_allclose(predicted, [loss], rtol=1e-6)
+    np.testing.assert_allclose(deviation, [np.sqrt(variance)], rtol=1e-2)
+
+
+def test_the_residuals_are_those_of_the_law(noisy_fit):
+    runs = runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4)
+    want = [np.log(run.losses) - np.log(noisy_fit.law(run.schedule, run.steps)) for run in runs]
+    np.testing.assert_allclose(noisy_fit.residuals, np.concatenate(want), atol=2e-5)
+    assert noisy_fit.covariance.shape == (7, 7)
+    np.testing.assert_allclose(noisy_fit.covariance, noisy_fit.covariance.T, rtol=1e-6, atol=1e-12)
+    assert (
+        np.linalg.eigvalsh(
+            noisy_fit.covariance / np.outer(*2 * [np.array(dataclasses.astuple(noisy_fit.law))])
+        ).min()
+        > -1e-9
+    )
+
+
+def test_a_covariance_covers_what_other_noise_would_have_given():
+    """Half of the fits to other draws lie within one deviation in L0, most within three."""
+    off = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        runs = [
+            LoggedRun(
+                s,
+                STEPS,
+                np.asarray(ANNEALING(s, STEPS)) * np.exp(1e-3 * rng.standard_normal(len(STEPS))),
+            )
+            for s in ONE_OF_EACH_SHAPE
+        ]
+        fit = fit_loss_law(runs, AnnealingLaw)
+        off.append(
+            (np.array(dataclasses.astuple(fit.law)) - dataclasses.astuple(ANNEALING))
+            / np.sqrt(np.diag(fit.covariance))
+        )
+    assert np.mean(np.abs(off) < 1) > 0.5 and np.all(np.abs(off) < 4)
+
+
+def test_the_unit_of_the_rates_does_not_matter():
+    one, other = (
+        fit_loss_law(runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4, unit=unit)) for unit in (1.0, 1000.0)
+    )
+    np.testing.assert_allclose(one.residuals, other.residuals, atol=1e-6)
+    np.testing.assert_allclose(one.law.B, 1000.0 * other.law.B, rtol=1e-3)
+    np.testing.assert_allclose(one.law.gamma, other.law.gamma, rtol=1e-3)
+
+
+def test_a_spike_in_the_log_changes_little(noisy_fit):
+    runs = runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4)
+    runs[1].losses[30] *= 1.5
+    fit = fit_loss_law(runs)
+    losses, deviations = fit.predict(HELD_OUT, [2 * LENGTH - 1])
+    before, _ = noisy_fit.predict(HELD_OUT, [2 * LENGTH - 1])
+    assert abs(losses[0] - before[0]) < 2e-3 and deviations[0] < 2e-2
+
+
+@pytest.mark.parametrize(
+    ("schedules", "law", "names"),
+    [
+        (ONE_OF_EACH_SHAPE[:1], MULTI, "L0, .*B, C, beta, gamma"),
+        (ONE_OF_EACH_SHAPE[:1] * 3, MULTI, "L0, .*B, C, beta, gamma"),
+        (ONE_OF_EACH_SHAPE[1:2], MULTI, "B, C, beta, gamma"),
+        (ONE_OF_EACH_SHAPE[:1], AnnealingLaw(2.6, 0.5, 0.5, 20.0, 0.9), "C, decay"),
+    ],
+    ids=["constant", "three times constant", "cosine", "constant, annealing"],
+)
+def test_runs_of_one_shape_are_warned_of_with_what_to_add(schedules, law, names):
+    advice = "add runs of another shape .* of another length, or with more logged losses"
+    with pytest.warns(
+        UserWarning, match=f"^fit_loss_law: the runs do not tell {names} of the law: {advice}"
+    ):
+        fit = fit_loss_law(runs_of(law, schedules, noise=5e-4), type(law))
+    assert np.all(np.isfinite(fit.covariance))
+
+
+def test_it_is_float64_in_either_mode_of_jax(noisy_fit):
+    runs = runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4)
+    rates = [np.asarray(run.schedule(np.arange(LENGTH)), np.float64) for run in runs]
+    runs = [run._replace(schedule=used) for run, used in zip(runs, rates, strict=True)]
+    jax.config.update("jax_enable_x64", True)
+    try:
+        wide = fit_loss_law(runs)
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    narrow = fit_loss_law(runs)
+    assert narrow.residuals.dtype == wide.residuals.dtype == np.float64
+    np.testing.assert_array_equal(narrow.residuals, wide.residuals)
+    np.testing.assert_allclose(narrow.residuals, noisy_fit.residuals, atol=1e-6)
+
+
+ZEROS = join([PEAK, 0.0, PEAK / 2, 0.0], [300, 310, 500])
+JITTER = noisy(warmup_cosine_decay(PEAK, 20, 600), key=0, scale=0.02)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [*ONE_OF_EACH_SHAPE, cosine_restarts(PEAK, 200), ZEROS, JITTER],
+    ids=["constant", "cosine", "drop", "restarts", "zeros", "jitter"],
+)
+@pytest.mark.parametrize(("law", "oracle"), [(MULTI, multi_power), (ANNEALING, annealing)])
+def test_what_a_fit_sees_of_a_run_is_the_law(schedule, law, oracle):
+    """The drops in groups, and the units, against the double loop; the gradient against differences."""
+    rates = np.asarray(schedule(np.arange(600)), np.float64)
+    steps = np.array([5, 60, 210, 320, 599])
+    gain, unit = GAINS[type(law)], rates.max()
+    values = np.array(dataclasses.astuple(law))
+    logs = gain.to_logs(values, unit)
+    np.testing.assert_allclose(gain.to_law(logs, unit), values, rtol=1e-12)
+    seen = gain.see(rates / unit, steps)
+    found, slope = log_losses(gain, logs, seen)
+    want = [oracle(values, rates.tolist(), step) for step in steps]
+    np.testing.assert_allclose(np.exp(found), want, rtol=5e-5)
+    for place in range(len(logs)):
+        change = 1e-6 * np.eye(len(logs))[place]
+        by_difference = (
+            log_losses(gain, logs + change, seen)[0] - log_losses(gain, logs - change, seen)[0]
+        )
+        np.testing.assert_allclose(slope[:, place], by_difference / 2e-6, rtol=1e-4, atol=1e-8)
+        moved = (gain.to_law(logs + change, unit) - gain.to_law(logs - change, unit)) / 2e-6
+        np.testing.assert_allclose(gain.by_logs(values, unit)[:, place], moved, rtol=1e-6, atol=1e-6)
+
+
+def test_a_log_of_every_step_of_a_long_run_stays_small():
+    rates = np.asarray(warmup_cosine_decay(1.0, 1000, 100_000)(np.arange(100_000)), np.float64)
+    groups = drop_groups(constant_pieces(rates), np.arange(100, 100_000, 20))
+    assert len(groups.row) < 250 * 5000  # not 5000 * 50,000
+
+
+GOOD = LoggedRun([0.0, 1e-3, 1e-3], [1, 2], [3.0, 2.9])
+LOSSES = "positive finite numbers that are not traced, got "
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        (GOOD, r"runs must be a sequence of one or more LoggedRun\(schedule, steps, losses\), got "),
+        ([], "runs must be a sequence of one or more LoggedRun"),
+        (None, "runs must be a sequence of one or more LoggedRun"),
+        ([GOOD, 3], r"runs\[1\] must be a LoggedRun\(schedule, steps, losses\), got 3"),
+        (
+            [GOOD, GOOD._replace(losses=[1.0, np.nan])],
+            rf"runs\[1\].losses must be {LOSSES}nan at step 2: ",
+        ),
+        ([GOOD._replace(losses=[1.0, 0.0])], rf"runs\[0\].losses must be {LOSSES}0.0 at step 2"),
+        ([GOOD._replace(losses=[1.0, np.inf])], rf"runs\[0\].losses must be {LOSSES}inf"),
+        ([GOOD._replace(losses="high")], rf"runs\[0\].losses must be {LOSSES}'high'"),
+        (
+            [GOOD._replace(losses=[1.0])],
+            r"runs\[0\].losses must be one for each of the steps, of shape \(2,\)",
+        ),
+        ([GOOD._replace(losses=3.0, steps=1)], r"runs\[0\].losses must be one for each of the steps"),
+        ([GOOD._replace(losses=[], steps=[])], r"runs\[0\].losses must be one for each of the steps"),
+        (
+            [GOOD._replace(steps=[0, 1])],
+            r"runs\[0\].steps must be from 1 on, the first with a rate above 0, got 0",
+        ),
+        (
+            [GOOD._replace(schedule=0.0)],
+            r"runs\[0\].steps must be steps of a schedule with a rate above 0",
+        ),
+        (
+            [GOOD._replace(steps=[1, 3])],
+            r"runs\[0\].steps must be below 3, the number of rates given, got 3",
+        ),
+        ([GOOD._replace(steps=[1, 1.5])], r"runs\[0\].steps must be whole numbers, 0 or more"),
+        (
+            [GOOD._replace(schedule=[0.1, -0.1, 0.1])],
+            r"runs\[0\].schedule must be .* got -0.1 at step 1",
+        ),
+        (
+            [GOOD, GOOD],
+            "the number of losses must be at least 8, more than MultiPowerLaw has parameters, got 4",
+        ),
+    ],
+)
+def test_what_it_refuses(runs, words):
+    with pytest.raises((TypeError, ValueError), match=f"^fit_loss_law: {words}") as caught:
+        fit_loss_law(runs)
+    assert "\n" not in str(caught.value)
+
+
+def test_it_refuses_what_is_no_law_and_what_is_traced(noisy_fit):
+    with pytest.raises(
+        TypeError, match=r"^fit_loss_law: law must be MultiPowerLaw or AnnealingLaw, got "
+    ):
+        fit_loss_law([GOOD], MULTI)
+    with pytest.raises(
+        TypeError, match=r"^fit_loss_law: runs\[0\].schedule must be a schedule that is not"
+    ):
+        jax.jit(lambda peak: fit_loss_law([GOOD._replace(schedule=warmup(peak, 1))]))(1e-3)
+    with pytest.raises(TypeError, match=r"^LossFit.predict: schedule must not be traced: use the law"):
+        jax.jit(lambda peak: noisy_fit.predict(warmup(peak, 1), 3))(1e-3)
+
+
+def test_a_prediction_before_any_rate_is_spent_is_inf(noisy_fit):
+    losses, deviations = noisy_fit.predict([0.0, 0.0, PEAK, PEAK], [0, 3])
+    np.testing.assert_array_equal(np.isinf(losses), [True, False])
+    np.testing.assert_array_equal(np.isinf(deviations), [True, False])
+    alone = noisy_fit.predict([0.0, 0.0, PEAK, PEAK], 3)
+    assert alone[0].shape == () and alone[1] == deviations[1]
