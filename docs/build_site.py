@@ -17,7 +17,8 @@ from urllib.parse import unquote
 import families
 import gallery
 import markdown2
-import pdoc
+import pdoc.doc
+import pdoc.render
 from matplotlib.axes import Axes
 from pygments.formatters import HtmlFormatter
 
@@ -176,7 +177,7 @@ def build(folder: Path) -> None:
     (folder / "page.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")
     for source in sources():
         render(source, folder)
-    vars(optax_sched)["Axes"] = Axes  # in an annotation of plot, which imports it for types only
+    optax_sched.__dict__["Axes"] = Axes  # in an annotation of plot, which imports it for types only
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")
     pdoc.render.env.globals["groups"] = members
     pdoc.render.env.globals["pictures"] = {panel.name for panel in panels}

@@ -26,7 +26,11 @@ import optax_sched
 try:
     optax_sched.CosineAnnealingLR
 except AttributeError as error:
-    print(error)  # ... is `cosine_decay(lr, T_max, eta_min)` here (...)
+    print(error)
+```
+
+```text
+...is `cosine_decay(lr, T_max, eta_min)` here...
 ```
 
 A scheduler *object* of torch, transformers, keras or timm is converted by `optax_sched.porting.port`,

@@ -91,11 +91,15 @@ def families() -> dict[str, dict[str, str]]:
         title: {
             name: words
             for name, words in group.items()
-            if name in CLOSED_LOOPS or hasattr(getattr(o, name), "formula")
+            if name in CLOSED_LOOPS or _makes(getattr(o, name)) in (o.Schedule, o.Shape)
         }
         for title, group in groups(o).items()
     }
     return {title: group for title, group in shown.items() if group}
+
+
+def _makes(builder: Any) -> Any:
+    return inspect.signature(builder).return_annotation if hasattr(builder, "formula") else None
 
 
 def example(name: str) -> o.Schedule:

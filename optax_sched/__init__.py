@@ -102,18 +102,23 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `plateau`: cuts a schedule when the loss stops improving
 - `greedy`: cuts it, and raises it while the loss improves
 - `reduce_on_plateau`: the cuts as an optax transformation
+- `feedback`: the decorator that makes a closed loop of your own rule
+- `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
+- `replace_plateau`: changes the settings of a running rule
 
 **In optax**
 
+- `live`: any optax optimizer with a rate that can be read and changed
 - `scale_by_schedule`: keeps the schedule in the optimizer's state
 - `scale_by_learning_rate`: the same with the sign of descent
 - `current_value`: reads the rate from an optimizer's state
 - `replace_schedule`: changes the schedule of a running job
 - `ScheduleState`: the state of a schedule
-- `PlateauScheduleState`: the state of a schedule in a closed loop
+- `LiveSchedule`: what `live` makes
+- `ClosedLoop`: what `plateau`, `greedy` and your own rules make
+- `FeedbackState`: the state of a closed loop
 - `PlateauState`: what a plateau rule remembers
-- `PlateauRule`: the settings of a plateau rule
 
 **Many at once**
 
