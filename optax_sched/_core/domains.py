@@ -326,8 +326,14 @@ def as_pytree(function: Callable[..., Any]) -> Any:
     return function
 
 
+class Node:
+    """A pytree of ours. Where it has no leaves it is part of the structure around it."""
+
+    __slots__ = ()
+
+
 @jax.tree_util.register_static
-class PlainFunction(jax.tree_util.Partial):
+class PlainFunction(jax.tree_util.Partial, Node):
     """A function that is part of the structure. JAX's own Partial has empty children; orbax saves none."""
 
     def __eq__(self, other: object) -> bool:
