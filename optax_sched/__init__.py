@@ -216,6 +216,7 @@ from optax_sched._schedules.by_factors import (
     step_decay,
 )
 from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.counts import count_updates, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -287,6 +288,7 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "count_updates",
     "current_value",
     "cyclic",
     "delay",
@@ -333,6 +335,7 @@ __all__ = [
     "replace_plateau",
     "replace_schedule",
     "rex_decay",
+    "rounded",
     "scale_by_feedback",
     "scale_by_learning_rate",
     "scale_by_schedule",

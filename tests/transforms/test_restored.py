@@ -25,7 +25,10 @@ serialization: Any = pytest.importorskip("flax.serialization")
 ONE = np.float32(1.0)
 NEW = linear(0.8, 0.0, 8)
 EVERYTHING = o.noisy(
-    o.join([o.warmup(FALL, 2, shape=o.k_shape(0.5)), 0.2, o.warmup(0.1, 3), lambda step: 0.1 * step], [3, 5, 7]),
+    o.join(
+        [o.warmup(FALL, 2, shape=o.k_shape(0.5)), 0.2, o.warmup(0.1, 3), lambda step: 0.1 * step],
+        [3, 5, 7],
+    ),
     jax.random.key(1),
     0.0,
 )
@@ -83,7 +86,9 @@ def test_flax_and_orbax_and_pickle_give_every_state_back(name: str, tmp_path: Pa
         of_orbax(state, tmp_path, shapes),
     ):
         assert jax.tree.structure(again) == jax.tree.structure(state)
-        plain = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf  # noqa: E731, E501
+        plain = lambda leaf: (
+            jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        )  # noqa: E731, E501
         chex.assert_trees_all_equal(jax.tree.map(plain, again), jax.tree.map(plain, state))
         dtypes = [[leaf.dtype for leaf in jax.tree.leaves(tree)] for tree in (again, state)]
         assert dtypes[0] == dtypes[1]
@@ -109,7 +114,9 @@ def test_who_does_not_use_flax_does_not_import_it():
 
 
 @IN_FORMS
-def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_form(form: str, tmp_path: Path):
+def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_form(
+    form: str, tmp_path: Path
+):
     for name in ("plateau", "greedy", "reduce_on_plateau", "observe_only", "MultiSteps"):
         opt = STATES[name]
         state = opt.init(PARAMS)
@@ -145,7 +152,9 @@ def test_schedules_in_restored_states_are_replaced_in_their_form(form: str, tmp_
         changed = replace_schedule(restored, new, **options)
         assert jax.tree.structure(changed) == jax.tree.structure(restored)
         close(current_value(changed), wanted)
-        typed = FORMS[form](replace_schedule(opt.init(PARAMS), new, **options), tmp_path / name / "typed")
+        typed = FORMS[form](
+            replace_schedule(opt.init(PARAMS), new, **options), tmp_path / name / "typed"
+        )
         chex.assert_trees_all_equal_structs(changed, typed)
     other = replace_schedule(FORMS[form](STATES["live"].init(ONE), tmp_path / "r"), 0.7, retrace=True)
     close(current_value(other), 0.7)
@@ -156,11 +165,15 @@ def test_what_no_dict_can_do_says_so(form: str, tmp_path: Path):
     restored = FORMS[form](STATES["kl_adaptive"].init(ONE), tmp_path / "kl")
     close(current_value(restored), 0.4)
     for change in (observe, lambda state, _: replace_plateau(state, target=1.0)):
-        with pytest.raises(ValueError, match=r"holds the closed loop kl_adaptive as a dict, .*eval_shape"):
+        with pytest.raises(
+            ValueError, match=r"holds the closed loop kl_adaptive as a dict, .*eval_shape"
+        ):
             change(restored, 1.0)
-    with pytest.raises(ValueError, match=r"^replace_schedule: schedule must be a schedule where .*eval_shape"):
+    with pytest.raises(
+        ValueError, match=r"^replace_schedule: schedule must be a schedule where .*eval_shape"
+    ):
         replace_schedule(restored, lambda old: old)
-    with pytest.raises(ValueError, match="different|dict of schedules by label"):
+    with pytest.raises(ValueError, match=r"different|dict of schedules by label"):
         replace_schedule(FORMS[form](STATES["groups"].init(PARAMS), tmp_path / "g"), NEW)
 
 
@@ -225,7 +238,7 @@ def test_nnx_takes_another_structure_and_labels():
     assert all(isinstance(leaf, nnx.OptState) for leaf in leaves)
     with pytest.raises(ValueError, match="be of the old one's structure"):
         replace_schedule(optimizer.opt_state, FALL)
-    with pytest.raises(ValueError, match="^observe: opt_state must hold a plateau"):
+    with pytest.raises(ValueError, match=r"^observe: opt_state must hold a plateau"):
         observe(optimizer.opt_state, 1.0)
 
 
