@@ -326,9 +326,15 @@ def as_pytree(function: Callable[..., Any]) -> Any:
     return function
 
 
+class Node:
+    """A pytree of ours. Where it has no leaves it is part of the structure around it."""
+
+    __slots__ = ()
+
+
 @jax.tree_util.register_static
-class PlainFunction(jax.tree_util.Partial):
-    """A function that is part of the structure. JAX's own Partial has empty children; orbax saves none."""
+class PlainFunction(jax.tree_util.Partial, Node):
+    """A function as a part of the structure. JAX's own Partial has empty children; orbax saves none."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlainFunction) and self.func == other.func

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, is_batch, lengths_of
+from optax_sched._core.built import Built, is_batch, joined, lengths_of, split
 from optax_sched._core.domains import (
     Domain,
     Misplaced,
+    Node,
     as_array,
     as_pytree,
     read_only,
@@ -156,7 +157,7 @@ class Layout:
 
 
 @jax.tree_util.register_pytree_with_keys_class
-class Parts:
+class Parts(Node):
     """Schedules in order. Those of equal structure are a family, stacked on a leading axis."""
 
     __slots__ = ("families", "layout")
@@ -220,15 +221,17 @@ class Parts:
         return result
 
     def tree_flatten_with_keys(self):
-        keys = [jax.tree_util.SequenceKey(i) for i in range(len(self.families))]
-        return tuple(zip(keys, self.families, strict=True)), self.layout
+        families, structure = self.tree_flatten()
+        places = (place for place, is_alone in enumerate(structure[2]) if not is_alone)
+        keys = map(jax.tree_util.SequenceKey, places)
+        return tuple(zip(keys, families, strict=True)), structure
 
     def tree_flatten(self):
-        return self.families, self.layout
+        return split(self.families, [False] * len(self.families), self.layout)
 
     @classmethod
-    def tree_unflatten(cls, layout: Layout, families: Sequence[Any]):
-        return cls(families, layout)
+    def tree_unflatten(cls, structure: Any, families: Sequence[Any]):
+        return cls(joined(structure, [False] * len(structure[1]), families), structure[0])
 
 
 def in_families(schedules: Sequence[Any]) -> tuple[list[tuple[Any, list[Any]]], list[tuple[int, int]]]:

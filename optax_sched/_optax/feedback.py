@@ -43,8 +43,8 @@ class LiveSchedule(Built):
         """The state before the first update."""
         if batched := batched_name(self):
             raise ValueError(
-                f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map over "
-                "it, as in sweep(train, batch)"
+                f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map "
+                "over it, as in sweep(train, batch)"
             )
         return start(self.schedule)
 

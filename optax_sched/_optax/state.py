@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.built import Built
-from optax_sched._core.domains import default_float
+from optax_sched._core.domains import Node, default_float
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
@@ -97,7 +96,7 @@ def _register_with_flax() -> None:
     serialization: Any = sys.modules.get("flax.serialization")
     if serialization is None:
         return
-    for kind in _kinds(Built):
+    for kind in _kinds(Node):
         if not serialization.is_serializable(kind):
             serialization.register_serialization_state(kind, _to_state_dict, _from_state_dict)
 
@@ -110,18 +109,23 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _to_state_dict(built: Built) -> dict[str, Any]:
+def _impl(key: Any) -> Any:
+    # A target may be of shapes alone, of which JAX does not tell the kind.
+    return jax.random.key_impl(jnp.empty((), key.dtype))
+
+
+def _to_state_dict(built: Any) -> dict[str, Any]:
     # msgpack knows no random keys.
     plain = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, built)
     return as_dicts(plain)
 
 
-def _from_state_dict(target: Built, state: Any) -> Built:
+def _from_state_dict(target: Any, state: Any) -> Any:
     wanted, found = flat(target), flat(state)
     if wanted.keys() != found.keys():
         raise ValueError(f"the state to restore has {', '.join(found)} where {target!r} is")
     leaves = [
-        jax.random.wrap_key_data(jnp.asarray(found[path]), impl=jax.random.key_impl(leaf))
+        jax.random.wrap_key_data(jnp.asarray(found[path]), impl=_impl(leaf))
         if _is_key(leaf)
         else found[path]
         for path, leaf in wanted.items()

@@ -26,7 +26,7 @@ def live(schedule: Operand):
     """A schedule whose rate can be read and replaced, inside any optax optimizer.
 
     `optax.adamw(schedule)` keeps only a count. With
-    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` the state carries the schedule:
+    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` the state carries it:
     `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
     It is an optax *stateful schedule* without a rule, so `update` takes no metric.
 

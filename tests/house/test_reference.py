@@ -36,8 +36,8 @@ SIGNATURES = {
     "end: Steps | None = None, kind: Noise = 'normal') -> Schedule",
     "plateau": "(schedule: Operand, factor: Cut = 0.1, patience: CountOrZero = 10, "
     "threshold: Rate = 0.0001, threshold_mode: ThresholdMode = 'rel', mode: Mode = 'min', "
-    "cooldown: CountOrZero = 0, window: Count = 1, min_value: Rate = 0.0) "
-    "-> PlateauSchedule",
+    "cooldown: CountOrZero = 0, window: Count = 1, start: CountOrZero = 0, *, min_value: Rate = 0.0, "
+    "observe_only: Switch = False) -> ClosedLoop",
 }
 
 

@@ -1,4 +1,4 @@
-"""Building schedules of known numbers starts no backend: `jax.distributed.initialize` may come later."""
+"""Building schedules of known numbers starts no backend: `jax.distributed.initialize` may follow."""
 
 import inspect
 import subprocess
@@ -24,7 +24,8 @@ def build_everything() -> None:
         **dict.fromkeys(("Fraction", "PartOfOne"), 0.3),
         **dict.fromkeys(("Steps", "StepsOrZero"), 100),
         **dict.fromkeys(("Count", "Growth"), 2),
-        **dict.fromkeys(("Reals", "Rates"), [1, 0.5, np.float32(0.1)]),
+        "Reals": [1, 0.5, np.float32(0.1)],
+        "Rates": [1, 0.5],
         "Negative": -0.5,
         "FactorOrFactors": [0.5, 0.25],
         "Boundaries": np.array([3, 9]),

@@ -27,6 +27,7 @@ PLACES: dict[str, Any] = {
     "k_decay": lambda shape: os.k_decay(1.0, 100, 1.5, shape=shape),
     "piecewise_interpolate": lambda shape: os.piecewise_interpolate([0.0, 1.0, 0.2], [30, 100], shape),
 }
+SINE: Any = np.sin
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
 STEPS = np.array([1, 7, 33, 66, 97])
 
@@ -130,7 +131,7 @@ def test_it_prints_reads_replaces_copies_and_goes_through_files(place):
 
 
 @pytest.mark.parametrize(
-    "shape", ["cosine", jnp.sin, os.power_shape(0.3)], ids=["cosine", "sin", "power"]
+    "shape", ["cosine", SINE, os.power_shape(0.3)], ids=["cosine", "sin", "power"]
 )
 def test_a_shape_by_itself_and_all_kinds_of_it_pickle_and_read_as_given(shape):
     schedule = os.warmup(1.0, 10, shape=shape)

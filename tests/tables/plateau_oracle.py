@@ -1,6 +1,6 @@
 """The plateau rule once more, in plain Python: exact fractions, hand-written tables, and no JAX.
 
-All of it was written from the words of DESIGN.md, not from our code. Only the scale is rounded, to
+All of it was written from the words of the contract, not from our code. Only the scale is rounded, to
 float32 after every cut, because a scale is a float32 number.
 """
 
