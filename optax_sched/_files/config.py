@@ -4,7 +4,7 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -73,9 +73,7 @@ def to_config(schedule: Built) -> dict[str, Any]:
     return _Writer().schedule(schedule, ())
 
 
-def from_config(
-    config: Mapping[str, Any], builders: Mapping[str, Callable[..., Schedule]] | None = None
-) -> Schedule:
+def from_config(config: Any, builders: Mapping[str, Callable[..., Schedule]] | None = None) -> Schedule:
     """The schedule that a plain dict describes, written by `to_config` or by hand.
 
     You may leave out hyperparameters that have a default. Each builder checks its hyperparameters as it
@@ -292,7 +290,7 @@ class _Reader(_Walk):
             items.append(item)
         return items
 
-    def key(self, value: dict[Any, Any], path: Path) -> jax.Array:
+    def key(self, value: Any, path: Path) -> jax.Array:
         try:
             words = value["key_data"]
             if len(value) != 2 or not all(type(word) is int for word in words):
@@ -311,7 +309,7 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping) or (hasattr(kind, "keys") and hasattr(kind, "__getitem__"))
 
 
-def _is_sequence(value: Any) -> bool:
+def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
