@@ -23,7 +23,10 @@ def standard_promotion():
         yield
 
 
-def groups(x: Any = FALL, y: Any = FALL.replace(init_value=0.2)) -> Any:
+LOWER = FALL.replace(init_value=0.2)
+
+
+def groups(x: Any = FALL, y: Any = LOWER) -> Any:
     return labelled(rate(x), optax.chain(optax.clip(9.0), inject(o.live(y))))
 
 
@@ -140,7 +143,7 @@ def test_retrace_puts_another_structure_there_and_keeps_the_count():
         new = replace_schedule(state, o.warmup(o.cosine_decay(1.0, 4), 4), retrace=True)
         close(next_rates(opt, new), 0.5)
         donate = jax.jit(
-            lambda state, opt=with_value(opt): opt.update(PARAMS, state, PARAMS, value=1.0)[1]
+            lambda state, update=with_value(opt).update: update(PARAMS, state, PARAMS, value=1.0)[1]  # noqa: B008
         )
         close(current_value(donate(new)), 0.5)
     state = after(rate(), 2)

@@ -86,9 +86,11 @@ def test_flax_and_orbax_and_pickle_give_every_state_back(name: str, tmp_path: Pa
         of_orbax(state, tmp_path, shapes),
     ):
         assert jax.tree.structure(again) == jax.tree.structure(state)
-        plain = lambda leaf: (
-            jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-        )  # noqa: E731, E501
+
+        def plain(leaf: Any) -> Any:
+            is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            return jax.random.key_data(leaf) if is_key else leaf
+
         chex.assert_trees_all_equal(jax.tree.map(plain, again), jax.tree.map(plain, state))
         dtypes = [[leaf.dtype for leaf in jax.tree.leaves(tree)] for tree in (again, state)]
         assert dtypes[0] == dtypes[1]
