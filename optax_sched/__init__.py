@@ -114,6 +114,8 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `scale_by_learning_rate`: the same with the sign of descent
 - `current_value`: reads the rate from an optimizer's state
 - `replace_schedule`: changes the schedule of a running job
+- `rounded`: a schedule of whole numbers, for `optax.MultiSteps`
+- `count_updates`: how many updates a training makes
 - `ScheduleState`: the state of a schedule
 - `LiveSchedule`: what `live` makes
 - `ClosedLoop`: what `plateau`, `greedy` and your own rules make

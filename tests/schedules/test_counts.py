@@ -3,6 +3,7 @@
 import math
 import pickle
 from fractions import Fraction
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -101,8 +102,10 @@ def test_epochs_are_read_as_decimals(hundredths):
 
 def test_numbers_of_any_size_and_type():
     assert count_updates(10**15, 10**3) == 10**12
-    assert count_updates(np.int64(1000), np.int32(10), np.float64(1.5)) == 150
-    assert count_updates(1000.0, jnp.int32(10)) == 100  # pyright: ignore
+    numbers: list[Any] = [np.int64(1000), np.int32(10), np.float64(1.5)]
+    assert count_updates(*numbers) == 150
+    numbers = [1000.0, jnp.int32(10)]
+    assert count_updates(*numbers) == 100
     assert count_updates(5, 10) == 0 and count_updates(5, 10, drop_last=False) == 1
 
 
