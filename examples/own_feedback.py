@@ -59,7 +59,7 @@ POLES, LENGTH, EPOCHS, TARGET = 64, 100, 4, 0.01
 
 def moved(state: jax.Array, action: jax.Array) -> jax.Array:
     """The state (place, speed, angle, its speed) a fiftieth of a second later."""
-    x, dx, angle, turning = state
+    _, dx, angle, turning = state
     sine, cosine = jnp.sin(angle), jnp.cos(angle)
     push = (20.0 * action - 10.0 + 0.05 * turning**2 * sine) / 1.1
     turn = (9.8 * sine - cosine * push) / (0.5 * (4 / 3 - 0.1 * cosine**2 / 1.1))
@@ -179,9 +179,7 @@ def main() -> None:
     options = parser.parse_args()
 
     # A factor of 1 is a fixed rate, so all four runs are one batch and one compiled program.
-    batch, settings = grid(
-        kl_adaptive, schedule=[1e-5, 1e-3, 1e0], target=[TARGET], factor=[1.0, 1.5]
-    )
+    batch, settings = grid(kl_adaptive, schedule=[1e-5, 1e-3, 1e0], target=[TARGET], factor=[1.0, 1.5])
     print(batch)
     stood, rates, kls = sweep(lambda rate: balanced(rate, options.updates, options.seed), batch)
     print(f"\n{'rate':>8}{'factor':>8}{'stands':>8}{'last rate':>12}{'median KL':>12}")

@@ -79,8 +79,8 @@ def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
     if not all(_equal(fits[0], other) for other in fits[1:]):
         shown = " and ".join(sorted({repr(old) for old in fits})[:2])
         raise ValueError(
-            f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}: "
-            "give a dict of schedules by label of optax.multi_transform, or a function old -> new"
+            f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}"
+            ": give a dict of schedules by label of optax.multi_transform, or a function old -> new"
         )
 
     def put(state: Any) -> Any:
@@ -134,8 +134,8 @@ def _made_by(function: Callable[[Any], Any], state: Any, name: str) -> Any:
         new = function(old)
     except Exception as error:
         error.add_note(
-            f"replace_schedule called {in_a_word(function)} with the old schedule; wrap a function of the "
-            "step in optax_sched.schedule"
+            f"replace_schedule called {in_a_word(function)} with the old schedule; wrap a function of "
+            "the step in optax_sched.schedule"
         )
         raise
     return admit("replace_schedule", f"what {name} returns", OneSchedule(), new)

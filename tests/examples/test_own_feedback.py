@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+
 SCRIPT = Path(__file__).parents[2] / "examples/own_feedback.py"
 
 

@@ -71,7 +71,9 @@ TRANSFORMATIONS: dict[str, Any] = {
     "greedy": inject(o.greedy(SHARED)),
     "live": inject(o.live(SHARED), optax.adamw),
     "one object under two labels": labelled(inject(loop(SHARED)), inject(loop(SHARED))),
-    "one transformation twice": optax.chain(*[o.reduce_on_plateau()] * 2, *[o.scale_by_schedule(SHARED)] * 2),
+    "one transformation twice": optax.chain(
+        *[o.reduce_on_plateau()] * 2, *[o.scale_by_schedule(SHARED)] * 2
+    ),
     "in MultiSteps": optax.MultiSteps(optax.chain(optax.sgd(0.1), o.reduce_on_plateau()), 2),
 }
 
@@ -94,6 +96,8 @@ def test_the_users_own_arrays_are_not_donated_with_the_state():
     rate = jnp.float32(0.1)
     for opt in (o.scale_by_learning_rate(o.linear(rate, 0.0, 10)), inject(o.plateau(rate, rate))):
         opt = optax.with_extra_args_support(opt)
-        step = jax.jit(lambda state, opt=opt: opt.update(1.0, state, 1.0, value=1.0)[1], donate_argnums=0)
+        step = jax.jit(
+            lambda state, opt=opt: opt.update(1.0, state, 1.0, value=1.0)[1], donate_argnums=0
+        )
         step(step(opt.init(jnp.ones(()))))
         assert float(rate) == jnp.float32(0.1)

@@ -10,8 +10,12 @@ import pytest
 from support.injected import FALL, PARAMS, close, inject, labelled, layout, once, rate, with_value
 from tables.loops import LOOPS
 
-import optax_sched as o
-from optax_sched import current_value, linear, observe, replace_plateau, replace_schedule
+import optax_sched
+from optax_sched import FeedbackState, current_value, linear, observe, replace_schedule
+
+# To optax's types a state is any tree, so a checker does not know the fields of these.
+o: Any = optax_sched
+replace_plateau: Any = optax_sched.replace_plateau
 
 ONE = np.float32(1.0)
 
@@ -23,8 +27,9 @@ def standard_promotion():
         yield
 
 
-def groups(x: Any = FALL, y: Any = FALL.replace(init_value=0.2)) -> Any:
-    return labelled(rate(x), optax.chain(optax.clip(9.0), inject(o.live(y))))
+def groups() -> Any:
+    other = inject(o.live(FALL.replace(init_value=0.2)))
+    return labelled(rate(), optax.chain(optax.clip(9.0), other))
 
 
 def after(opt: Any, steps: int = 1, state: Any = None) -> Any:
@@ -56,7 +61,9 @@ def test_a_dict_by_label_replaces_what_it_names():
     new = replace_schedule(state, {"y": linear(0.8, 0.0, 8)})
     assert layout(new) == layout(state)
     close(next_rates(opt, new), {"x": 0.3, "y": 0.7})
-    new = replace_schedule(state, {"x": linear(1.6, 0.0, 8), "y": lambda old: old.replace(init_value=1)})
+    new = replace_schedule(
+        state, {"x": linear(1.6, 0.0, 8), "y": lambda old: old.replace(init_value=1)}
+    )
     close(next_rates(opt, new), {"x": 1.4, "y": 0.75})
 
 
@@ -137,10 +144,14 @@ def test_retrace_puts_another_structure_there_and_keeps_the_count():
         state = after(opt, 2)
         new = replace_schedule(state, o.warmup(o.cosine_decay(1.0, 4), 4), retrace=True)
         close(next_rates(opt, new), 0.5)
-        donate = jax.jit(lambda state, opt=with_value(opt): opt.update(PARAMS, state, PARAMS, value=1.0)[1])
+        opt = with_value(opt)
+        donate = jax.jit(lambda state, opt=opt: opt.update(PARAMS, state, PARAMS, value=1.0)[1])
         close(current_value(donate(new)), 0.5)
     state = after(rate(), 2)
-    close(next_rates(rate(), replace_schedule(state, linear(0.8, 0.0, 4.5), retrace=True)), 0.8 * 2.5 / 4.5)
+    close(
+        next_rates(rate(), replace_schedule(state, linear(0.8, 0.0, 4.5), retrace=True)),
+        0.8 * 2.5 / 4.5,
+    )
     assert layout(replace_schedule(state, linear(1, 0, 8), retrace=True)) == layout(state)
     opt = groups()
     new = replace_schedule(after(opt), lambda old: o.warmup(old, 2), retrace=True)
@@ -150,7 +161,9 @@ def test_retrace_puts_another_structure_there_and_keeps_the_count():
 
 
 def test_the_error_for_another_structure_advises():
-    with pytest.raises(ValueError, match=r"retrace=True takes it, .*cooldown\(\.\.\., start=2\*\*31 - 1\)"):
+    with pytest.raises(
+        ValueError, match=r"retrace=True takes it, .*cooldown\(\.\.\., start=2\*\*31 - 1\)"
+    ):
         replace_schedule(rate().init(PARAMS), o.cosine_decay(0.1, 10))
     # What it advises does plan for the change.
     opt = rate(o.cooldown(0.4, 2**31 - 1, 4))
@@ -164,20 +177,25 @@ def test_the_error_for_another_structure_advises():
 
 
 def test_every_setting_of_a_running_plateau_can_be_replaced_without_a_trace():
-    for opt in (o.reduce_on_plateau(0.5, 9), inject(o.plateau(1.0, 0.5, 9)), inject(o.greedy(1.0, 0.5, 9))):
+    for opt in (
+        o.reduce_on_plateau(0.5, 9),
+        inject(o.plateau(1.0, 0.5, 9)),
+        inject(o.greedy(1.0, 0.5, 9)),
+    ):
         update = once(lambda state, value, opt=opt: opt.update(PARAMS, state, PARAMS, value=value)[1])
         state = update(opt.init(PARAMS), np.float32(1))
         new = replace_plateau(state, patience=0, factor=0.25, threshold_mode="abs", mode="max")
         assert layout(new) == layout(state)
-        kept = [n for n in jax.tree.leaves(update(new, np.float32(1)), is_leaf=is_loop) if is_loop(n)]
+        kept = loops_in(update(new, np.float32(1)))
         assert kept[0].memory.scale == 0.25
         assert (kept[0].rule.patience, kept[0].rule.mode) == (0, "max")
         other = update(update(new, np.float32(2)), np.float32(1))  # 2 is better, 1 is not
-        assert [n for n in jax.tree.leaves(other, is_leaf=is_loop) if is_loop(n)][0].memory.best == 2
+        assert loops_in(other)[0].memory.best == 2
 
 
-def is_loop(node: Any) -> bool:
-    return isinstance(node, o.FeedbackState)
+def loops_in(state: Any) -> list[Any]:
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, FeedbackState))
+    return [node for node in nodes if isinstance(node, FeedbackState)]
 
 
 @pytest.mark.parametrize("name", LOOPS)
@@ -202,7 +220,9 @@ def test_reset_forgets_what_was_seen_and_the_schedule_goes_on(name: str):
     new = replace_plateau(state, reset=True)
     close(loop(new), 0.2)
     assert new.schedule.count == 2
-    for leaf, first in zip(jax.tree.leaves(new.memory), jax.tree.leaves(loop.init().memory), strict=True):
+    for leaf, first in zip(
+        jax.tree.leaves(new.memory), jax.tree.leaves(loop.init().memory), strict=True
+    ):
         assert leaf == first
 
 
@@ -224,22 +244,28 @@ def test_each_loop_takes_the_settings_that_it_has():
         inject(LOOPS["kl_adaptive"].make(0.5)), o.reduce_on_plateau(), inject(o.greedy(1.0))
     )
     state = replace_plateau(opt.init(ONE), target=3.0, patience=7, max_scale=2.0)
-    kl, cut, greedy = [n.rule for n in jax.tree.leaves(state, is_leaf=is_loop) if is_loop(n)]
+    kl, cut, greedy = [loop.rule for loop in loops_in(state)]
     assert (kl.target, cut.patience, greedy.patience, greedy.max_scale) == (3, 7, 7, 2)
 
 
 def test_what_replace_plateau_refuses():
     state = o.reduce_on_plateau().init(ONE)
     for name in ("patients", "schedule", "observe_only", "max_scale"):
-        with pytest.raises(TypeError, match=rf"^replace_plateau: no closed loop .* setting {name}; there "):
+        with pytest.raises(
+            TypeError, match=rf"^replace_plateau: no closed loop .* setting {name}; there "
+        ):
             replace_plateau(state, **{name: 1})
     with pytest.raises(TypeError, match=r"setting min_scale"):
         replace_plateau(o.plateau(0.5).init(), min_scale=0.5)
-    with pytest.raises(ValueError, match=r"^plateau: factor must be a factor above 0 and below 1, got 2$"):
+    with pytest.raises(
+        ValueError, match=r"^plateau: factor must be a factor above 0 and below 1, got 2$"
+    ):
         replace_plateau(state, factor=2)
     for other in (rate(), inject(o.live(0.1)), optax.adam(0.1)):
         with pytest.raises(ValueError, match=r"^replace_plateau: opt_state must hold a plateau"):
             replace_plateau(other.init(ONE), patience=3)
     knots = o.feedback(lambda scale, value, values: jnp.interp(value, values, values), name="knots")
-    with pytest.raises(ValueError, match=r"^replace_plateau: values must keep the structure of the rule"):
+    with pytest.raises(
+        ValueError, match=r"^replace_plateau: values must keep the structure of the rule"
+    ):
         replace_plateau(knots(0.1, [1.0, 2.0]).init(), values=[1.0, 2.0, 3.0])
