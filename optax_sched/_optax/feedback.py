@@ -5,7 +5,7 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Concatenate, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, overload
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,8 @@ from optax_sched._optax.state import (
 )
 
 MISSING: Any = object()
+
+P = ParamSpec("P")
 
 
 class LiveSchedule(Built):
@@ -132,20 +134,36 @@ _AFTER = [_parameter("min_value", Rate, 0.0), _parameter("observe_only", Switch,
 _OF_EVERY_LOOP = {it.name for it in (*_BEFORE, *_AFTER)}
 
 
+class LoopBuilder(Protocol[P]):
+    """What `feedback` makes, for type checkers: it takes the schedule, then the hyperparameters."""
+
+    @overload
+    def __call__(self, schedule: Any, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
+
+    # Checkers know no keyword between P.args and P.kwargs.
+    @overload
+    def __call__(self, schedule: Any, *args: Any, min_value: Any, **more: Any) -> ClosedLoop: ...
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # both may be given
+        self, schedule: Any, *args: Any, observe_only: bool, **more: Any
+    ) -> ClosedLoop: ...
+
+
 @overload
 def feedback(
-    rule: Callable[Concatenate[Any, Any, ...], Any],
+    rule: Callable[Concatenate[Any, Any, P], Any],
     *,
     init: Any = None,
     name: str | None = None,
     check: Check | None = None,
-) -> Callable[..., ClosedLoop]: ...
+) -> LoopBuilder[P]: ...
 
 
 @overload
 def feedback(
     rule: None = None, *, init: Any = None, name: str | None = None, check: Check | None = None
-) -> Callable[[Callable[Concatenate[Any, Any, ...], Any]], Callable[..., ClosedLoop]]: ...
+) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
 
 
 def feedback(

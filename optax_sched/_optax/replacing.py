@@ -79,8 +79,8 @@ def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
     if not all(_equal(fits[0], other) for other in fits[1:]):
         shown = " and ".join(sorted({repr(old) for old in fits})[:2])
         raise ValueError(
-            f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got "
-            f"{shown}: give a dict of schedules by label of optax.multi_transform, or a function old -> new"
+            f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}"
+            ": give a dict of schedules by label of optax.multi_transform, or a function old -> new"
         )
 
     def put(state: Any) -> Any:

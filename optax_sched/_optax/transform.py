@@ -1,7 +1,7 @@
 """From a schedule, or a closed loop, to an optax transformation that scales the updates by it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
 import jax
 import numpy as np
@@ -16,8 +16,10 @@ from optax_sched._core.operands import OneSchedule, Operand, constant
 from optax_sched._optax.feedback import MISSING, ClosedLoop, LiveSchedule
 from optax_sched._optax.state import advanced, rate_of
 
+P = ParamSpec("P")
 
-def _builder(function: Callable[..., Any]) -> Callable[..., LiveSchedule]:
+
+def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
     return Formula(function, function.__name__, None, LiveSchedule, skip=[]).builder
 
 
@@ -25,8 +27,8 @@ def _builder(function: Callable[..., Any]) -> Callable[..., LiveSchedule]:
 def live(schedule: Operand):
     """A schedule whose rate can be read and replaced, inside any optax optimizer.
 
-    `optax.adamw(schedule)` keeps only a count. With
-    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` the state carries it:
+    `optax.adamw(schedule)` keeps only a count. The state of
+    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` carries the schedule itself:
     `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
     It is an optax *stateful schedule* without a rule, so `update` takes no metric.
 

@@ -19,6 +19,9 @@ import optax
 
 import optax_sched as o
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # in the new process
+from tables.loops import trend
+
 STEPS = 120
 CHANGE = 30  # the step at which a run gets another schedule, where it gets one
 
@@ -96,6 +99,8 @@ RUNS = {
     ),
     "plateau": Run(lambda: injected(o.plateau(COSINE, **RULE)), amid_a_window_and_a_cooldown),
     "greedy": Run(lambda: injected(o.greedy(COSINE, **RULE)), amid_a_window_and_a_cooldown),
+    "live": Run(lambda: injected(o.live(COSINE))),
+    "own rule": Run(lambda: injected(trend(COSINE, first=2.0))),
 }
 
 
@@ -146,12 +151,47 @@ MISFITS = {
     "a plateau more": Misfit(
         "scale_by_learning_rate",
         lambda: adam(o.scale_by_learning_rate(COSINE), o.reduce_on_plateau(**RULE)),
-        "'opt_state', '2', 'scale'",
+        "'opt_state', '2', 'memory', 'scale'",
     ),
     "a plateau less": Misfit(
         "reduce_on_plateau", lambda: adam(o.scale_by_learning_rate(COSINE)), "opt_state"
     ),
     "no plateau inside": Misfit("plateau", lambda: injected(COSINE), "hyperparams_states"),
+}
+
+
+class Edited(NamedTuple):
+    """A program whose config was edited since the checkpoint, and the line by which the edit counts."""
+
+    saved: str
+    optimizer: Callable[[], optax.GradientTransformation]
+    line: Callable[[Any], Any]
+
+
+LONGER = o.warmup(o.cosine_decay(0.03, 400), 10)
+FALLING = o.warmup(o.linear(0.02, 0.0, 105), 5, shape="cosine")
+
+EDITED = {
+    "a longer horizon": Edited(
+        "scale_by_learning_rate",
+        lambda: adam(o.scale_by_learning_rate(LONGER)),
+        lambda opt_state: o.replace_schedule(opt_state, LONGER, retrace=True),
+    ),
+    "another family": Edited(
+        "scale_by_learning_rate",
+        lambda: adam(o.scale_by_learning_rate(FALLING)),
+        lambda opt_state: o.replace_schedule(opt_state, FALLING, retrace=True),
+    ),
+    "another family inside live": Edited(
+        "live",
+        lambda: injected(o.live(FALLING)),
+        lambda opt_state: o.replace_schedule(opt_state, FALLING, retrace=True),
+    ),
+    "another plateau": Edited(
+        "plateau",
+        lambda: injected(o.plateau(COSINE, factor=0.7, patience=0, window=3)),
+        lambda opt_state: o.replace_plateau(opt_state, factor=0.7, patience=0, cooldown=0, window=3),
+    ),
 }
 
 
@@ -186,11 +226,12 @@ def resume(folder: Path) -> None:
         for name, run in RUNS.items():
             train_step = trainer(run.optimizer())
             for checkpoint in checkpoints(folder, name):
-                state, losses = checkpointer.restore(checkpoint, target(run)), []
-                while state.step < STEPS:
-                    state, loss = train_step(state)
-                    losses.append(loss)
-                np.savez(checkpoint.with_suffix(".npz"), np.stack(losses), *arrays(state))
+                save(checkpoint, *continued(checkpointer.restore(checkpoint, target(run)), train_step))
+        for name, edited in EDITED.items():
+            checkpoint = checkpoints(folder, edited.saved)[0]
+            state = checkpointer.restore(checkpoint, target(RUNS[edited.saved]))
+            state = state._replace(opt_state=edited.line(state.opt_state))
+            save(folder / name, *continued(state, trainer(edited.optimizer())))
         complaints = {}
         for name, misfit in MISFITS.items():
             try:
@@ -199,6 +240,19 @@ def resume(folder: Path) -> None:
             except Exception as error:
                 complaints[name] = f"{type(error).__name__}: {error}"
     (folder / "complaints.json").write_text(json.dumps(complaints), encoding="utf-8")
+
+
+def continued(state: TrainState, train_step: Callable[[TrainState], Any]) -> tuple[TrainState, Any]:
+    """The state at the end, and the losses until then."""
+    losses = []
+    while state.step < STEPS:
+        state, loss = train_step(state)
+        losses.append(loss)
+    return state, np.stack(losses)
+
+
+def save(place: Path, state: TrainState, losses: Any) -> None:
+    np.savez(place.with_suffix(".npz"), losses, *arrays(state))
 
 
 def target(program: Run | Misfit) -> TrainState:

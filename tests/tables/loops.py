@@ -1,4 +1,4 @@
-"""The table of closed loops: ours and some that a user would write, each with its scales."""
+"""The table of closed loops: ours and some that users would write, each with its scales."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

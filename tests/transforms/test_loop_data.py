@@ -1,4 +1,4 @@
-"""Closed loops are data, as schedules are: printed, changed, copied, pickled, saved, stacked."""
+"""Closed loops are data, as schedules are: printed, changed, copied, pickled, written, stacked."""
 
 import copy
 import json

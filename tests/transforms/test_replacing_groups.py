@@ -10,8 +10,12 @@ import pytest
 from support.injected import FALL, PARAMS, close, inject, labelled, layout, once, rate, with_value
 from tables.loops import LOOPS
 
-import optax_sched as o
-from optax_sched import current_value, linear, observe, replace_plateau, replace_schedule
+import optax_sched
+from optax_sched import FeedbackState, current_value, linear, observe, replace_schedule
+
+# To optax's types a state is any tree, so a checker does not know the fields of these.
+o: Any = optax_sched
+replace_plateau: Any = optax_sched.replace_plateau
 
 ONE = np.float32(1.0)
 
@@ -23,8 +27,9 @@ def standard_promotion():
         yield
 
 
-def groups(x: Any = FALL, y: Any = FALL.replace(init_value=0.2)) -> Any:
-    return labelled(rate(x), optax.chain(optax.clip(9.0), inject(o.live(y))))
+def groups() -> Any:
+    other = inject(o.live(FALL.replace(init_value=0.2)))
+    return labelled(rate(), optax.chain(optax.clip(9.0), other))
 
 
 def after(opt: Any, steps: int = 1, state: Any = None) -> Any:
@@ -139,9 +144,8 @@ def test_retrace_puts_another_structure_there_and_keeps_the_count():
         state = after(opt, 2)
         new = replace_schedule(state, o.warmup(o.cosine_decay(1.0, 4), 4), retrace=True)
         close(next_rates(opt, new), 0.5)
-        donate = jax.jit(
-            lambda state, opt=with_value(opt): opt.update(PARAMS, state, PARAMS, value=1.0)[1]
-        )
+        opt = with_value(opt)
+        donate = jax.jit(lambda state, opt=opt: opt.update(PARAMS, state, PARAMS, value=1.0)[1])
         close(current_value(donate(new)), 0.5)
     state = after(rate(), 2)
     close(
@@ -182,15 +186,16 @@ def test_every_setting_of_a_running_plateau_can_be_replaced_without_a_trace():
         state = update(opt.init(PARAMS), np.float32(1))
         new = replace_plateau(state, patience=0, factor=0.25, threshold_mode="abs", mode="max")
         assert layout(new) == layout(state)
-        kept = [n for n in jax.tree.leaves(update(new, np.float32(1)), is_leaf=is_loop) if is_loop(n)]
+        kept = loops_in(update(new, np.float32(1)))
         assert kept[0].memory.scale == 0.25
         assert (kept[0].rule.patience, kept[0].rule.mode) == (0, "max")
         other = update(update(new, np.float32(2)), np.float32(1))  # 2 is better, 1 is not
-        assert next(n for n in jax.tree.leaves(other, is_leaf=is_loop) if is_loop(n)).memory.best == 2
+        assert loops_in(other)[0].memory.best == 2
 
 
-def is_loop(node: Any) -> bool:
-    return isinstance(node, o.FeedbackState)
+def loops_in(state: Any) -> list[Any]:
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, FeedbackState))
+    return [node for node in nodes if isinstance(node, FeedbackState)]
 
 
 @pytest.mark.parametrize("name", LOOPS)
@@ -239,7 +244,7 @@ def test_each_loop_takes_the_settings_that_it_has():
         inject(LOOPS["kl_adaptive"].make(0.5)), o.reduce_on_plateau(), inject(o.greedy(1.0))
     )
     state = replace_plateau(opt.init(ONE), target=3.0, patience=7, max_scale=2.0)
-    kl, cut, greedy = [n.rule for n in jax.tree.leaves(state, is_leaf=is_loop) if is_loop(n)]
+    kl, cut, greedy = [loop.rule for loop in loops_in(state)]
     assert (kl.target, cut.patience, greedy.patience, greedy.max_scale) == (3, 7, 7, 2)
 
 

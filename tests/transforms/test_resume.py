@@ -5,13 +5,26 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
 from support import resumed_runs
-from support.resumed_runs import CHANGE, MISFITS, RUNS, STEPS, Run, TrainState, arrays, initial, trainer
+from support.resumed_runs import (
+    CHANGE,
+    EDITED,
+    MISFITS,
+    RUNS,
+    STEPS,
+    Run,
+    TrainState,
+    arrays,
+    checkpoints,
+    continued,
+    initial,
+    trainer,
+)
 
 import optax_sched as o
 
@@ -68,10 +81,40 @@ def test_ends_as_if_it_had_never_been_stopped(name, whole_runs, folder):
     states, losses, stops = whole_runs[name]
     assert len(stops) == STOPS
     for stop in stops:
-        with np.load(folder / name / f"{stop}.npz") as saved:
-            continued = list(saved.values())
-        for got, want in zip(continued, [np.stack(losses[stop:]), *arrays(states[-1])], strict=True):
-            assert (got.dtype, got.shape, got.tobytes()) == (want.dtype, want.shape, want.tobytes())
+        assert_saved(folder / name / f"{stop}.npz", states[-1], np.stack(losses[stop:]))
+
+
+def assert_saved(place: Path, state: TrainState, losses: Any) -> None:
+    """That the new process has saved just this, to the bit."""
+    with np.load(place) as saved:
+        found = list(saved.values())
+    for got, want in zip(found, [losses, *arrays(state)], strict=True):
+        assert (got.dtype, got.shape, got.tobytes()) == (want.dtype, want.shape, want.tobytes())
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_the_checkpoint_beats_an_edited_config_and_one_line_mends_it(name, whole_runs, folder):
+    edited = EDITED[name]
+    stop = int(checkpoints(folder, edited.saved)[0].name)
+    state = whole_runs[edited.saved].states[stop]
+    train_step = trainer(edited.optimizer())
+    # Without the line the old settings go on, whatever the program says.
+    old, _ = train_step(state)
+    kept, _ = trainer(RUNS[edited.saved].optimizer())(state)
+    assert o.current_value(old.opt_state) == o.current_value(kept.opt_state)
+    mended = state._replace(opt_state=edited.line(state.opt_state))
+    end, losses = continued(mended, train_step)
+    assert_saved(folder / f"{name}.npz", end, losses)
+    # With it the job goes on as the edited program's own would from that step on.
+    if edited.saved != "plateau":
+        fresh, _ = continued(initial(edited.optimizer()), train_step)
+        assert o.current_value(end.opt_state) == o.current_value(fresh.opt_state)
+        assert o.current_value(end.opt_state) != o.current_value(
+            whole_runs[edited.saved].states[-1].opt_state
+        )
+    else:
+        rule = end.opt_state.hyperparams_states["learning_rate"].rule
+        assert (rule.patience, rule.window, rule.cooldown) == (0, 3, 0)
 
 
 @pytest.mark.parametrize("name", MISFITS)
