@@ -63,7 +63,7 @@ def without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     plain = jax.tree.unflatten(structure, [x.get_value() if is_variable(x) else x for x in leaves])
     variables = dict(zip(flat(plain), leaves, strict=True))
     # What a new structure adds is held as the first array of the optimizer is.
-    kind = type(next(filter(is_variable, leaves)))
+    kind: Any = type(next(filter(is_variable, leaves)))
 
     def back(state: Any) -> Any:
         new = [

@@ -80,6 +80,7 @@ def _factor(tree: Any) -> Any:
 def _factor_of(node: Any) -> _Factor:
     if is_a(ScheduleState, node):
         return _Factor(jnp.asarray(field(node, "value")), True)
+    schedule: Any
     schedule, memory, rule = (field(node, name) for name in FeedbackState._fields)
     if isinstance(node, dict):
         value = None if schedule is None else jnp.asarray(field(schedule, "value"))
