@@ -114,6 +114,8 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `scale_by_learning_rate`: the same with the sign of descent
 - `current_value`: reads the rate from an optimizer's state
 - `replace_schedule`: changes the schedule of a running job
+- `rounded`: a schedule of whole numbers, for `optax.MultiSteps`
+- `count_updates`: how many updates a training makes
 - `ScheduleState`: the state of a schedule
 - `LiveSchedule`: what `live` makes
 - `ClosedLoop`: what `plateau`, `greedy` and your own rules make
@@ -216,6 +218,7 @@ from optax_sched._schedules.by_factors import (
     step_decay,
 )
 from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.counts import count_updates, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -287,6 +290,7 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "count_updates",
     "current_value",
     "cyclic",
     "delay",
@@ -333,6 +337,7 @@ __all__ = [
     "replace_plateau",
     "replace_schedule",
     "rex_decay",
+    "rounded",
     "scale_by_feedback",
     "scale_by_learning_rate",
     "scale_by_schedule",

@@ -35,7 +35,7 @@ def constant(step, value: Real):
     Raises:
       TypeError, ValueError: `value` is not a finite number.
 
-    Elsewhere: `optax.constant_schedule`, transformers' `constant`. torch's `ConstantLR` is another
+    Elsewhere: `optax.constant_schedule`, transformers' 'constant'. torch's `ConstantLR` is another
     thing: a factor that is dropped after some steps, here
     `piecewise_constant([factor * rate, rate], [steps])`.
 

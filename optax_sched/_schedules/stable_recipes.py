@@ -222,7 +222,7 @@ def tri_stage(
     Raises:
       TypeError, ValueError: a value is out of range.
 
-    Elsewhere: fairseq's `tri_stage`, praxis' `LinearRampupExponentialDecay`. Not to be confused with
+    Elsewhere: fairseq's 'tri_stage', praxis' `LinearRampupExponentialDecay`. Not to be confused with
     `wsd`, whose fall is not exponential.
 
     References: Park et al., 2019, "SpecAugment", https://arxiv.org/abs/1904.08779

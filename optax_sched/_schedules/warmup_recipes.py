@@ -86,7 +86,7 @@ def warmup_linear_decay(
     Raises:
       TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
 
-    Elsewhere: transformers' `linear`, fairseq's `polynomial_decay` of power 1, BERT's schedule. Not to
+    Elsewhere: transformers' 'linear', fairseq's 'polynomial_decay' of power 1, BERT's schedule. Not to
     be confused with `slanted_triangular`, which does not fall to 0.
 
     References: Bergsma et al., 2025, "Straight to Zero", https://arxiv.org/abs/2502.15938
@@ -161,7 +161,7 @@ def noam(step, d_model: Positive, warmup_steps: StepsOrZero, scale: Rate = 1.0):
       TypeError, ValueError: the width is not positive, or the steps or the scale are negative or not
         finite.
 
-    Elsewhere: Paddle's `NoamDecay`, AllenNLP's `noam`, praxis' `Transformer`. Not to be confused with
+    Elsewhere: Paddle's `NoamDecay`, AllenNLP's 'noam', praxis' `Transformer`. Not to be confused with
     `warmup_inverse_sqrt_decay`, where you give the peak itself.
 
     References: Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762

@@ -120,6 +120,23 @@ def test_least_squares(run):
     assert 0.7 < growth["step_decay"] < 1.2
 
 
+def test_shape_search(run):
+    printed = run("shape_search", "--draws 20 --rounds 4 --knots 12 --descents 300 --out out.png")
+    rows = {
+        name: [float(x) for x in cells.split("│")]
+        for name, cells in re.findall(
+            r"^│ (\w+) +│[^│]*│[^│]*│ ([\d.]+ +│ [\d.]+) +│$", printed, re.MULTILINE
+        )
+    }
+    searched, _ = rows.pop("piecewise_cubic")
+    assert len(rows) == 7
+    for risk, relative in rows.values():
+        assert risk > 1.01 * searched  # the searched curve beats every named family
+        assert relative == pytest.approx(risk / searched, rel=2e-3)
+    assert rows["constant"][0] > 1.5 * rows["cosine_decay"][0]
+    assert "18816 schedules of 7 families, 2 compiled programs" in printed
+
+
 def test_language_model(run):
     pytest.importorskip("flax.nnx", reason="flax needs wheels that this Python has not yet")
     printed = run("language_model", "--steps 40 --seed 1 --out out.png")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import optax_sched as o
 
@@ -64,3 +65,13 @@ def test_a_whole_length_beyond_int32_is_held_as_a_float():
 def test_counts_stay_below_the_limit():
     with pytest.raises(ValueError, match=r"num_cycles must be .* an integer is at most 2147483647"):
         o.cosine_restarts(1.0, 10, num_cycles=2**31)
+
+
+def test_a_clock_of_tokens_is_drawn_to_its_end():
+    decay = o.warmup(o.linear(1.0, 0.0, 1.5e12), 5e11)
+    axes = Figure().subplots()
+    o.plot([decay], 2 * 10**12, axes)
+    steps, values = axes.get_lines()[0].get_data()
+    assert steps[-1] == 2 * 10**12 and values[-1] == 0.0
+    np.testing.assert_allclose(np.max(values), 1.0, atol=0.01)
+    np.testing.assert_allclose(values, np.interp(steps, [0, 5e11, 2e12], [0, 1, 0]), atol=1e-6)

@@ -27,6 +27,7 @@ PLACES: dict[str, Any] = {
     "k_decay": lambda shape: os.k_decay(1.0, 100, 1.5, shape=shape),
     "piecewise_interpolate": lambda shape: os.piecewise_interpolate([0.0, 1.0, 0.2], [30, 100], shape),
 }
+SINE: Any = np.sin
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
 STEPS = np.array([1, 7, 33, 66, 97])
 
@@ -36,8 +37,8 @@ STEPS = np.array([1, 7, 33, 66, 97])
 def test_a_shape_and_its_complement_are_exact_near_both_ends(make, oracle, number):
     near = 10.0 ** -np.arange(1, 8)
     x = np.concatenate([[0.0], near, 1 - near, [0.3, 0.5, 1.0]])
-    x, y = np.float32(x), np.float32(1 - x)
-    y[1 + len(near) : 1 + 2 * len(near)] = np.float32(near)  # as a clock gives them
+    x, y = x.astype(np.float32), (1 - x).astype(np.float32)
+    y[1 + len(near) : 1 + 2 * len(near)] = near.astype(np.float32)  # as a clock gives them
     got = jax.jit(lambda s, x, y: s.weights(x, y))(make(number), x, y)
     for a, b, weight, left in zip(x, y, *got, strict=True):
         from_start = mpf(float(a)) if a < 0.5 else 1 - mpf(float(b))
@@ -130,7 +131,7 @@ def test_it_prints_reads_replaces_copies_and_goes_through_files(place):
 
 
 @pytest.mark.parametrize(
-    "shape", ["cosine", jnp.sin, os.power_shape(0.3)], ids=["cosine", "sin", "power"]
+    "shape", ["cosine", SINE, os.power_shape(0.3)], ids=["cosine", "sin", "power"]
 )
 def test_a_shape_by_itself_and_all_kinds_of_it_pickle_and_read_as_given(shape):
     schedule = os.warmup(1.0, 10, shape=shape)

@@ -172,7 +172,7 @@ def at(schedule: Any, step: Any) -> Any:
 
 def check(schedule: Schedule, first: float, end: float, last: float) -> None:
     steps = np.array([0, end, end * 1.5], np.float32)
-    want = np.float32([first, last, last])
+    want = np.array([first, last, last], np.float32)
     np.testing.assert_array_equal(schedule(steps), want, err_msg=f"{schedule} at {end}")
     np.testing.assert_array_equal(at(schedule, steps), want, err_msg=f"{schedule} at {end}, traced")
     assert [float(schedule(step)) for step in (0.0, end)] == want[:2].tolist()
@@ -183,7 +183,9 @@ def test_both_ends_are_met_to_the_bit(name):
     for schedule, first, end, last in drawn(name):
         check(schedule, first, end, last)
     schedule, first, end, last = drawn(name)[1]
-    np.testing.assert_array_equal(jax.jit(schedule)(np.float32([0, end])), np.float32([first, last]))
+    np.testing.assert_array_equal(
+        jax.jit(schedule)(np.array([0, end], np.float32)), np.array([first, last], np.float32)
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -209,6 +211,8 @@ def test_the_case_of_the_issue():
 
 def test_lengths_that_float32_holds_are_exact_within_too():
     quarter = os.warmup(os.linear(1.0, 0.0, 10.25), 100.5)
-    np.testing.assert_allclose(quarter(np.float32([105.5, 110])), [1 - 5 / 10.25, 0.75 / 10.25], 5e-7)
+    np.testing.assert_allclose(
+        quarter(np.array([105.5, 110], np.float32)), [1 - 5 / 10.25, 0.75 / 10.25], 5e-7
+    )
     whole = os.delay(os.linear(1.0, 0.0, 1000), 2.0**24)
     assert float(whole(2**24 + 999)) == np.float32(0.001)
