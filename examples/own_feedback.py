@@ -173,7 +173,7 @@ def trained(rate: Any, seed: int = 0) -> tuple[jax.Array, jax.Array]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Two feedback rules of one's own.")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--updates", type=int, default=60, help="updates of the policy")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -334,7 +334,7 @@ class Node:
 
 @jax.tree_util.register_static
 class PlainFunction(jax.tree_util.Partial, Node):
-    """A function that is part of the structure. JAX's own has empty children, which orbax refuses."""
+    """A function as a part of the structure. JAX's own Partial has empty children; orbax saves none."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlainFunction) and self.func == other.func

@@ -262,12 +262,12 @@ class _Reader(_Walk):
     def value(self, domain: Domain, value: Any, path: Path, builder: str) -> Any:
         if isinstance(domain, Optional) and value is not None:
             domain = domain.of
-        if _is_mapping(value):
-            return (
-                self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
-            )
-        if _is_sequence(value):
-            return self.items(_domain_of_items(domain), list(value), path, builder)
+        given: Any = value
+        if _is_mapping(given):
+            read = self.key if isinstance(domain, KeyDomain) else self.schedule
+            return read(given, path)
+        if _is_sequence(given):
+            return self.items(_domain_of_items(domain), list(given), path, builder)
         if value is not None and not isinstance(value, bool | int | float | str):
             rule = "a dict, a list, a string, a number, True, False or None"
             raise TypeError(f"{self.refusal(path, rule, value)} (in {builder})")

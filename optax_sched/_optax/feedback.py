@@ -147,7 +147,7 @@ class LoopBuilder(Protocol[P]):
     def __call__(self, schedule: Any, *args: Any, min_value: Any, **more: Any) -> ClosedLoop: ...
 
     @overload
-    def __call__(  # pyright: ignore[reportOverlappingOverload]
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # both may be given
         self, schedule: Any, *args: Any, observe_only: bool, **more: Any
     ) -> ClosedLoop: ...
 

@@ -43,9 +43,9 @@ def plateau(
     It is an optax *stateful schedule*:
     `optax.inject_hyperparams(optax.adamw)(learning_rate=plateau(...))` reads the metric through
     `update(..., value=loss)`, and shows the rate in its state. `value` is needed at every update;
-    None says that there is no observation at this one. For a metric that is known once an epoch,
-    pass None and call `observe`; for a trainer that passes no extra arguments on, set
-    `observe_only`. inject_hyperparams casts the rate to the widest dtype among the parameters: to
+    None says that there is no observation at this one. For a metric that is
+    known once an epoch, pass None and call `observe`; for a trainer that passes no extra arguments on,
+    set `observe_only`. inject_hyperparams casts the rate to the widest dtype among the parameters: to
     an integer where all are integers.
 
     After a spike nothing is forgotten: where the loss jumps up and then falls steadily, each value

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Configs of other libraries, YAML's traps, and a few settings changed in one line."""
 
 import types

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """Clocks of tokens: steps and lengths beyond what an int32 holds."""
 
 import jax

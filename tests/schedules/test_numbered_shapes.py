@@ -130,9 +130,7 @@ def test_it_prints_reads_replaces_copies_and_goes_through_files(place):
         assert jax.tree.structure(again) == jax.tree.structure(schedule)
 
 
-@pytest.mark.parametrize(
-    "shape", ["cosine", SINE, os.power_shape(0.3)], ids=["cosine", "sin", "power"]
-)
+@pytest.mark.parametrize("shape", ["cosine", SINE, os.power_shape(0.3)], ids=["cosine", "sin", "power"])
 def test_a_shape_by_itself_and_all_kinds_of_it_pickle_and_read_as_given(shape):
     schedule = os.warmup(1.0, 10, shape=shape)
     assert schedule.shape is shape

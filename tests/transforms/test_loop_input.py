@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 """What closed loops refuse, in one line: settings, metrics, places without a state, rules."""
 
 import math

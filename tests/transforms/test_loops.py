@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Every closed loop of the table, ours and users', in optax and under JAX: one test a question."""
 
 import functools

@@ -1,3 +1,4 @@
+# pyright: reportCallIssue=false, reportIndexIssue=false
 """The rules against tables written by hand and against plain Python over hundreds of sequences."""
 
 import functools
