@@ -137,6 +137,8 @@ _OF_EVERY_LOOP = {it.name for it in (*_BEFORE, *_AFTER)}
 class LoopBuilder(Protocol[P]):
     """What `feedback` makes, for type checkers: it takes the schedule, then the hyperparameters."""
 
+    __name__: str
+
     @overload
     def __call__(self, schedule: Any, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
 

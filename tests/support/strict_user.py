@@ -7,7 +7,11 @@ import numpy as np
 import optax  # pyright: ignore[reportMissingTypeStubs]  # it ships no py.typed
 
 from optax_sched import (
+    ClosedLoop,
+    Growth,
+    LiveSchedule,
     Operand,
+    Positive,
     RangeTest,
     Rate,
     Schedule,
@@ -15,10 +19,12 @@ from optax_sched import (
     constant,
     cosine_decay,
     current_value,
+    feedback,
     from_config,
     greedy,
     grid,
     join,
+    live,
     lr_range_test,
     mix,
     multiply,
@@ -29,7 +35,9 @@ from optax_sched import (
     progress,
     reduce_on_plateau,
     remaining,
+    replace_plateau,
     replace_schedule,
+    scale_by_feedback,
     scale_by_learning_rate,
     scale_by_schedule,
     schedule,
@@ -71,6 +79,25 @@ state = replace_schedule(state, rate)
 assert_type(current_value(state), Any)
 cut = optax.inject_hyperparams(optax.adamw)(learning_rate=plateau(rate, factor=0.5))
 raised = optax.inject_hyperparams(optax.adamw)(learning_rate=greedy(0.1))
+told = optax.inject_hyperparams(optax.adamw)(learning_rate=live(rate))
+assert_type(plateau(rate, 0.5, min_value=1e-5), ClosedLoop)
+assert_type(plateau(rate, patience=2, observe_only=True).replace(factor=0.2), ClosedLoop)
+assert_type(live(rate), LiveSchedule)
+state = replace_schedule(state, {"x": rate, "y": 0.1}, retrace=True)
+state = replace_plateau(state, reset=True, patience=3)
+
+
+@feedback
+def kl_adaptive(
+    scale: jax.Array, value: jax.Array, target: Positive, factor: Growth = 1.5
+) -> jax.Array:
+    return scale * factor ** (value < target / 2) / factor ** (value > 2 * target)
+
+
+adaptive = kl_adaptive(rate, target=0.01, min_value=1e-6)
+assert_type(adaptive, ClosedLoop)
+assert_type(kl_adaptive(0.1, 0.01), ClosedLoop)
+assert_type(scale_by_feedback(adaptive), optax.GradientTransformationExtraArgs)
 
 # Many at once.
 singles = unstack(stack([cosine_decay(0.1, 10), cosine_decay(0.2, 20)]))

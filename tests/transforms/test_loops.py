@@ -423,7 +423,9 @@ def test_a_scan_and_a_jitted_loop_are_a_python_loop(name: str):
 
         return jax.lax.scan(step, opt.init(ONE), metrics)[1]
 
-    np.testing.assert_allclose(run(np.float32(loop.metrics)), FALLING * loop.scales, rtol=1e-6)
+    np.testing.assert_allclose(
+        run(np.array(loop.metrics, np.float32)), FALLING * loop.scales, rtol=1e-6
+    )
     seen, _ = trained(opt, loop.metrics)
     np.testing.assert_allclose([u["a"] for u in seen], FALLING * loop.scales, rtol=1e-6)
 

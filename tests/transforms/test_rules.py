@@ -155,8 +155,10 @@ USERS = {
 def test_users_rules_agree_with_plain_python_on_200_random_sequences(name: str):
     builder, oracle, ranges = USERS[name]
     draw = np.random.default_rng(3)
-    settings = {key: np.float32(draw.uniform(*bounds, 200)) for key, bounds in ranges.items()}
-    values = np.float32(draw.uniform(0.1, 8.0, (200, 30)))
+    settings: dict[str, Any] = {
+        key: np.float32(draw.uniform(bounds[0], bounds[1], 200)) for key, bounds in ranges.items()
+    }
+    values: Any = np.float32(draw.uniform(0.1, 8.0, (200, 30)))
 
     @jax.jit
     @jax.vmap
