@@ -1,21 +1,21 @@
-"""Draws every built-in schedule into one picture: a small panel each, in sections.
+"""Draws every built-in schedule into one picture, and writes the page that lists them.
 
     python docs/gallery.py
 
-The sections are the two labels of the README's index: how often the value changes, and how. The index
-also gives the order within a section. It writes docs/gallery.png, or what `--out` names.
+A panel for each, in the groups of the package's index (`help(optax_sched)`). It writes
+docs/gallery.png and docs/gallery.md. The site has a picture of each panel besides (docs/build_site.py).
 """
 
 import argparse
 import inspect
 import itertools
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from families import groups
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -60,42 +60,46 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "cooldown": {"schedule": 0.9},
     "noisy": {"schedule": o.cosine_decay(0.8, LAST)},
     "multiply": {"schedules": [COSINE, o.step_decay(1.0, 200, 0.7)]},
+    "power_shape": {"exponent": 2.0},
+    "k_shape": {"k": 0.5},
     "chebyshev": {"min_curvature": 1.0, "max_curvature": 20.0, "num_steps": 16},
     "silver": {"smoothness": 36.0},
 }
 # In a thousand steps these curves are needles.
 SHORT = {"chebyshev": 62, "silver": 62}
 
-# The labels of the index in words, in the order of the picture, and the color of each "how".
-OFTEN = {
-    **{"constant": "constant", "intervals": "at intervals"},
-    **{"plateau": "on plateau", "step": "at every step"},
-}
-HOW = {
-    "hand": ("by hand", "#8c5109"),
-    "factor": ("by a factor", "#c4302b"),
-    "cyclic": ("in cycles", "#7b3fa0"),
-    "function": ("as a function", "#1b62a5"),
-    "feedback": ("by feedback", "#2a7f3f"),
-}
+CLOSED_LOOPS = {"plateau", "greedy", "reduce_on_plateau"}
+
+# The colour of each group, in turn.
+COLORS = ["#1b62a5", "#c4302b", "#8c5109", "#7b3fa0", "#2a7f3f", "#b0407f", "#44617b", "#a06a00"]
 COLUMNS = 6
-PITCH, ROW, HEADING, TOP = 2.1, 1.42, 0.5, 0.62  # inches
+PITCH, ROW, HEADING, TOP = 2.1, 1.42, 0.36, 0.62  # inches
 MARGIN, WIDTH, HEIGHT = 0.35, 1.78, 0.95
 
 
 class Panel(NamedTuple):
     name: str
-    section: tuple[str, str]  # how often the value changes, and how
+    group: str  # of the index
     values: np.ndarray  # one for each step from 0 on
     boundaries: list[float]
     behind: list[np.ndarray]  # what went in: the operands, or the loss
 
 
-def index() -> dict[str, tuple[str, str]]:
-    """The two labels of each builder, in the order of the README's index."""
-    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| [^|]* \| (\w+) \| (\w+) \|", readme, re.MULTILINE)
-    return {name: (often, how) for name, often, how in rows}
+def families() -> dict[str, dict[str, str]]:
+    """The groups of the index that have builders, and those builders only."""
+    shown = {
+        title: {
+            name: words
+            for name, words in group.items()
+            if name in CLOSED_LOOPS or _makes(getattr(o, name)) in (o.Schedule, o.Shape)
+        }
+        for title, group in groups(o).items()
+    }
+    return {title: group for title, group in shown.items() if group}
+
+
+def _makes(builder: Any) -> Any:
+    return inspect.signature(builder).return_annotation if hasattr(builder, "formula") else None
 
 
 def example(name: str) -> o.Schedule:
@@ -114,21 +118,23 @@ def example(name: str) -> o.Schedule:
 
 
 def all_panels() -> list[Panel]:
-    """Every built-in schedule's, section after section."""
-    labels = index()
-    closed_loop = labels.pop("reduce_on_plateau")
-    made = [_panel(name, section) for name, section in labels.items()]
-    made += [Panel(name, closed_loop, *curves) for name, curves in _closed_loops().items()]
-    order = list(itertools.product(OFTEN, HOW))
-    return sorted(made, key=lambda panel: order.index(panel.section))
+    """Every built-in schedule's, group after group."""
+    loops = _closed_loops()
+    return [
+        Panel(name, title, *loops[name]) if name in loops else _panel(name, title)
+        for title, group in families().items()
+        for name in group
+    ]
 
 
-def _panel(name: str, section: tuple[str, str]) -> Panel:
+def _panel(name: str, group: str) -> Panel:
     schedule = example(name)
+    if isinstance(schedule, o.Shape):
+        schedule = o.join([o.warmup(1.0, LAST, shape=schedule)], [])
     steps = np.arange(SHORT.get(name, LAST) + 1, dtype=np.int32)
     # The parts of a join are on clocks of their own.
     behind = [np.asarray(part(steps)) for part in operands(schedule) if name != "join"]
-    return Panel(name, section, np.asarray(schedule(steps)), phase_boundaries(schedule), behind)
+    return Panel(name, group, np.asarray(schedule(steps)), phase_boundaries(schedule), behind)
 
 
 def _closed_loops() -> dict[str, tuple[np.ndarray, list[float], list[np.ndarray]]]:
@@ -154,8 +160,9 @@ def _scan(step: Any, state: Any, loss: np.ndarray) -> np.ndarray:
 
 def gallery(panels: list[Panel]) -> Figure:
     """The picture: panels of one size and one scale, under a heading where a section begins."""
-    groups = [list(group) for _, group in itertools.groupby(panels, lambda panel: panel.section)]
-    sizes = [len(group) for group in groups]
+    by_group = itertools.groupby(panels, lambda panel: panel.group)
+    sections = [list(group) for _, group in by_group]
+    sizes = [len(section) for section in sections]
     cells = places(sizes)
     starts = [0, *itertools.accumulate(sizes[:-1])]
     headed = {cells[start][0] for start in starts}  # the rows with a heading above them
@@ -168,23 +175,47 @@ def gallery(panels: list[Panel]) -> Figure:
     )
     figure.text(MARGIN / width, 1 - 0.12 / height, caption, size=10, color="0.3", va="top")
 
-    previous = None
-    for group, start in zip(groups, starts, strict=True):
-        often, how = group[0].section
-        for panel, (row, column) in zip(group, cells[start:], strict=False):
+    for section, start, color in zip(sections, starts, itertools.cycle(COLORS)):
+        for panel, (row, column) in zip(section, cells[start:], strict=False):
             left = MARGIN + column * PITCH
             top = height - TOP - row * ROW - sum(r <= row for r in headed) * HEADING
-            if panel is group[0]:
-                span = (min(len(group), COLUMNS - column) - 1) * PITCH + WIDTH
-                words = (OFTEN[often] if column == 0 or often != previous else "", *HOW[how])
-                _heading(figure, words, (left, top, span))
+            if panel is section[0]:
+                span = (min(len(section), COLUMNS - column) - 1) * PITCH + WIDTH
+                _heading(figure, panel.group, color, (left, top, span))
             box = (left / width, (top - 0.25 - HEIGHT) / height, WIDTH / width, HEIGHT / height)
             axes = figure.add_axes(box)
-            _draw(axes, panel)
+            _draw(axes, panel, color)
             lowest = (row + 1, column) not in cells
             axes.tick_params(labelleft=column == 0, labelbottom=lowest, length=2, labelsize=8)
-        previous = often
     return figure
+
+
+def single(panel: Panel) -> Figure:
+    """One panel as a picture of its own, without words: its page has them."""
+    figure = Figure(figsize=(1.8, 0.9))
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    titles = [title for title, names in families().items() if panel.name in names]
+    _draw(axes, panel, COLORS[list(families()).index(titles[0]) % len(COLORS)])
+    axes.set(title="", xticks=[], yticks=[])
+    axes.set_title("", loc="left")
+    axes.set_title("", loc="right")
+    return figure
+
+
+def page() -> str:
+    """The page in Markdown: what each is in a few words, with a link to its docstring."""
+    lines = [
+        *("# Gallery", "", "![Every built-in schedule, a small panel for each](gallery.png)", ""),
+        "Each name leads to its docstring: formula, units, ends, the names it has elsewhere, sources.",
+        "`help(optax_sched.cosine_decay)` shows the same.",
+    ]
+    for title, names in families().items():
+        lines += ["", f"## {title}", ""]
+        for name, words in names.items():
+            file = Path(inspect.getsourcefile(inspect.unwrap(getattr(o, name))) or "")
+            source = Path("..", file.relative_to(DOCS.parent)).as_posix()
+            lines.append(f"* [`{name}`]({source}): {words}")
+    return "\n".join(lines) + "\n"
 
 
 def places(sizes: list[int]) -> list[tuple[int, int]]:
@@ -202,20 +233,18 @@ def places(sizes: list[int]) -> list[tuple[int, int]]:
     return [divmod(cell, COLUMNS) for cell in cells]
 
 
-def _heading(figure: Figure, words: tuple[str, str, str], place: tuple[float, float, float]) -> None:
-    """Two words above a rule that is as long as the section's part of the row."""
-    often, how, color = words
+def _heading(figure: Figure, words: str, color: str, place: tuple[float, float, float]) -> None:
+    """Words above a rule that is as long as the section's part of the row."""
     left, y, span = place
     width, height = figure.get_size_inches()
     x = left / width
-    figure.text(x, (y + 0.27) / height, often, weight="bold", size=11, va="bottom")
-    figure.text(x, (y + 0.1) / height, how, color=color, size=10, va="bottom")
+    figure.text(x, (y + 0.12) / height, words, color=color, weight="bold", size=11, va="bottom")
     ends = ([x, (left + span) / width], [(y + 0.06) / height] * 2)
     figure.add_artist(Line2D(*ends, color=color, linewidth=1.2))
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
-    steps, (_, color) = np.arange(len(panel.values)), HOW[panel.section[1]]
+def _draw(axes: Axes, panel: Panel, color: str) -> None:
+    steps = np.arange(len(panel.values))
     last = len(steps) - 1
     for values in panel.behind:
         axes.plot(steps, values, color="0.75", linewidth=1.0, drawstyle="steps-post")
@@ -234,10 +263,11 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw every built-in schedule into one picture.")
-    parser.add_argument("--out", type=Path, default=DOCS / "gallery.png", help="the picture to write")
-    path = parser.parse_args().out
-    gallery(all_panels()).savefig(path, dpi=100)
-    print(f"picture: {path}")
+    parser.add_argument("--out", type=Path, default=DOCS, help="the folder to write into")
+    folder = parser.parse_args().out
+    gallery(all_panels()).savefig(folder / "gallery.png", dpi=100)
+    (folder / "gallery.md").write_text(page(), encoding="utf-8")
+    print(f"written: {folder / 'gallery.png'}, {folder / 'gallery.md'}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from compare_schedules import Data, Parser, Setup, mean_loss, prepare, whole_number
+from compare_schedules import Data, Setup, mean_loss, parse_options, prepare
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -351,32 +351,10 @@ def print_table(figures: list[Figure], where: str) -> None:
     Console(width=130).print(table)
 
 
-def json_path(value: str) -> Path:
-    path = Path(value)
-    if path.suffix != ".json" or path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a .json file in a folder that exists, got {value!r}")
-    return path
-
-
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--repeats", type=whole_number(1, 1000), default=15, help="runs of what is quick (%(default)s)")
-    add(
-        "--compilations",
-        type=whole_number(1, 100),
-        default=3,
-        help="runs of what is slow (%(default)s)",
-    )
-    add("--settings", type=whole_number(8, 1024), default=32, help="of the sweep (%(default)s)")
-    add("--steps", type=whole_number(10, 10**9), default=10**7, help="evaluated at once (%(default)s)")
-    add("--params", type=whole_number(10, 10**9), default=10**7, help="of the model (%(default)s)")
-    add("--json", type=json_path, help="a file for the figures")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(
+        __doc__, repeats=15, compilations=3, settings=32, steps=10**7, params=10**7, json=""
+    )
     device = jax.devices()[0]
     versions = f"jax {jax.__version__}, optax {optax.__version__}, Python {platform.python_version()}"
     where = f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores, {versions}"
@@ -384,7 +362,7 @@ def main() -> None:
     print_table(figures, where)
     if options.json:
         content = {"where": where, "figures": [dataclasses.asdict(figure) for figure in figures]}
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        Path(options.json).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(f"figures: {options.json}")
 
 

@@ -8,7 +8,7 @@ curve, or nearly so; where the numbers of arguments differ, so do the totals.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +23,7 @@ Build = Callable[..., Callable[[Any], Any]]
 
 class Row(NamedTuple):
     build: Build
-    numbers: dict[str, float]  # its numeric arguments, all of them
+    numbers: Mapping[str, float]  # its numeric arguments, all of them
     lengths: str  # which of them are counted in steps
 
 
@@ -200,7 +200,7 @@ def traced(rows: list[Row]) -> Iterator[bool]:
         for name, number in row.numbers.items():
 
             def one(x, row=row, name=name):
-                return jax.vmap(row.build(**row.numbers | {name: x}))(steps)
+                return jax.vmap(row.build(**dict(row.numbers) | {name: x}))(steps)
 
             yield works(lambda one=one, number=number, plain=plain: same(jax.jit(one)(number), plain))
 
@@ -213,7 +213,7 @@ def accepted(rows: list[Row]) -> Iterator[bool]:
         for name, value in bad:
             yield works(
                 lambda row=row, name=name, value=value: callable(
-                    row.build(**row.numbers | {name: value})
+                    row.build(**dict(row.numbers) | {name: value})
                 )
             )
 

@@ -9,10 +9,8 @@ what the model is worth at some step, take the state as it is there, put the sam
 nothing anew. At the end there is a table, and a picture of all rates and losses.
 """
 
-import argparse
 import functools
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,16 +19,14 @@ import optax
 from compare_schedules import (
     WEIGHT_DECAY,
     Data,
-    Parser,
     Setup,
     accuracy,
     as_losses,
     mean_loss,
-    peak_rate,
+    parse_options,
     prepare,
     smoothed,
     tidy,
-    whole_number,
 )
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -129,7 +125,7 @@ def print_table(results: list[Result]) -> None:
     Console().print(table)
 
 
-def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
+def save_picture(results: list[Result], smoothing: int, path: str) -> None:
     figure = Figure(figsize=(12, 5), layout="constrained")
     rates, losses = figure.subplots(1, 2)
     trunk, *_ = results
@@ -145,26 +141,16 @@ def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--epochs", type=whole_number(3, 1000), default=30, help="of the trunk (%(default)s)")
-    add("--cooldown", type=whole_number(1, 1000), default=10, help="epochs of each (%(default)s)")
-    add("--peak", type=peak_rate, default=0.03, help="the trunk's learning rate (%(default)s)")
-    parser.add_seed()
-    parser.add_picture("branch_cooldown.png")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(
+        __doc__, epochs=30, cooldown=10, peak=0.03, seed=0, out="branch_cooldown.png"
+    )
     setup = prepare(options.epochs + options.cooldown, options.seed)
     with tqdm(total=options.epochs + len(COLORS) * options.cooldown, unit="epoch") as bar:
         results = trunk_and_branches(setup, options.epochs, options.cooldown, options.peak, bar)
     print_table(results)
     count = programs["train_epoch"]
-    noun = "program" if count == 1 else "programs"
-    print(f"{count} compiled {noun} for the trunk and {len(results) - 1} branches")
+    print(f"trunk and {len(results) - 1} branches, compiled programs: {count}")
     save_picture(results, smoothing=setup.batches.shape[1], path=options.out)
     print(f"picture: {options.out}")
 

@@ -9,11 +9,9 @@ boundary or patience. At the end there is a table, and a picture of all rates an
 
 import argparse
 import math
-import os
 import time
 from collections import Counter
-from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +50,6 @@ LAYERS = (64, 64, 10)  # an image has 8 x 8 pixels, and there are ten digits
 BATCH_SIZE = 32
 WEIGHT_DECAY = 0.1
 NEVER = 2**31 - 1  # a patience that no training outlasts
-SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 
 programs: Counter[str] = Counter()
 
@@ -250,7 +247,7 @@ def tidy(*panels: Axes) -> None:
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
+def save_picture(results: list[Result], smoothing: int, path: str) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     rates, losses = figure.subplots(1, 2)
     # From the highest final loss to the lowest, so that the legend reads as the curves end.
@@ -265,64 +262,17 @@ def save_picture(results: list[Result], smoothing: int, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-class Parser(argparse.ArgumentParser):
-    """What the examples have in common: the first line of their text, a seed, a picture."""
-
-    def __init__(self, text: str | None):
-        super().__init__(description=(text or "").partition("\n")[0])
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")  # one line: the usage is left to --help
-
-    def add_seed(self) -> None:
-        every = whole_number(0, 2**31 - 1)
-        self.add_argument("--seed", type=every, default=0, help="for all that is random (%(default)s)")
-
-    def add_picture(self, default: str) -> None:
-        self.add_argument("--out", type=picture_path, default=default, help="the picture (%(default)s)")
-
-
-def whole_number(low: int, high: int):
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            rule = f"must be a whole number from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{rule}, got {text!r}")
-        return int(text)
-
-    return parse
-
-
-def peak_rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 10:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 10, got {text!r}")
-    return value
-
-
-def picture_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in SUFFIXES:
-        raise argparse.ArgumentTypeError(f"must end in {', '.join(SUFFIXES)}, got {text!r}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"must be a file in a writable folder, got {text!r}")
-    return path
-
-
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--epochs", type=whole_number(1, 1000), default=40, help="passes over the data (%(default)s)")
-    add("--peak", type=peak_rate, default=0.03, help="the highest learning rate (%(default)s)")
-    parser.add_seed()
-    parser.add_picture("schedules.png")
+def parse_options(text: str | None, **defaults: Any) -> argparse.Namespace:
+    """An example's options: one for each default, and of its type."""
+    parser = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
+    for name, default in defaults.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(default), default=default, help="default: %(default)s")
     return parser.parse_args()
 
 
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, epochs=40, peak=0.03, seed=0, out="schedules.png")
     setup = prepare(options.epochs, options.seed)
     epochs, steps_per_epoch, _ = setup.batches.shape
     runs = list_runs(options.peak, epochs * steps_per_epoch)

@@ -8,7 +8,6 @@ it trains all networks side by side, in one program that is compiled once. At th
 of the best five, by the loss on digits that no network was trained on.
 """
 
-import argparse
 import itertools
 from collections import Counter
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from compare_schedules import BATCH_SIZE, WEIGHT_DECAY, Data, Parser, whole_number
+from compare_schedules import BATCH_SIZE, WEIGHT_DECAY, Data, parse_options
 from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
@@ -129,18 +128,8 @@ def print_best(settings: list[Setting], scores: Scores) -> None:
     Console().print(table)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--epochs", type=whole_number(1, 1000), default=30, help="passes over the data (%(default)s)")
-    add("--peaks", type=whole_number(1, 100), default=8, help="how many peaks (%(default)s)")
-    add("--horizons", type=whole_number(1, 20), default=4, help="how many horizons (%(default)s)")
-    parser.add_seed()
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, epochs=30, peaks=8, horizons=4, seed=0)
     data, held_out = load(options.seed)
     batches = draw_batches(len(data.labels), options.epochs, options.seed)
     settings = list_settings(options.peaks, options.horizons, len(batches))

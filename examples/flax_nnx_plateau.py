@@ -8,7 +8,6 @@ improving, the rate is cut. `current_value` reads the rate from the optimizer's 
 is a table with a row for each rate.
 """
 
-import argparse
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from compare_schedules import Parser, peak_rate, whole_number
+from compare_schedules import parse_options
 from flax import nnx
 from rich.console import Console
 from rich.table import Table
@@ -138,23 +137,8 @@ def print_table(history: list[Epoch]) -> None:
     Console().print(table)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--epochs", type=whole_number(1, 1000), default=40, help="passes over the data (%(default)s)")
-    add("--rate", type=peak_rate, default=0.01, help="the rate before any cut (%(default)s)")
-    add(
-        "--patience",
-        type=whole_number(0, 1000),
-        default=2,
-        help="how many epochs in a row may be without a lower loss (%(default)s)",
-    )
-    parser.add_seed()
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, epochs=40, rate=0.01, patience=2, seed=0)
     data, test = load(options.seed)
     model = Network(nnx.Rngs(options.seed))
     steps_per_epoch = len(data.labels) // BATCH_SIZE

@@ -10,9 +10,7 @@ trunk goes on. A schedule rides in the optimizer's state, as data: JAX compiles 
 At the end there are a table, a picture and a few lines that WSD's last model writes.
 """
 
-import argparse
 import functools
-import sys
 import sysconfig
 import textwrap
 from collections import Counter
@@ -25,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from branch_cooldown import NEVER, History
-from compare_schedules import WEIGHT_DECAY, Parser, peak_rate, smoothed, whole_number
+from compare_schedules import WEIGHT_DECAY, parse_options, smoothed
 from flax import nnx
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -203,8 +201,6 @@ def read_library() -> tuple[np.ndarray, np.ndarray]:
     """The text of the standard library's modules: to train on, and every tenth of them held out."""
     folder = Path(sysconfig.get_path("stdlib"))
     files = sorted(folder.glob("[a-z]*.py"), key=lambda path: path.name)
-    if len(files) < 100:
-        sys.exit(f"language_model.py: error: only {len(files)} modules in {folder}: it has no sources")
     places = np.full(256, -1, np.int32)
     places[list(ALPHABET.encode())] = np.arange(len(ALPHABET))
     texts = [places[np.frombuffer(file.read_bytes()[:MOST_BYTES], np.uint8)] for file in files]
@@ -278,7 +274,7 @@ def print_table(results: list[Result], length: int) -> None:
     Console().print(table)
 
 
-def save_picture(results: list[Result], length: int, path: Path) -> None:
+def save_picture(results: list[Result], length: int, path: str) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     rates, losses, ends = figure.subplots(1, 3)
     for name, ones in grouped(results).items():
@@ -308,30 +304,8 @@ def save_picture(results: list[Result], length: int, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def number_of_steps(text: str) -> int:
-    steps = whole_number(2 * PARTS, 1_000_000)(text)
-    if steps % PARTS:
-        raise argparse.ArgumentTypeError(f"must be a multiple of {PARTS}, got {text!r}")
-    return steps
-
-
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add(
-        "--steps",
-        type=number_of_steps,
-        default=1000,
-        help=f"updates to the last horizon, a multiple of {PARTS} (%(default)s)",
-    )
-    add("--peak", type=peak_rate, default=0.004, help="the highest learning rate (%(default)s)")
-    parser.add_seed()
-    parser.add_picture("language_model.png")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, steps=1000, peak=0.004, seed=0, out="language_model.png")
     setup, (unigram, bigram) = prepare(options.steps, options.seed)
     size = sum(leaf.size for leaf in jax.tree.leaves(setup.params))
     print(f"{size} parameters, {len(setup.text)} characters to train on")

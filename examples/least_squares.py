@@ -10,15 +10,13 @@ expected risk follows an exact recursion. Every problem with every schedule is o
 program, all families in one batch by `select`. At the end there is a table, and a picture.
 """
 
-import argparse
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compare_schedules import Parser, whole_number
+from compare_schedules import parse_options
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from rich.console import Console
@@ -148,7 +146,7 @@ def print_table(results: Results) -> None:
     Console().print(table)
 
 
-def save_picture(results: Results, trials: Trials, path: Path) -> None:
+def save_picture(results: Results, trials: Trials, path: str) -> None:
     figure = Figure(figsize=(12, 5), layout="constrained")
     risks, rates = figure.subplots(1, 2)
     numbers, largest, steps = (
@@ -179,30 +177,14 @@ def save_picture(results: Results, trials: Trials, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add(
-        "--doublings",
-        type=whole_number(1, 8),
-        default=5,
-        help=f"of the condition number, from {SMALLEST} on (%(default)s)",
-    )
-    add("--rates", type=whole_number(1, 20), default=7, help="initial rates to try (%(default)s)")
-    add("--timescales", type=whole_number(2, 100), default=21, help="to try (%(default)s)")
-    parser.add_picture("least_squares.png")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, doublings=5, rates=7, timescales=21, out="least_squares.png")
     jax.config.update("jax_enable_x64", True)  # the errors shrink by many orders of magnitude
     trials = list_trials(options.rates, options.timescales)
     results = run(options.doublings, trials)
     print_table(results)
     lanes = f"{len(trials.family)} schedules on {len(results.steps)} problems"
-    count = programs["all_risks"]
-    print(f"{lanes}, {count} compiled {'program' if count == 1 else 'programs'}")
+    print(f"{lanes}, compiled programs: {programs['all_risks']}")
     save_picture(results, trials, path=options.out)
     print(f"picture: {options.out}")
 

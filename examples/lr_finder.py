@@ -8,9 +8,7 @@ ten times of the first, `valley`, as well: all of these at once, each at a const
 At the end there is a table, and a picture of the curve and of the trainings.
 """
 
-import argparse
 import functools
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -19,15 +17,14 @@ import optax
 from compare_schedules import (
     WEIGHT_DECAY,
     Data,
-    Parser,
     Setup,
     accuracy,
     as_losses,
     mean_loss,
+    parse_options,
     prepare,
     smoothed,
     tidy,
-    whole_number,
 )
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -143,7 +140,7 @@ def draw_training(axes: Axes, results: list[Result], smoothing: int) -> None:
     as_losses(axes)
 
 
-def save_picture(test: RangeTest, results: list[Result], smoothing: int, path: Path) -> None:
+def save_picture(test: RangeTest, results: list[Result], smoothing: int, path: str) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     finder, training = figure.subplots(1, 2)
     draw_test(finder, test)
@@ -153,18 +150,8 @@ def save_picture(test: RangeTest, results: list[Result], smoothing: int, path: P
     figure.savefig(path, dpi=150)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--steps", type=whole_number(30, 100_000), default=200, help="of the test (%(default)s)")
-    add("--epochs", type=whole_number(1, 1000), default=10, help="of each training (%(default)s)")
-    parser.add_seed()
-    parser.add_picture("lr_finder.png")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, steps=200, epochs=10, seed=0, out="lr_finder.png")
     setup = prepare(options.epochs, options.seed)
     test = find(setup, options.steps)
     count = int(test.mask.sum())

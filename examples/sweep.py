@@ -8,7 +8,6 @@ on all devices that there are. At the end there are the best five, by the loss o
 was trained on, and a heat map of all.
 """
 
-import argparse
 import functools
 import time
 from collections import Counter
@@ -21,12 +20,11 @@ import optax
 from compare_schedules import (
     WEIGHT_DECAY,
     Data,
-    Parser,
     Setup,
     accuracy,
     mean_loss,
+    parse_options,
     prepare,
-    whole_number,
 )
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -153,18 +151,8 @@ def draw(losses: np.ndarray) -> Figure:
     return figure
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
-    add = parser.add_argument
-    add("--epochs", type=whole_number(1, 1000), default=15, help="passes over the data (%(default)s)")
-    add("--chunk-size", type=whole_number(1, 64), default=64, help="networks at a time (%(default)s)")
-    parser.add_seed()
-    parser.add_picture("sweep.png")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__, epochs=15, chunk_size=64, seed=0, out="sweep.png")
     setup = prepare(options.epochs, options.seed)
     batches = jnp.concatenate(setup.batches)
     batch, settings = grid(

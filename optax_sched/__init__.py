@@ -41,6 +41,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 
 - `piecewise_constant`: flat between boundaries
 - `piecewise_interpolate`: from knot to knot in a given shape
+- `piecewise_cubic`: a smooth curve through the knots that never overshoots
 - `table`: one value per step
 
 **Cycles**
@@ -82,6 +83,11 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `every`: on a clock of epochs
 - `repeat`: again and again
 
+**Shapes with a number**, for `shape=`
+
+- `power_shape`: a power of the progress
+- `k_shape`: one minus a power of what remains
+
 **Your own**
 
 - `schedule`: the decorator that makes a builder of a formula
@@ -96,18 +102,25 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `plateau`: cuts a schedule when the loss stops improving
 - `greedy`: cuts it, and raises it while the loss improves
 - `reduce_on_plateau`: the cuts as an optax transformation
+- `feedback`: the decorator that makes a closed loop of your own rule
+- `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
+- `replace_plateau`: changes the settings of a running rule
 
 **In optax**
 
+- `live`: any optax optimizer with a rate that can be read and changed
 - `scale_by_schedule`: keeps the schedule in the optimizer's state
 - `scale_by_learning_rate`: the same with the sign of descent
 - `current_value`: reads the rate from an optimizer's state
 - `replace_schedule`: changes the schedule of a running job
+- `rounded`: a schedule of whole numbers, for `optax.MultiSteps`
+- `count_updates`: how many updates a training makes
 - `ScheduleState`: the state of a schedule
-- `PlateauScheduleState`: the state of a schedule in a closed loop
+- `LiveSchedule`: what `live` makes
+- `ClosedLoop`: what `plateau`, `greedy` and your own rules make
+- `FeedbackState`: the state of a closed loop
 - `PlateauState`: what a plateau rule remembers
-- `PlateauRule`: the settings of a plateau rule
 
 **Many at once**
 
@@ -145,11 +158,14 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `CountOrZero`: a whole number, 0 or more
 - `Switch`: True or False
 - `ShapeName`: the shape of a phase
+- `Shape`: what `power_shape` and `k_shape` make
 - `Noise`: the distribution of random factors
 - `Key`: a random key or a seed
 - `Operand`: a schedule inside another
 - `Operands`: several of them
 """
+
+import typing
 
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
@@ -179,16 +195,19 @@ from optax_sched._core.shapes import Shape, ShapeName
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
+from optax_sched._optax.observing import observe, replace_plateau
 from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
-from optax_sched._optax.plateau_rule import PlateauRule, PlateauState
-from optax_sched._optax.state import (
-    PlateauScheduleState,
-    ScheduleState,
-    current_value,
-    observe,
-    replace_schedule,
+from optax_sched._optax.plateau_rule import PlateauState
+from optax_sched._optax.reading import current_value
+from optax_sched._optax.replacing import replace_schedule
+from optax_sched._optax.state import FeedbackState, ScheduleState
+from optax_sched._optax.transform import (
+    live,
+    scale_by_feedback,
+    scale_by_learning_rate,
+    scale_by_schedule,
 )
-from optax_sched._optax.transform import scale_by_learning_rate, scale_by_schedule
 from optax_sched._runs.range_test import RangeTest, lr_range_test
 from optax_sched._runs.sweep import sweep
 from optax_sched._schedules.batches import grid, stack, unstack
@@ -199,6 +218,7 @@ from optax_sched._schedules.by_factors import (
     step_decay,
 )
 from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.counts import count_updates, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -234,20 +254,21 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Boundaries",
+    "ClosedLoop",
     "Count",
     "CountOrZero",
     "Factor",
     "FactorOrFactors",
+    "FeedbackState",
     "Fraction",
     "Growth",
     "Key",
+    "LiveSchedule",
     "Negative",
     "Noise",
     "Operand",
     "Operands",
     "PartOfOne",
-    "PlateauRule",
-    "PlateauScheduleState",
     "PlateauState",
     "Positive",
     "RangeTest",
@@ -269,12 +290,14 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "count_updates",
     "current_value",
     "cyclic",
     "delay",
     "every",
     "exponential",
     "exponential_decay",
+    "feedback",
     "from_config",
     "from_source",
     "greedy",
@@ -288,6 +311,7 @@ __all__ = [
     "k_shape",
     "knee",
     "linear",
+    "live",
     "log_decay",
     "lr_range_test",
     "mix",
@@ -310,8 +334,11 @@ __all__ = [
     "reduce_on_plateau",
     "remaining",
     "repeat",
+    "replace_plateau",
     "replace_schedule",
     "rex_decay",
+    "rounded",
+    "scale_by_feedback",
     "scale_by_learning_rate",
     "scale_by_schedule",
     "schedule",
@@ -339,3 +366,6 @@ __all__ = [
 for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
+
+if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
+    from optax_sched.porting.equivalents import missing as __getattr__  # noqa: F401

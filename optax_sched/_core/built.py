@@ -2,17 +2,17 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, Self
 
 import jax
 
-from optax_sched._core.domains import Domain
+from optax_sched._core.domains import Domain, Node
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.peer_words import meant_by
 
 
-class Built:
+class Built(Node):
     """An immutable pytree of hyperparameters. Subclasses define what a call does."""
 
     # `__weakref__`: jax.jit(s) holds s by a weak reference.
@@ -99,6 +99,13 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
 
+def lengths_of(built: Any) -> Iterator[tuple[str, Any]]:
+    """The lengths on the clock of what a builder made, each with its path."""
+    if isinstance(built, Built):
+        for name, domain, value in stored(built):
+            yield from ((name + rest, length) for rest, length in domain.lengths(value))
+
+
 def stored_values(built: Built) -> dict[str, Any]:
     """The hyperparameters by name, as they are stored."""
     return {name: value for name, _, value in stored(built)}
@@ -165,10 +172,38 @@ def _label(built: Built) -> str:
 
 
 def _flatten(built: Built) -> tuple[tuple[Any, ...], Any]:
-    formula, values = built._formula, built._values
-    leaves = tuple(v for v, static in zip(values, formula.is_static, strict=True) if not static)
-    words = tuple(v for v, static in zip(values, formula.is_static, strict=True) if static)
-    return leaves, (formula, words)
+    return split(built._values, built._formula.is_static, built._formula)
+
+
+def split(values: Sequence[Any], is_static: Sequence[bool], owner: Any) -> tuple[Any, Any]:
+    """The children among some values, and the structure, which is the owner and all other values.
+
+    What has no leaves, a named shape or a function say, is structure too: orbax would take it for a
+    leaf.
+    """
+    words = tuple(v if s else _leafless(v) for v, s in zip(values, is_static, strict=True))
+    alone = [s or not isinstance(word, str) for word, s in zip(words, is_static, strict=True)]
+    children = tuple(v for v, it_is in zip(values, alone, strict=True) if not it_is)
+    return children, (owner, words, tuple(alone))
+
+
+def joined(structure: Any, is_static: Sequence[bool], children: Any) -> tuple[Any, ...]:
+    """The values that were split."""
+    _, words, alone = structure
+    rest = iter(children)
+    return tuple(
+        (word if s else jax.tree.unflatten(word, [])) if it_is else next(rest)
+        for word, s, it_is in zip(words, is_static, alone, strict=True)
+    )
+
+
+def _leafless(value: Any) -> Any:
+    """The structure of an object of ours without leaves; "child" for all else."""
+    if isinstance(value, Node):
+        # None may stand where a leaf was.
+        leaves, structure = jax.tree.flatten(value, is_leaf=lambda node: node is None)
+        return "child" if leaves else structure
+    return "child"  # None would not do: a PyTreeDef cannot be compared with it
 
 
 # The path to a leaf names its formula, so that nobody loads a checkpoint of another formula with the
@@ -176,13 +211,12 @@ def _flatten(built: Built) -> tuple[tuple[Any, ...], Any]:
 def _flatten_with_keys(built: Built) -> tuple[tuple[Any, ...], Any]:
     leaves, structure = _flatten(built)
     label = _label(built)
-    names = [name for name, domain, _ in stored(built) if not domain.static]
-    keys = [jax.tree_util.GetAttrKey(f"{label}.{name}") for name in names]
+    named = zip(built._formula.domains, structure[2], strict=True)
+    keys = [jax.tree_util.GetAttrKey(f"{label}.{name}") for name, is_alone in named if not is_alone]
     return tuple(zip(keys, leaves, strict=True)), structure
 
 
 # Unflattening checks nothing: JAX puts tracers, batches and placeholders where the leaves were.
 def _unflatten(cls: type[Built], structure: Any, leaves: Any) -> Built:
-    formula, words = structure
-    rest, word = iter(leaves), iter(words)
-    return cls._make(formula, tuple(next(word if s else rest) for s in formula.is_static))
+    formula = structure[0]
+    return cls._make(formula, joined(structure, formula.is_static, leaves))

@@ -4,10 +4,11 @@ A domain cannot check the value of a tracer; it still checks its shape and type.
 """
 
 import dataclasses
+import inspect
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -41,7 +42,11 @@ def is_traced(value: Any) -> bool:
 
 
 class Unfit(ValueError):
-    """A number that obeys the rule as Python holds it, but not as JAX does; the message says why."""
+    """A value that looks as if it obeyed the rule; the message says why it does not."""
+
+
+class Misplaced(Unfit, TypeError):
+    """An object of ours where another kind is meant; the message says where it belongs."""
 
 
 class Domain:
@@ -73,6 +78,10 @@ class Domain:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
         return False
 
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        """The lengths on the clock of the call, each with its path from the parameter on."""
+        return ()
+
     def word(self, stored: Any) -> str | None:
         """What the path to a leaf says of it beside the builder's name, so that formulas stay apart."""
         return None
@@ -97,10 +106,11 @@ class Number(Domain):
     below_maximum: bool = False
     as_float: bool = True
     whole: bool = False
+    is_length: bool = False  # whether it is counted in steps
     counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
     def admit(self, value: Any) -> Any:
-        scalar = _scalar(value)
+        scalar = as_scalar(value)
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
@@ -132,6 +142,9 @@ class Number(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return self.counts_units or (not self.as_float and _is_float(stored))
+
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        return [("", stored)] if self.is_length else ()
 
     def _holds(self, number: float) -> bool:
         return (
@@ -180,6 +193,9 @@ class Numbers(Domain):
     def is_float_clock(self, stored: Any) -> bool:
         return self.of.is_float_clock(stored)
 
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        return self.of.lengths(stored)
+
     def _admit_array(self, array: jax.Array) -> jax.Array:
         if array.ndim != 1:
             raise TypeError
@@ -214,7 +230,7 @@ class Choice(Domain):
         return value
 
     def word(self, stored: Any) -> str | None:
-        return str(stored)
+        return None if stored is False else str(stored)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -245,6 +261,9 @@ class Optional(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return stored is not None and self.of.is_float_clock(stored)
+
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        return () if stored is None else self.of.lengths(stored)
 
     def word(self, stored: Any) -> str | None:
         return None if stored is None else self.of.word(stored)
@@ -284,6 +303,7 @@ class OneOrMany(Domain):
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
+            refuse_uncalled(value)
             return as_pytree(value)
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -293,11 +313,34 @@ class OneOrMany(Domain):
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
+def refuse_uncalled(value: Any) -> None:
+    """Raise if the value is a builder, where what it makes is meant."""
+    if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
+        raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
+
+
 def as_pytree(function: Callable[..., Any]) -> Any:
     """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
     if jax.tree_util.all_leaves([function]):
-        return jax.tree_util.Partial(function)
+        return PlainFunction(function)
     return function
+
+
+class Node:
+    """A pytree of ours. Where it has no leaves it is part of the structure around it."""
+
+    __slots__ = ()
+
+
+@jax.tree_util.register_static
+class PlainFunction(jax.tree_util.Partial, Node):
+    """A function as a part of the structure. JAX's own Partial has empty children; orbax saves none."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlainFunction) and self.func == other.func
+
+    def __hash__(self) -> int:
+        return hash(self.func)
 
 
 def as_array(items: Any) -> np.ndarray:
@@ -318,7 +361,7 @@ def _is_float(stored: Any) -> bool:
     )
 
 
-def _scalar(value: Any) -> Any:
+def as_scalar(value: Any) -> Any:
     """A Python int or float, or a JAX array (perhaps traced) of shape ()."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()

@@ -10,6 +10,7 @@ from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import domain_of
+from optax_sched._core.lengths import refuse_ratios
 from optax_sched._core.printing import source
 
 Check = Callable[..., tuple[str, str] | None]
@@ -85,6 +86,14 @@ class Formula:
         stored = {
             name: admit(self.name, name, domain, values[name]) for name, domain in self.domains.items()
         }
+        refuse_ratios(
+            self.name,
+            (
+                (name + rest, value)
+                for name, domain in self.domains.items()
+                for rest, value in domain.lengths(stored[name])
+            ),
+        )
         if self.check is not None:
             violated = self.check(*(stored[name] for name in self.check_names))
             if violated:

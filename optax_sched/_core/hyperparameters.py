@@ -28,8 +28,10 @@ _FRACTION = Number(
 )
 _NEGATIVE = Number("a negative finite number", maximum=0.0, below_maximum=True)
 _GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
-_STEPS = Number("a positive finite number of steps", 0.0, above_minimum=True, as_float=False)
-_STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False)
+_STEPS = Number(
+    "a positive finite number of steps", 0.0, above_minimum=True, as_float=False, is_length=True
+)
+_STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False, is_length=True)
 _COUNT = Number("a whole number, 1 or more", 1, as_float=False, whole=True)
 _COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
 

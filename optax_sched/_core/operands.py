@@ -1,14 +1,22 @@
 """Schedules as hyperparameters of other schedules: one of them, or many at the cost of one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, is_batch
-from optax_sched._core.domains import Domain, as_array, as_pytree, read_only
+from optax_sched._core.built import Built, is_batch, joined, lengths_of, split
+from optax_sched._core.domains import (
+    Domain,
+    Misplaced,
+    Node,
+    as_array,
+    as_pytree,
+    read_only,
+    refuse_uncalled,
+)
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
 from optax_sched._core.schedule import Schedule, schedule
@@ -27,7 +35,7 @@ def constant(step, value: Real):
     Raises:
       TypeError, ValueError: `value` is not a finite number.
 
-    Elsewhere: `optax.constant_schedule`, transformers' `constant`. torch's `ConstantLR` is another
+    Elsewhere: `optax.constant_schedule`, transformers' 'constant'. torch's `ConstantLR` is another
     thing: a factor that is dropped after some steps, here
     `piecewise_constant([factor * rate, rate], [steps])`.
 
@@ -54,11 +62,20 @@ class OneSchedule(Domain):
 
     words = "a schedule, a function of the step, or a finite number"
 
+    def __init__(self, has_own_clock: bool = False):
+        self.has_own_clock = has_own_clock  # whether its steps are other ones than those outside
+
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
-        if isinstance(value, Built):  # a shape, or a schedule that needs to be told a metric
-            raise TypeError
+        if isinstance(value, Built):
+            if hasattr(type(value), "init"):
+                raise Misplaced(
+                    "a closed loop goes round a schedule, plateau(warmup(...)), and into "
+                    "optax.inject_hyperparams or scale_by_feedback"
+                )
+            raise TypeError  # a shape
+        refuse_uncalled(value)
         return as_pytree(value) if callable(value) else constant(value)
 
     def has_batch_axis(self, stored: Any) -> bool:
@@ -66,6 +83,10 @@ class OneSchedule(Domain):
 
     def is_float_clock(self, stored: Any) -> bool:
         return is_float_clock(stored)
+
+    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+        if not self.has_own_clock:
+            yield from ((f".{name}", length) for name, length in lengths_of(stored))
 
 
 class ManySchedules(Domain):
@@ -90,6 +111,13 @@ class ManySchedules(Domain):
 
     def is_float_clock(self, stored: "Parts") -> bool:
         return any(is_float_clock(family) for family in stored.families)
+
+    def lengths(self, stored: "Parts") -> Iterable[tuple[str, Any]]:
+        for number, family in enumerate(stored.families):
+            indices = [i for i, (own, _) in enumerate(stored.layout.places) if own == number]
+            for name, length in lengths_of(family):
+                members = [length] if stored.layout.is_alone(number) else list(length)
+                yield from ((f"[{i}].{name}", it) for i, it in zip(indices, members, strict=True))
 
     def packed(self, stored: "Parts") -> Any:
         return stored.families, stored.layout._key
@@ -129,7 +157,7 @@ class Layout:
 
 
 @jax.tree_util.register_pytree_with_keys_class
-class Parts:
+class Parts(Node):
     """Schedules in order. Those of equal structure are a family, stacked on a leading axis."""
 
     __slots__ = ("families", "layout")
@@ -193,15 +221,17 @@ class Parts:
         return result
 
     def tree_flatten_with_keys(self):
-        keys = [jax.tree_util.SequenceKey(i) for i in range(len(self.families))]
-        return tuple(zip(keys, self.families, strict=True)), self.layout
+        families, structure = self.tree_flatten()
+        places = (place for place, is_alone in enumerate(structure[2]) if not is_alone)
+        keys = map(jax.tree_util.SequenceKey, places)
+        return tuple(zip(keys, families, strict=True)), structure
 
     def tree_flatten(self):
-        return self.families, self.layout
+        return split(self.families, [False] * len(self.families), self.layout)
 
     @classmethod
-    def tree_unflatten(cls, layout: Layout, families: Sequence[Any]):
-        return cls(families, layout)
+    def tree_unflatten(cls, structure: Any, families: Sequence[Any]):
+        return cls(joined(structure, [False] * len(structure[1]), families), structure[0])
 
 
 def in_families(schedules: Sequence[Any]) -> tuple[list[tuple[Any, list[Any]]], list[tuple[int, int]]]:
@@ -243,5 +273,7 @@ def stacked(leaves: Sequence[Any]) -> Any:
 # Annotated Any: the formula sees what these become, a callable and `Parts`.
 Operand = Annotated[Any, "Operand", OneSchedule()]
 """A schedule, any function of the step, or a number, which means `constant`."""
+OperandOnOwnClock = Annotated[Any, "Operand", OneSchedule(has_own_clock=True)]
+"""The same, on a clock of its own: in epochs or parts of the run, say."""
 Operands = Annotated[Any, "Operands", ManySchedules()]
 """A sequence of schedules, functions of the step, or numbers."""

@@ -6,7 +6,7 @@ from typing import Any
 import optax_sched._schedules as families
 from optax_sched._core.errors import complaint
 from optax_sched._core.formula import Formula, formula_of
-from optax_sched._optax import plateau as closed_loops
+from optax_sched._optax import plateau, transform
 
 # Python's recursion limit stops an evaluation at 45 to 60 levels; whatever a file describes should be
 # evaluated, differentiated and drawn. MAX_SCHEDULES stops YAML alias bombs: a few lines that refer to
@@ -16,7 +16,7 @@ MAX_SCHEDULES = 10_000
 
 BUILT_IN = {
     formula.name: formula
-    for module in (families, closed_loops)
+    for module in (families, plateau, transform)
     for formula in map(formula_of, vars(module).values())
     if formula is not None
 }
@@ -31,7 +31,9 @@ def known_builders(where: str, builders: Mapping[str, Callable[..., Any]] | None
     for name, builder in builders.items():
         formula = formula_of(builder)
         if formula is None:
-            raise TypeError(complaint(where, f"builders[{name!r}]", "made by schedule", builder))
+            raise TypeError(
+                complaint(where, f"builders[{name!r}]", "made by schedule or feedback", builder)
+            )
         if known.setdefault(name, formula) is not formula:
             raise ValueError(f"{where}: builders[{name!r}] has the name of a built-in: rename it")
     return known

@@ -3,8 +3,8 @@
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ ARRAYS = (jax.Array, np.ndarray, np.generic)
 Path = tuple[Any, ...]  # keys and indices, from the whole config to a value in it
 
 
-def to_config(schedule: Schedule) -> dict[str, Any]:
+def to_config(schedule: Built) -> dict[str, Any]:
     """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
 
     The dict is flat: `"builder"` is the builder's name, and the other keys are its hyperparameters.
@@ -73,20 +73,21 @@ def to_config(schedule: Schedule) -> dict[str, Any]:
     return _Writer().schedule(schedule, ())
 
 
-def from_config(
-    config: dict[str, Any], builders: Mapping[str, Callable[..., Schedule]] | None = None
-) -> Schedule:
+def from_config(config: Any, builders: Mapping[str, Callable[..., Schedule]] | None = None) -> Schedule:
     """The schedule that a plain dict describes, written by `to_config` or by hand.
 
     You may leave out hyperparameters that have a default. Each builder checks its hyperparameters as it
     always does. `from_config` looks names up among the built-in builders and yours; it evaluates and
     imports nothing, and calls nothing else.
 
+    It reads the configs of OmegaConf and ml_collections as they are. One line changes a few settings,
+    such as those from a command line: `from_config(config).replace(**{"schedule.init_value": 0.2})`.
+
     YAML reads `1e-5` as text: write `1.0e-5`.
 
     Args:
-      config: a dict of the form that `to_config` describes, with the types that JSON has; at most 30
-        deep and 10,000 schedules in all.
+      config: a dict of the form that `to_config` describes, with the types that JSON has, or any other
+        mapping, with any sequences in it; at most 30 deep and 10,000 schedules in all.
       builders: builders of your own, made by `schedule`, by their names in the config. No name of a
         built-in builder is allowed.
 
@@ -203,22 +204,23 @@ class _Reader(_Walk):
 
     def schedule(self, config: Any, path: Path) -> Schedule:
         self.enter(path)
-        if not isinstance(config, dict):
+        if not _is_mapping(config):
             raise TypeError(self.refusal(path, "a dict with the key 'builder'", config))
         formula = self.formula(config, path)
         parameters = formula.signature.parameters
         takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
         settings = {}
-        for key, value in config.items():
+        for key in config.keys():  # noqa: SIM118  # ml_collections' dicts have no other order
             if key == "builder":
                 continue
             if key not in parameters:
                 hint = meant_by(str(key), parameters)
                 raise TypeError(f"from_config: {_text((*path, key))} is unknown{hint}; {takes}")
-            settings[key] = self.value(formula.domains[key], value, (*path, key))
+            value = config[key]
+            settings[key] = self.value(formula.domains[key], value, (*path, key), formula.name)
         for name, parameter in parameters.items():
             if parameter.kind is parameter.VAR_POSITIONAL:
-                if not isinstance(settings.get(name, []), list):
+                if not _is_sequence(settings.get(name, [])):
                     raise TypeError(self.refusal((*path, name), "a list", settings[name]))
             elif name not in settings and parameter.default is parameter.empty:
                 raise TypeError(f"from_config: {_text((*path, name))} is missing; {takes}")
@@ -227,13 +229,17 @@ class _Reader(_Walk):
         try:
             return formula.build(dict(bound.arguments))
         except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            refusal = refusal_of(error)
-            if refusal is None:  # a check of the user's own has raised it
-                raise kind(f"from_config: {_text(path)}: {error}") from None
-            hint = f"{refusal.hint} (in {formula.name})"
-            name = _text((*path, refusal.name))
-            raise refusal._replace(where="from_config", name=name, hint=hint).error(kind) from None
+            raise self.refused(error, path, formula.name) from None
+
+    def refused(self, error: Exception, path: Path, builder: str) -> Exception:
+        """The builder's own error, with the place in the config and what YAML may have done to it."""
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        refusal = refusal_of(error)
+        if refusal is None:  # from a check of the user's own
+            return kind(f"from_config: {_text(path)}: {error}")
+        name = f"{_text(path)}.{refusal.name}" if path and refusal.name else refusal.name or _text(path)
+        hint = f"{refusal.hint}{_text_for_number(refusal.value)} (in {builder})"
+        return refusal._replace(where="from_config", name=name, hint=hint).error(kind)
 
     def formula(self, config: dict[Any, Any], path: Path) -> Formula:
         rule = "the name of a builder"
@@ -251,36 +257,40 @@ class _Reader(_Walk):
             raise ValueError(f"{self.refusal(here, rule, name)}; {hint}")
         return self.known[name]
 
-    def value(self, domain: Domain, value: Any, path: Path) -> Any:
+    def value(self, domain: Domain, value: Any, path: Path, builder: str) -> Any:
         if isinstance(domain, Optional) and value is not None:
             domain = domain.of
-        if isinstance(value, dict):
-            return (
-                self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
-            )
-        if isinstance(value, list):
-            return self.items(_domain_of_items(domain), value, path)
+        given: Any = value
+        if _is_mapping(given):
+            read = self.key if isinstance(domain, KeyDomain) else self.schedule
+            return read(given, path)
+        if _is_sequence(given):
+            return self.items(_domain_of_items(domain), list(given), path, builder)
         if value is not None and not isinstance(value, bool | int | float | str):
             rule = "a dict, a list, a string, a number, True, False or None"
-            raise TypeError(self.refusal(path, rule, value))
+            raise TypeError(f"{self.refusal(path, rule, value)} (in {builder})")
         if isinstance(value, int) and value.bit_length() > 1024:
-            # YAML reads hexadecimal numbers of any length, but Python does not print all of them.
+            # YAML reads hexadecimals of any length, and Python does not print all of them.
             rule = f"a finite number, got an integer of {value.bit_length()} bits"
-            raise ValueError(f"from_config: {_text(path)} must be {rule}")
+            raise ValueError(f"from_config: {_text(path)} must be {rule} (in {builder})")
         return value
 
-    def items(self, domain: Domain | None, values: list[Any], path: Path) -> list[Any]:
-        if domain is None:  # the builder takes no list here, and will say so
+    def items(self, domain: Domain | None, values: list[Any], path: Path, builder: str) -> list[Any]:
+        if domain is None:  # the builder takes no list here, and says so
             return values
-        items, place = [], _text(path)
+        items = []
         for i, value in enumerate(values):
-            # No builder takes a list in a list: do not descend into one, however deep it is.
-            item = value if isinstance(value, list) else self.value(domain, value, (*path, i))
-            admit("from_config", f"{place}[{i}]", domain, item)
+            here = (*path, i)
+            # No builder takes a list in a list: not gone into, however deep it is.
+            item = value if _is_sequence(value) else self.value(domain, value, here, builder)
+            try:
+                admit("from_config", "", domain, item)
+            except (TypeError, ValueError) as error:
+                raise self.refused(error, here, builder) from None
             items.append(item)
         return items
 
-    def key(self, value: dict[Any, Any], path: Path) -> jax.Array:
+    def key(self, value: Any, path: Path) -> jax.Array:
         try:
             words = value["key_data"]
             if len(value) != 2 or not all(type(word) is int for word in words):
@@ -291,6 +301,31 @@ class _Reader(_Walk):
         except (KeyError, TypeError, ValueError, OverflowError):
             rule = "a seed, or a key as {'impl': its kind, 'key_data': a list of its words}"
             raise TypeError(self.refusal(path, rule, value)) from None
+
+
+def _is_mapping(value: Any) -> bool:
+    # ml_collections' ConfigDict is not registered as a Mapping.
+    kind = type(value)
+    return isinstance(value, Mapping) or (hasattr(kind, "keys") and hasattr(kind, "__getitem__"))
+
+
+def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _text_for_number(value: Any) -> str:
+    """A hint, where a text would be a number if YAML had read it as one."""
+    try:
+        number = float(value if isinstance(value, str) else "nan")
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    mantissa, e, exponent = value.lower().partition("e")
+    point = "" if "." in mantissa or not e else ".0"
+    sign = "" if exponent[:1] in ("+", "-", "") else "+"
+    written = mantissa + point + e + sign + exponent
+    return f": YAML reads {value} as text, write {written}" if e else f": write {value} without quotes"
 
 
 def _domain_of_items(domain: Domain) -> Domain | None:

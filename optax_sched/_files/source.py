@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -147,11 +148,12 @@ class _Reader:
     def offender(self, node: ast.Call, formula: Formula, refusal: Refusal | None) -> ast.expr:
         """The argument that the builder refuses, as far as it is written alone; else the call."""
         if refusal is not None and refusal.where == formula.name:
+            offender = re.split(r"[.\[]", refusal.name)[0]  # it may lie within an operand
             for keyword in node.keywords:
-                if keyword.arg == refusal.name:
+                if keyword.arg == offender:
                     return keyword.value
             for name, argument in zip(formula.domains, node.args, strict=False):
-                if name == refusal.name:
+                if name == offender:
                     return argument
         return node
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from optax_sched._math.phases import (
     LAST_STEP,
+    ULPS,
+    is_held,
     is_int,
     pick,
     progress,
@@ -55,16 +57,21 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
         return _quotient(step, period)
+    # Where float32 does not hold the period, neither does it hold its multiples: 10 times 31.7 is 317.
+    rounding = ULPS * jnp.finfo(jnp.result_type(step * 1.0, period)).eps * step
     if not is_int(step):
+        held = (period == jnp.round(period)) | is_held(period)
+        later = step + jnp.where(held, 0.0, jnp.minimum(rounding, period / 4))
         guess = jnp.floor(step / period)
-        guess += step >= (guess + 1) * period
-        return guess - (step < guess * period)
+        guess += later >= (guess + 1) * period
+        return guess - (later < guess * period)
     # Divide twice: a float32 holds 24 of a step's 31 bits. Then correct what is still one off.
     period = jax.lax.stop_gradient(period)
     number = _whole(step / period)
     missed = _whole(jnp.floor(rest_of_periods(step, period, number) / period))
     number += jnp.minimum(missed, LAST_STEP - 1 - number)
     rest = rest_of_periods(step, period, number)
+    rest += jnp.minimum(rounding, 1 / 128)  # so little that no period in 64ths ends earlier
     return number + (rest >= period) - (rest < 0)
 
 
@@ -124,6 +131,8 @@ def _real_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any
     # The logarithm may be one off: compute the boundaries around the guess, and count those passed.
     first = jnp.clip(guess - 1, 0, 2.0**31 - 128)
     boundaries = _near_whole(period * _sum_of_powers(first + jnp.arange(4), period_mult)[0])
+    if not is_int(step):
+        step = step * (1 + ULPS * jnp.finfo(step.dtype).eps)
     passed = jnp.sum(reached(step, boundaries[1:3]))
     return first.astype(jnp.int32) + passed, pick(boundaries, passed), pick(boundaries, passed + 1)
 

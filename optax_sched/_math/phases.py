@@ -21,6 +21,35 @@ def since(step: Any, start: Any) -> jax.Array:
     return jnp.maximum(step - start, 0)
 
 
+ULPS = 3  # of the step: how far a sum of real lengths may be from where float32 holds it
+
+
+def clock_since(step: Any, start: Any) -> jax.Array:
+    """The clock of what begins at `start`: `since`, such that it ends where the sum of lengths says."""
+    clock = since(step, start)
+    if is_int(clock):
+        return clock
+    exact = (start == jnp.floor(start)) if is_int(step) else is_held(step)
+    return as_summed(clock, step, exact & (is_int(step) | is_held(start)))
+
+
+def as_summed(clock: Any, step: Any, exact: Any) -> jax.Array:
+    """A real clock, 3 ulp of the step later unless it is exact, so that it reaches sums of lengths.
+
+    0.9 + 0.7 rounds to a float32 from which 0.9 leaves less than 0.7: what lasts 0.7 from 0.9 on would
+    not have ended at their sum.
+    """
+    slack = ULPS * jnp.finfo(clock.dtype).eps * (step * 1.0)
+    moved = clock + jnp.where(exact | (clock <= 0), 0.0, slack)
+    return jax.lax.stop_gradient(moved) + (clock - jax.lax.stop_gradient(clock))
+
+
+def is_held(number: Any) -> jax.Array:
+    """Whether a float is a whole number or one of 64ths, so that sums of such numbers are exact."""
+    whole, parts = number == jnp.round(number), number * 64 == jnp.round(number * 64)
+    return (whole & (number < 2.0**24)) | (parts & (number < 1024))
+
+
 def later(step: Any, steps: Any) -> jax.Array:
     """`step + steps`; a sum of integers stops at LAST_STEP."""
     if is_int(step) and is_int(steps):

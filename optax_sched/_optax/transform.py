@@ -1,14 +1,57 @@
-"""From a schedule to an optax transformation that scales the updates by it."""
+"""From a schedule, or a closed loop, to an optax transformation that scales the updates by it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import jax
+import numpy as np
 import optax
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.operands import OneSchedule, Operand
-from optax_sched._math.phases import later
-from optax_sched._optax.state import ScheduleState, start, strong
+from optax_sched._core.built import is_made_by
+from optax_sched._core.domains import is_traced
+from optax_sched._core.errors import complaint
+from optax_sched._core.formula import Formula
+from optax_sched._core.operands import OneSchedule, Operand, constant
+from optax_sched._optax.feedback import MISSING, ClosedLoop, LiveSchedule
+from optax_sched._optax.state import advanced, rate_of
+
+P = ParamSpec("P")
+
+
+def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
+    return Formula(function, function.__name__, None, LiveSchedule, skip=[]).builder
+
+
+@_builder
+def live(schedule: Operand):
+    """A schedule whose rate can be read and replaced, inside any optax optimizer.
+
+    `optax.adamw(schedule)` keeps only a count. The state of
+    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` carries the schedule itself:
+    `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
+    It is an optax *stateful schedule* without a rule, so `update` takes no metric.
+
+    A checkpoint of the state holds the schedule, and what is restored goes on with that one, whatever
+    the program was edited to say. This line mends it:
+
+        opt_state = replace_schedule(opt_state, schedule, retrace=True)
+
+    Args:
+      schedule: a schedule, any function of the step, or a number.
+
+    Raises:
+      TypeError, ValueError: `schedule` is none of these.
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> rate = live(optax_sched.cosine_decay(0.1, 100))
+    >>> rate
+    live(schedule=cosine_decay(init_value=0.1, decay_steps=100, end_value=0.0, exponent=1.0))
+    >>> opt = optax.inject_hyperparams(optax.adamw)(learning_rate=rate)
+    >>> state = opt.init(jnp.ones(3))
+    >>> print(f"{optax_sched.current_value(state):.1f}")
+    0.1
+    """
 
 
 def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
@@ -18,7 +61,12 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     value, schedule)`, also tells the rate that the last update used, and carries the schedule itself:
     it is checkpointed with the state, and another one of the same structure may be put there in a
     running job without a new trace (`replace_schedule`). The factor is cast to each update's dtype, to
-    an integer too where updates are integers.
+    an integer too where updates are integer arrays.
+
+    A checkpoint of the state holds the schedule, and what is restored goes on with that one, whatever
+    the program was edited to say: a longer horizon in the config changes nothing. This line mends it:
+
+        opt_state = replace_schedule(opt_state, schedule, retrace=True)
 
     Since the state's schedule counts, this cannot take a number that `optax.inject_hyperparams` passes
     anew at each update: within its factory use optax's own.
@@ -39,14 +87,15 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     >>> print(f"{updates[0]:.2f} {state[1].value:.2f} {state[1].count}")
     -0.10 -0.10 1
     """
-    return _scale_by("scale_by_schedule", schedule, sign=1)
+    return _plain("scale_by_schedule", schedule, sign=1)
 
 
 def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
     """Multiply the updates by minus a schedule: the last link of a chain that descends.
 
     A drop-in for `optax.scale_by_learning_rate(schedule)`, by position; where that has
-    `flip_sign=False`, this is `scale_by_schedule`, which also says what the state holds.
+    `flip_sign=False`, this is `scale_by_schedule`, which also says what the state holds, and what a
+    restored state does with an edited config.
 
     Args:
       schedule: a schedule, any function of the step, or a number.
@@ -63,21 +112,68 @@ def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
     >>> print(f"{updates[0]:.2f} {state.value:.2f}")
     -0.10 0.10
     """
-    return _scale_by("scale_by_learning_rate", schedule, sign=-1)
+    return _plain("scale_by_learning_rate", schedule, sign=-1)
 
 
-def _scale_by(where: str, schedule: Any, sign: int) -> optax.GradientTransformation:
-    schedule = admit(where, "schedule", OneSchedule(), schedule)
+def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationExtraArgs:
+    """Multiply the updates by the rate of a closed loop.
 
-    def init(params: Any) -> ScheduleState:
+    `update(updates, state, params, value=metric)` reads the metric; what is said of it at `plateau` and
+    `feedback` holds here too. The factor is cast to each update's dtype. Where the loop's schedule is
+    the number 1.0, it is a scale beside the rate of an optimizer, and `current_value` and
+    `replace_schedule` do not take it for a rate.
+
+    Args:
+      closed_loop: what `plateau`, `greedy` or a builder made by `feedback` gives.
+
+    Returns:
+      A `GradientTransformationExtraArgs` with a `FeedbackState`.
+
+    Raises:
+      TypeError: `closed_loop` is none; at update: `value` is left out, or is not a number of shape ().
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> loop = optax_sched.plateau(optax_sched.linear(-0.1, 0.0, 10), factor=0.5, patience=0)
+    >>> opt = optax.chain(optax.scale_by_adam(), scale_by_feedback(loop))
+    >>> state = opt.init(jnp.ones(3))
+    >>> for loss in (1.0, 1.0):
+    ...     updates, state = opt.update(jnp.ones(3), state, value=loss)
+    >>> print(f"{optax_sched.current_value(state):.3f}")
+    -0.045
+    """
+    if not isinstance(closed_loop, ClosedLoop):
+        rule = "a closed loop, such as plateau(1.0) or what a builder made by feedback gives"
+        raise TypeError(complaint("scale_by_feedback", "closed_loop", rule, closed_loop))
+    return scaling("scale_by_feedback", closed_loop)
+
+
+def _plain(where: str, schedule: Any, sign: int) -> optax.GradientTransformation:
+    loop = live(admit(where, "schedule", OneSchedule(), schedule))
+    return optax.GradientTransformation(*scaling(where, loop, sign))
+
+
+def scaling(where: str, loop: Any, sign: int = 1) -> optax.GradientTransformationExtraArgs:
+    """The transformation that multiplies by a closed loop's rate, or a live schedule's."""
+    plain_scale = (
+        isinstance(loop, ClosedLoop)
+        and is_made_by(constant, loop.schedule)
+        and not is_traced(loop.schedule)
+        and np.all(np.asarray(loop.schedule.value) == 1)
+    )
+
+    def init(params: Any) -> Any:
         del params
-        return start(schedule)
+        state = loop.init()
+        return state._replace(schedule=None) if plain_scale else state
 
-    def update(updates: Any, state: Any, params: Any = None) -> Any:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         del params
-        value = strong(state.schedule(state.count))
-        factor = sign * value
-        updates = jax.tree.map(lambda g: factor.astype(g.dtype) * g, updates)
-        return updates, ScheduleState(later(state.count, 1), value, state.schedule)
+        state = loop._at_this_update(state, extra.get("value", MISSING), where)
+        factor = sign * rate_of(state)
 
-    return optax.GradientTransformation(init, update)
+        def scaled(g: Any) -> Any:
+            return (factor.astype(g.dtype) if hasattr(g, "dtype") else factor) * g
+
+        return jax.tree.map(scaled, updates), advanced(state)
+
+    return optax.GradientTransformationExtraArgs(init, update)

@@ -131,8 +131,8 @@ def lr_range_test(
     divergence, steepest and slide may lie beyond the lowest loss.
 
     If that leaves fewer than two steps, the rules use all unmasked ones; if these are too few for a
-    pair, slide is the first of them. If not even the first loss is finite, the suggestions are what
-    that step alone would give: `min_value`, and a tenth of it for `minimum`. `mask.any()` tells.
+    pair, slide is the first of them. If there is no signal, all four are NaN:
+    with fewer than two unmasked steps, or where the smoothed loss never falls by more than rounding.
 
     Args:
       step_fn: `(carry, batch, rate) -> (carry, loss)`, one update and its loss, a real number of
@@ -273,7 +273,14 @@ def _suggestions(rates: jax.Array, smoothed: jax.Array, mask: jax.Array) -> tupl
     slide = jnp.maximum(jnp.minimum(halt + 1, last), first)
 
     lowest, steepest = jnp.argmin(smoothed), jnp.argmin(falls)
-    rate_at = functools.partial(pick, rates)
+    # Without a signal the rules would still name rates, which look like advice.
+    highest_yet = jax.lax.cummax(jnp.where(mask, smoothed, -jnp.inf))
+    rounding = 8 * jnp.finfo(curve.dtype).eps * jnp.abs(curve).max()
+    is_signal = (count > 1) & jnp.any(mask & (highest_yet - curve > rounding))
+
+    def rate_at(index: jax.Array) -> jax.Array:
+        return jnp.where(is_signal, pick(rates, index), jnp.nan)
+
     return rate_at(valley), rate_at(steepest), rate_at(lowest) / 10, rate_at(slide)
 
 

@@ -9,9 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import assembled, is_made_by, stored_values
+from optax_sched._core.built import (
+    Built,
+    assembled,
+    formula_behind,
+    is_made_by,
+    stored,
+    stored_values,
+)
 from optax_sched._core.domains import as_array, is_traced
-from optax_sched._core.errors import Refusal, complaint
+from optax_sched._core.errors import Refusal, complaint, in_a_word
 from optax_sched._core.operands import (
     Layout,
     ManySchedules,
@@ -30,9 +37,10 @@ def stack(schedules: Sequence[Any]) -> Schedule:
 
     If all have the same structure and shapes, `stack` stacks their leaves. Otherwise the batch is a
     `select` with one formula for each family of equal structure, however many members a family has.
+    Closed loops of one builder are stacked too: their schedules as schedules are.
 
     Args:
-      schedules: one or more schedules, functions of the step, or numbers.
+      schedules: one or more schedules, functions of the step, or numbers; or one or more closed loops.
 
     Returns:
       The batch, for `jax.vmap`, `sweep` and `unstack`. If some lengths in it are integers and others
@@ -49,11 +57,39 @@ def stack(schedules: Sequence[Any]) -> Schedule:
     if isinstance(schedules, str | bytes) or not isinstance(schedules, Sequence) or not schedules:
         kind = ValueError if isinstance(schedules, Sequence) and not schedules else TypeError
         raise Refusal("stack", "schedules", ManySchedules.words, schedules).error(kind)
+    if any(isinstance(item, Built) and not isinstance(item, Schedule) for item in schedules):
+        return _closed_loops(schedules)
     items = [admit("stack", f"schedules[{i}]", OneSchedule(), item) for i, item in enumerate(schedules)]
     leaves, structures = zip(*map(jax.tree.flatten, items), strict=True)
     if leaves[0] and len(set(structures)) == 1 and len({tuple(map(_form, row)) for row in leaves}) == 1:
         return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
     return _mixture(items)
+
+
+def _closed_loops(loops: Sequence[Any]) -> Any:
+    """Closed loops of one builder, their schedules stacked as schedules are, all else leaf by leaf."""
+    names = [formula_behind(it).name if isinstance(it, Built) else in_a_word(it) for it in loops]
+    rule = "schedules alone, or closed loops of one builder and structure"
+    if not all(is_made_by(formula_behind(loops[0]).builder, it) for it in loops):
+        raise TypeError(complaint("stack", "schedules", rule, names))
+    values: dict[str, Any] = {}
+    for (name, domain, _), column in zip(
+        stored(loops[0]), zip(*(stored_values(it).values() for it in loops), strict=True), strict=True
+    ):
+        if isinstance(domain, OneSchedule):
+            values[name] = stack(column)
+        elif domain.static and any(value != column[0] for value in column):
+            raise ValueError(
+                complaint("stack", f"{name} in schedules", "the same in all", list(column))
+            )
+        else:
+            try:
+                values[name] = (
+                    column[0] if domain.static else jax.tree.map(lambda *x: stacked(x), *column)
+                )
+            except ValueError:
+                raise ValueError(complaint("stack", "schedules", rule, names)) from None
+    return assembled(formula_behind(loops[0]).builder, **values)
 
 
 def _form(leaf: Any) -> Any:
@@ -102,6 +138,12 @@ def unstack(batch: Schedule) -> list[Any]:
 
 def _chosen(item: Any) -> Any:
     """What `stack` was given, if it made a `select` of that."""
+    if isinstance(item, Built) and not isinstance(item, Schedule):
+        values = {
+            name: _chosen(value) if isinstance(domain, OneSchedule) else value
+            for name, domain, value in stored(item)
+        }
+        return assembled(formula_behind(item).builder, **values)
     if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
     is_mixture = stored_values(item)["schedules"].layout.is_mixture

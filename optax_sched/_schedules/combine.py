@@ -21,7 +21,7 @@ from optax_sched._core.hyperparameters import (
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._core.shapes import ShapeName
-from optax_sched._math.phases import last_reached, reached, since, whole_step
+from optax_sched._math.phases import clock_since, last_reached, reached, whole_step
 from optax_sched._math.shapes import fall, rise
 
 
@@ -60,7 +60,7 @@ def join(step, schedules: Operands, boundaries: Boundaries):
     >>> [f"{s(t):.2f}" for t in range(7)]
     ['0.00', '0.50', '0.50', '0.50', '0.50', '0.25', '0.00']
     """
-    clock = since(step, last_reached(step, boundaries))
+    clock = clock_since(step, last_reached(step, boundaries))
     return schedules.value_at(
         jnp.sum(reached(step, boundaries)), lambda active: jnp.where(active, clock, 0)
     )
@@ -105,7 +105,7 @@ def warmup(
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
     """
     # One evaluation serves both phases: during the rise the schedule's own clock still stands at 0.
-    return rise(step, warmup_steps, init_value, schedule(since(step, warmup_steps)), shape)
+    return rise(step, warmup_steps, init_value, schedule(clock_since(step, warmup_steps)), shape)
 
 
 @decorate
@@ -149,7 +149,7 @@ def cooldown(
     """
     begun = reached(step, start)
     value = schedule(jnp.where(begun, start, step))
-    falling = fall(since(step, start), cooldown_steps, value, end_value, shape)
+    falling = fall(clock_since(step, start), cooldown_steps, value, end_value, shape)
     # With cooldown_steps = 0 (a recipe can produce that) `fall` gives end_value even before `start`.
     return jnp.where(begun, falling, value)
 

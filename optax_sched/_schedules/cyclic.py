@@ -218,7 +218,7 @@ def slanted_triangular(
       TypeError, ValueError: a rate is negative or not finite, the length not positive, cut_frac not
         in (0, 1), ratio below 1.
 
-    Elsewhere: AllenNLP's `slanted_triangular`. Not to be confused with `one_cycle`, which ends far
+    Elsewhere: AllenNLP's 'slanted_triangular'. Not to be confused with `one_cycle`, which ends far
     below its start.
 
     References: Howard and Ruder, 2018, "ULMFiT", https://arxiv.org/abs/1801.06146

@@ -8,13 +8,14 @@ from optax_sched._core.domains import Number
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
+from optax_sched._schedules.checks import floor_below_start
 
 _UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
 
 Units = Annotated[Scalar, "Positive", _UNITS]
 
 
-@schedule
+@schedule(check=floor_below_start)
 def inverse_time_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
 ):
@@ -47,7 +48,7 @@ def inverse_time_decay(
     return jnp.maximum(init_value / (1 + decay_rate * ratio(step, decay_steps)), end_value)
 
 
-@schedule
+@schedule(check=floor_below_start)
 def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
     """One over the square root of time, from a given height: slow, and without a horizon.
 

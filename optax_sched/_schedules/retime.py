@@ -5,10 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from optax_sched._core.hyperparameters import Count, Growth, Positive, Steps, StepsOrZero
-from optax_sched._core.operands import Operand
+from optax_sched._core.operands import Operand, OperandOnOwnClock
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._math.cycles import place_in_cycles, whole_periods
-from optax_sched._math.phases import is_int, later, since, whole_step
+from optax_sched._math.phases import as_summed, clock_since, is_held, is_int, later, whole_step
 
 
 @decorate
@@ -33,7 +33,7 @@ def delay(step, schedule: Operand, steps: StepsOrZero):
     >>> [f"{delay(optax_sched.linear(1.0, 0.0, 2), 2)(t):.1f}" for t in range(5)]
     ['1.0', '1.0', '1.0', '0.5', '0.0']
     """
-    return schedule(since(step, steps))
+    return schedule(clock_since(step, steps))
 
 
 @decorate
@@ -59,11 +59,15 @@ def shift(step, schedule: Operand, steps: StepsOrZero):
     >>> [f"{shift(optax_sched.linear(1.0, 0.0, 4), 1)(t):.2f}" for t in range(4)]
     ['0.75', '0.50', '0.25', '0.00']
     """
-    return schedule(later(step, steps))
+    ahead = later(step, steps)
+    if not is_int(ahead):
+        exact = (step <= 0) | (is_held(step * 1.0) & is_held(steps * 1.0))
+        ahead = as_summed(ahead, ahead, exact)
+    return schedule(ahead)
 
 
 @decorate
-def stretch(step, schedule: Operand, factor: Positive):
+def stretch(step, schedule: OperandOnOwnClock, factor: Positive):
     """A schedule on a slower clock: it lasts `factor` times as long.
 
         s(t / f)
@@ -85,11 +89,12 @@ def stretch(step, schedule: Operand, factor: Positive):
     >>> [f"{stretch(optax_sched.linear(1.0, 0.0, 2), 2.0)(t):.2f}" for t in range(5)]
     ['1.00', '0.75', '0.50', '0.25', '0.00']
     """
-    return schedule(step / factor)
+    clock = step / factor
+    return schedule(as_summed(clock, clock, is_held(clock) & (clock * factor == step)))
 
 
 @decorate
-def every(step, schedule: Operand, interval: Steps):
+def every(step, schedule: OperandOnOwnClock, interval: Steps):
     """A schedule whose clock ticks once every `interval` steps, for schedules written in epochs.
 
         s(floor(t / k))
@@ -153,6 +158,8 @@ def repeat(
     ['1.00', '0.50', '0.50', '0.25', '0.00', '0.00']
     """
     n, clock, *_ = place_in_cycles(step, period, period_mult)
+    if period_mult is None and not is_int(clock):
+        clock = as_summed(clock, step, is_held(step * 1.0) & is_held(period))
     if num_cycles is not None:
         over: Any = n >= num_cycles
         clock, n = jnp.where(over, period, clock), jnp.where(over, num_cycles - 1, n)

@@ -49,7 +49,7 @@ def k_shape(x: Any, y: Any, k: Positive) -> Weights:
     Raises:
       TypeError, ValueError: k is not positive and finite.
 
-    Elsewhere: timm's `k_decay` of a linear fall. Not to be confused with `power_shape`, whose power
+    Elsewhere: timm's 'k_decay' of a linear fall. Not to be confused with `power_shape`, whose power
     applies to x itself.
 
     References: Hagele et al., 2024 (1-sqrt), https://arxiv.org/abs/2405.18392; Zhang and Li, 2020,

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
@@ -19,21 +18,13 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
+from optax_sched._schedules.checks import at_least_the_sum, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _at_least_the_sum(name, total, **phases):
-    if not is_traced((total, phases)):
-        # Add Python numbers, which do not overflow.
-        needed = sum(np.asarray(length).item() for length in phases.values())
-        if needed > np.asarray(total).item():
-            return name, f"at least {' + '.join(phases)} = {needed}"
-    return None
-
-
-def _phases_fit(warmup_steps, decay_steps, total_steps):
-    return _at_least_the_sum(
+def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value):
+    return start_below_peak(init_value, peak_value) or at_least_the_sum(
         "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
     )
 
@@ -148,7 +139,7 @@ def wsd_cycles(
 
 
 def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
-    return _at_least_the_sum(
+    return at_least_the_sum(
         "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
     )
 
@@ -231,7 +222,7 @@ def tri_stage(
     Raises:
       TypeError, ValueError: a value is out of range.
 
-    Elsewhere: fairseq's `tri_stage`, praxis' `LinearRampupExponentialDecay`. Not to be confused with
+    Elsewhere: fairseq's 'tri_stage', praxis' `LinearRampupExponentialDecay`. Not to be confused with
     `wsd`, whose fall is not exponential.
 
     References: Park et al., 2019, "SpecAugment", https://arxiv.org/abs/1904.08779
@@ -245,7 +236,7 @@ def tri_stage(
 
 
 def _exploration_fits(warmup_steps, explore_steps, total_steps):
-    return _at_least_the_sum(
+    return at_least_the_sum(
         "total_steps", total_steps, warmup_steps=warmup_steps, explore_steps=explore_steps
     )
 

@@ -5,19 +5,20 @@ import jax.numpy as jnp
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
 from optax_sched._core.schedule import schedule
+from optax_sched._schedules.checks import start_below_peak
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.decays import cosine_decay, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay
 from optax_sched._schedules.retime import shift
 
 
-def _warmup_within_total(warmup_steps, total_steps):
+def _warmup_fits(peak_value, warmup_steps, total_steps, init_value):
     if not is_traced((warmup_steps, total_steps)) and warmup_steps > total_steps:
         return "warmup_steps", f"at most total_steps = {total_steps}"
-    return None
+    return start_below_peak(init_value, peak_value)
 
 
-@schedule(check=_warmup_within_total)
+@schedule(check=_warmup_fits)
 def warmup_cosine_decay(
     step,
     peak_value: Rate,
@@ -58,7 +59,7 @@ def warmup_cosine_decay(
     return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])(step)
 
 
-@schedule(check=_warmup_within_total)
+@schedule(check=_warmup_fits)
 def warmup_linear_decay(
     step,
     peak_value: Rate,
@@ -85,7 +86,7 @@ def warmup_linear_decay(
     Raises:
       TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
 
-    Elsewhere: transformers' `linear`, fairseq's `polynomial_decay` of power 1, BERT's schedule. Not to
+    Elsewhere: transformers' 'linear', fairseq's 'polynomial_decay' of power 1, BERT's schedule. Not to
     be confused with `slanted_triangular`, which does not fall to 0.
 
     References: Bergsma et al., 2025, "Straight to Zero", https://arxiv.org/abs/2502.15938
@@ -97,10 +98,10 @@ def warmup_linear_decay(
     return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])(step)
 
 
-def _timescale_known(warmup_steps, timescale):
+def _timescale_known(peak_value, warmup_steps, init_value, timescale):
     if timescale is None and not is_traced(warmup_steps) and warmup_steps == 0:
         return "warmup_steps", "positive where timescale is None"
-    return None
+    return start_below_peak(init_value, peak_value)
 
 
 @schedule(check=_timescale_known)
@@ -160,7 +161,7 @@ def noam(step, d_model: Positive, warmup_steps: StepsOrZero, scale: Rate = 1.0):
       TypeError, ValueError: the width is not positive, or the steps or the scale are negative or not
         finite.
 
-    Elsewhere: Paddle's `NoamDecay`, AllenNLP's `noam`, praxis' `Transformer`. Not to be confused with
+    Elsewhere: Paddle's `NoamDecay`, AllenNLP's 'noam', praxis' `Transformer`. Not to be confused with
     `warmup_inverse_sqrt_decay`, where you give the peak itself.
 
     References: Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762

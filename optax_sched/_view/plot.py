@@ -12,11 +12,13 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, is_batch, is_made_by
 from optax_sched._core.curve import COLORS
 from optax_sched._core.errors import complaint
+from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, Switch, domain_of
 from optax_sched._core.operands import OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
+from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.phase_starts import phase_boundaries
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
       schedules: a schedule, a function of the step that JAX can trace, or a number (a constant); a
         list of them; or a dict of them by label. Without labels, the legend shows their source with
         the defaults left out.
-      num_steps: the last step, a whole number, 1 or more.
+      num_steps: the last step, a whole number, 1 or more; beyond 2^31 - 1 where a length of a schedule
+        is a float (a clock of tokens).
       ax: the matplotlib axes to draw into; by default those of a new figure.
       log: whether the scale of the values is logarithmic; such a scale shows no value of 0 or less.
 
@@ -60,7 +63,10 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     ['cosine', 'constant']
     """
     labelled = _by_label(schedules)
-    num_steps = admit("plot", "num_steps", domain_of("num_steps", Count), num_steps)
+    # Steps beyond int32 count on a clock of tokens, whose lengths are floats.
+    counts_tokens = type(num_steps) is int and any(is_float_clock(it) for _, it in labelled)
+    if not counts_tokens or not LAST_STEP < num_steps < 2**63:
+        num_steps = admit("plot", "num_steps", domain_of("num_steps", Count), num_steps)
     log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
     if log and not any(np.any(curve.values > 0) for curve in curves):
@@ -130,7 +136,7 @@ def steps_to_show(num_steps: int, boundaries: Any, most: int = MOST_POINTS) -> n
     """Whole steps from 0 to `num_steps`, evenly, and those just before and at each boundary."""
     even = np.linspace(0, num_steps, min(num_steps, most) + 1).round()
     first = np.ceil([step for step in boundaries if step <= num_steps])  # of the new phase
-    return np.unique(np.concatenate([even, first, first - 1])).astype(np.int32)
+    return np.unique(np.concatenate([even, first, first - 1])).astype(np.int64)
 
 
 def values_at(schedule: Any, steps: np.ndarray) -> np.ndarray:

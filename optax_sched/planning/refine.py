@@ -27,10 +27,10 @@ def refine(
     It assumes what `convex_bound` assumes, and that the norms of the next run will be those of the log,
     whatever its rates. Where gradients grow it falls early, and where they are high at first it warms
     up. Defazio et al. report that it improves on linear decay; for an optimizer such as Adam their
-    theory wants the l1 norms of the gradients. In public logs
-    (AlgoPerf, NAdamW, l2) the norms at the end are 3.5 times higher (ViT), unchanged (WMT) or 14 times
-    lower (fastMRI), so that the refined schedules bend either way. Whether that helps was not measured
-    there. Compare it with `linear` before you trust it.
+    theory wants the l1 norms of the gradients. In public logs (AlgoPerf, NAdamW, l2) the norms at the
+    end are 3.5 times as high as early in the run (ViT), about the same (WMT) or 14 times lower
+    (fastMRI), so that the refined schedules bend either way; whether they train better there was not
+    measured. Compare the result with `linear` before you trust it.
 
         r_t = G_t^-2 sum_(p >= t) G_p^-2, times what makes the highest r_t `peak_value`
 

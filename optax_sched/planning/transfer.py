@@ -118,8 +118,8 @@ def extend(schedule: Operand, spent_steps: Size, total_steps: Size, tuned_steps:
       tuned_steps: the length of the run for which the heights of `schedule` were tuned.
 
     Returns:
-      `join([schedule, linear(q, 0.0, T - m)], [m])`: it goes on from the count of the optimizer's
-      state, and `replace_schedule` puts it into a running job.
+      `join([schedule, linear(q, 0.0, T - m)], [m])`, on the clock of `schedule`: with it the optimizer
+      goes on from the count in its state.
 
     Raises:
       TypeError, ValueError: an argument is not as described, `total_steps` is not more than

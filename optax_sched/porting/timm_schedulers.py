@@ -12,6 +12,7 @@ from optax_sched._schedules.cyclic import cosine_restarts
 from optax_sched._schedules.decays import cosine_decay, k_decay, linear, polynomial_decay, tanh_decay
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, power_law_decay
 from optax_sched._schedules.retime import repeat, shift
+from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched.porting.reading import increasing, number, refuse, steps, tidy, whole
 from optax_sched.porting.torch_schedulers import closed_loop
@@ -96,12 +97,11 @@ def cosine(it: Group) -> Schedule:
 
 def polynomial(it: Group) -> Schedule:
     k, power = it["k_decay"], it["power"]
-    if k != 1 and power != 1:
-        refuse(it.scheduler, "k_decay", "1.0 where power is not 1.0", k)
+    shape: Any = "linear" if power == 1 else power_shape(power)
 
     def curve_of(peak: float, length: Any) -> Schedule:
         if k != 1:
-            return k_decay(peak, length, k, it.low, "linear")
+            return k_decay(peak, length, k, it.low, shape)
         if power == 1:
             return linear(peak, it.low, length)
         return polynomial_decay(peak, length, it.low, power)
@@ -156,16 +156,18 @@ def multistep(it: Group) -> Schedule:
     return it.warmed(curve, height if at_once else None)
 
 
-SHAPES = {"linear": "linear", "1-sqrt": "sqrt", "cosine": "cosine"}
+SHAPES: dict[str, Any] = {"linear": "linear", "1-sqrt": "sqrt", "cosine": "cosine"}
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
     scheduler, length, decay = it.scheduler, steps(it["t_initial"]), steps(it["decay_t"])
-    shape = SHAPES.get(scheduler.decay_fn) if isinstance(scheduler.decay_fn, str) else None
+    shape: Any = SHAPES.get(scheduler.decay_fn) if isinstance(scheduler.decay_fn, str) else None
     if scheduler.decay_fn == "power":
-        shape = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}.get(it["decay_power"])
+        power = it["decay_power"]
+        named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
+        shape = named.get(power) or k_shape(power)
     if shape is None:
-        rule = "'linear', '1-sqrt', 'cosine' or 'power' with decay_power 0.5, 1 or 2"
+        rule = "'linear', '1-sqrt', 'cosine' or 'power'"
         remedy = "wsd and cooldown take any function as their shape"
         refuse(scheduler, "decay_fn", rule, scheduler.decay_fn, remedy)
     if it.low > it.peak:

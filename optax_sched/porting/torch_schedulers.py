@@ -166,7 +166,7 @@ def one_cycle_lr(scheduler: Any, group: int) -> Schedule:
     )
     # The ends of the phases are steps after which torch goes to the next; the last is at N - 1.
     ends = [steps(number(scheduler, "pct_start", it["end_step"])) for it in scheduler._schedule_phases]
-    shape = {"cos": "cosine", "linear": "linear"}.get(scheduler._anneal_func_type)
+    shape: Any = {"cos": "cosine", "linear": "linear"}.get(scheduler._anneal_func_type)
     if shape is None:
         refuse(scheduler, "anneal_strategy", "'cos' or 'linear'", scheduler._anneal_func_type)
     knots = list(

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
@@ -52,7 +52,12 @@ class Settings:
         """A height that is given as a part of the rate."""
         return tidy(self.rate * number(self.scheduler, name, self.keywords.get(name) or 0.0))
 
-    def refuse(self, name: str, rule: str) -> Any:
+    def shape(self, name: str) -> Any:
+        if self.keywords[name] not in SHAPES:
+            self.refuse(name, f"one of {', '.join(SHAPES)}")
+        return SHAPES[self.keywords[name]]
+
+    def refuse(self, name: str, rule: str) -> NoReturn:
         refuse(self.scheduler, name, rule, self.keywords[name])
 
 
@@ -164,9 +169,7 @@ def warmup_stable_decay(it: Settings) -> Schedule:
     half_waves, low, start = _half_waves(it), it.part("min_lr_ratio"), warm + stable
     if stable < 0:
         it.refuse("num_stable_steps", "0 or more")
-    rise, fall = (SHAPES.get(it.keywords[name]) for name in ("warmup_type", "decay_type"))
-    if rise is None or fall is None:
-        it.refuse("warmup_type" if rise is None else "decay_type", f"one of {', '.join(SHAPES)}")
+    rise, fall = it.shape("warmup_type"), it.shape("decay_type")
     risen = warmup(it.rate, warm, low, rise) if warm > 0 else constant(it.rate)
     if decay == 0:
         return join([risen, low], [start]) if start > 0 else constant(low)

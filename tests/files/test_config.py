@@ -243,7 +243,9 @@ def test_a_name_means_one_builder():
 
 
 def test_what_is_no_builder_is_refused():
-    with pytest.raises(TypeError, match=r"^from_config: builders\['f'\] must be made by schedule, got"):
+    with pytest.raises(
+        TypeError, match=r"^from_config: builders\['f'\] must be made by schedule or feedback, got"
+    ):
         from_config({"builder": "f"}, {"f": lambda: os.constant(1.0)})
     with pytest.raises(
         TypeError, match=r"^from_config: builders must be a dict of builders by name, g"

@@ -77,6 +77,14 @@ def test_sequences_may_be_tuples_and_operands_numbers():
     assert repr(from_source("multiply(2.0, 0.5)")) == repr(os.multiply(2.0, 0.5))
 
 
+@pytest.mark.parametrize("shape", [os.power_shape(1.5), os.k_shape(0.5)], ids=repr)
+def test_shapes_come_back_alone_and_within(shape):
+    assert repr(from_source(repr(shape))) == repr(shape)
+    assert jax.tree.structure(from_source(repr(shape))) == jax.tree.structure(shape)
+    schedule = os.wsd(0.1, 10, 20, 100, shape=shape)
+    assert_same(schedule, from_source(repr(schedule)))
+
+
 def test_users_builders():
     made = from_source("warmup(halving(0.1, period=3), 10)", {"halving": halving})
     assert repr(made) == repr(os.warmup(halving(0.1, 3), 10))
@@ -88,7 +96,7 @@ def test_users_builders():
     ("builders", "says"),
     [
         ([halving], "from_source: builders must be a dict of builders by name, got "),
-        ({"mine": print}, "from_source: builders['mine'] must be made by schedule, got "),
+        ({"mine": print}, "from_source: builders['mine'] must be made by schedule or feedback, got "),
         ({"linear": halving}, "from_source: builders['linear'] has the name of a built-in: rename it"),
     ],
 )

@@ -83,6 +83,16 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= MOST_WORDS
 
 
+def test_the_readme_lists_what_the_gallery_lists():
+    gallery = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, listed = readme.split("## All schedules")
+    for group in gallery.split("\n## ")[1:]:
+        title, body = group.split("\n", 1)
+        (names,) = re.findall(rf"^\* \[{title}\]\(.*?\): ((?:.|\n  )+)", listed, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", names) == re.findall(r"^\* \[`(\w+)`\]", body, re.MULTILINE)
+
+
 def test_the_readme_has_the_counts_that_its_command_prints():
     """The number of ends that optax misses hangs on how a processor rounds; the others do not."""
     done = subprocess.run(

@@ -1,9 +1,10 @@
-"""The docstrings as a newcomer meets them: in `help`, and in the API reference of CONTRIBUTING."""
+"""The docstrings as a newcomer meets them, in `help` and in the reference, and the site around it."""
 
 import ast
 import html
 import inspect
 import itertools
+import os
 import pydoc
 import re
 import shlex
@@ -11,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build_site
+import families
 import pytest
 
 import optax_sched
@@ -21,7 +24,7 @@ SIGNATURES = {
     "cosine_decay": "(init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, "
     "exponent: Positive = 1.0) -> Schedule",
     "cosine_restarts": "(init_value: Rate, period: Steps, end_value: Rate = 0.0, "
-    "period_mult: Growth = 1.0, peak_mult: Positive = 1.0, num_cycles: Count | None = None) "
+    "period_mult: Growth | None = None, peak_mult: Positive = 1.0, num_cycles: Count | None = None) "
     "-> Schedule",
     "multistep_decay": "(init_value: Rate, boundaries: Boundaries, decay_rate: FactorOrFactors) "
     "-> Schedule",
@@ -33,33 +36,90 @@ SIGNATURES = {
     "end: Steps | None = None, kind: Noise = 'normal') -> Schedule",
     "plateau": "(schedule: Operand, factor: Cut = 0.1, patience: CountOrZero = 10, "
     "threshold: Rate = 0.0001, threshold_mode: ThresholdMode = 'rel', mode: Mode = 'min', "
-    "cooldown: CountOrZero = 0, window: Count = 1, min_value: Rate = 0.0) "
-    "-> optax_sched._plateau.PlateauSchedule",
+    "cooldown: CountOrZero = 0, window: Count = 1, start: CountOrZero = 0, *, min_value: Rate = 0.0, "
+    "observe_only: Switch = False) -> ClosedLoop",
 }
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_help_shows_how_it_is_called_in_words(name):
     builder = getattr(optax_sched, name)
-    shown = pydoc.plain(pydoc.render_doc(builder))
-    first, _, rest = shown.partition("\n\n")[2].partition("\n")
-    assert first.replace("optax_sched._schedule.", "") == name + SIGNATURES[name]
-    assert rest.strip().startswith(builder.__doc__.partition("\n")[0])
+    shown = pydoc.plain(pydoc.render_doc(builder)).partition("\n\n")[2]
+    call, found, _ = shown.partition("\n    " + builder.__doc__.partition("\n")[0])
+    assert found
+    # From Python 3.13 on a long call has one parameter a line.
+    call = re.sub(r"-> [\w.]+\.", "-> ", re.sub(r"\s+", " ", call))
+    assert call.replace("( ", "(").replace(" )", ")") == name + SIGNATURES[name]
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> str:
-    """The reference as CONTRIBUTING's command makes it, where every warning is an error."""
+def site(tmp_path_factory) -> Path:
+    """The site as CONTRIBUTING's command makes it: a warning is an error, and so is a broken link."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^python -W error -m pdoc .*$", text, re.MULTILINE)
+    (line,) = re.findall(r"^python -W error docs/build_site.py .*$", text, re.MULTILINE)
     _, *options = shlex.split(line)
     assert options.pop() == "site"
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, *options, folder], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=300
+        [sys.executable, *options, folder],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return (folder / "optax_sched.html").read_text(encoding="utf-8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"open {folder / 'index.html'}\n", "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(site) -> str:
+    return (site / "reference/optax_sched.html").read_text(encoding="utf-8")
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path):
+    (tmp_path / "a.html").write_text('<h2 id="b"></h2><a href="#b">1</a><a href="https://x.y">2</a>')
+    assert build_site.broken_links(tmp_path) == []
+    (tmp_path / "c.html").write_text('<a href="a.html#c">3</a><img src="d.png">')
+    assert build_site.broken_links(tmp_path) == ["c.html: a.html#c", "c.html: d.png"]
+
+
+def test_every_page_is_on_the_site_and_is_reached_from_its_first(site):
+    reached, waiting = set(), ["index.html"]
+    while waiting:
+        here = site / waiting.pop()
+        if here not in reached and here.suffix == ".html":
+            reached.add(here)
+            targets = build_site.Links(here.read_text(encoding="utf-8")).targets
+            waiting += [(here.parent / target.partition("#")[0]).resolve() for target in targets]
+    assert {site / build_site.page_of(name_of(source)) for source in build_site.sources()} <= reached
+    assert {page.stem for page in reached if "reference" in page.parts} >= {
+        *("optax_sched", "planning", "porting")
+    }
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_the_gallery_has_a_picture_of_each_builder_that_leads_to_its_place(site):
+    gallery = (site / "docs/gallery.html").read_text(encoding="utf-8")
+    cards = re.findall(
+        r'<li><img src="\.\./pictures/(\w+)\.png" alt="[^"]*">'
+        r'<a href="\.\./reference/optax_sched\.html#(\w+)">',
+        gallery,
+    )
+    built = {name for name in optax_sched.__all__ if hasattr(getattr(optax_sched, name), "formula")}
+    built -= {"live"}  # its curve is that of the schedule in it
+    assert {name for name, _ in cards} >= built
+    assert all(picture == target for picture, target in cards)
+
+
+def test_the_reference_has_the_groups_of_the_index_in_its_order(page):
+    shown = re.findall(r'<h2 class="group"[^>]*>(.*?)</h2>|<section id="(\w+)">', page)
+    index = families.groups(optax_sched)
+    expected = [(title, *names) for title, names in index.items()]
+    assert [title or name for title, name in shown] == [word for group in expected for word in group]
 
 
 def docstring(name: str) -> str:
@@ -67,8 +127,12 @@ def docstring(name: str) -> str:
     value = getattr(optax_sched, name)
     if inspect.isfunction(value) or inspect.isclass(value):
         return inspect.getdoc(value) or ""
-    for module in ("_hyper", "_operands"):  # of a word: the string after its assignment
-        body = ast.parse((ROOT / f"optax_sched/{module}.py").read_text(encoding="utf-8")).body
+    for module in (
+        "hyperparameters",
+        "operands",
+        "shapes",
+    ):  # of a word: the string after its assignment
+        body = ast.parse((ROOT / f"optax_sched/_core/{module}.py").read_text(encoding="utf-8")).body
         for node, after in itertools.pairwise(body):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
                 return ast.literal_eval(ast.unparse(after))
@@ -97,7 +161,8 @@ def test_the_reference_has_each_public_name_with_its_whole_docstring(page):
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_the_reference_shows_how_it_is_called(page, name):
-    assert letters(section(page, name)).startswith(letters(f"def{name}{SIGNATURES[name]}"))
+    arguments, _, _ = SIGNATURES[name].partition(" -> ")
+    assert letters(section(page, name)).startswith(letters(f"def{name}{arguments}"))
 
 
 def test_the_reference_links_the_words_of_a_signature(page):

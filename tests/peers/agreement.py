@@ -85,7 +85,7 @@ class Pair(NamedTuple):
     """One setting: what builds our schedule, and the peer's values at STEPS.
 
     `phase` is the height of a wave whose clock is a real number, or that has troughs midway. There it
-    is the error of the clock that is bounded, by 4 ulp (DESIGN section 5). It moves a value v of a wave
+    is the error of the clock that is bounded, by 4 ulp (docs/numerics.md). It moves a value v of a wave
     of height h by pi sqrt(v h) for each cycle that the clock is off.
     """
 

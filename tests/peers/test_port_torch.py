@@ -141,7 +141,6 @@ def part(draw: Draw, kind: str) -> Any:
 SEQUENCES = [
     ("linear", "cosine"),
     ("constant", "exponential", "multistep"),
-    ("exponential", "cyclic"),
     ("waves", "restarts"),
     ("one_cycle", "linear"),
     ("polynomial", "plain", "constant"),

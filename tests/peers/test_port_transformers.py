@@ -97,7 +97,6 @@ def test_cosine_warmup_with_min_lr(draw: Draw) -> Case:
 
 # Of rise and fall, and half of how many waves a cosine falls in: each pair is a program to compile.
 PHASES = [
-    ("linear", "cosine", 0.5),
     ("linear", "1-sqrt", 0.5),
     ("cosine", "cosine", 0.7),
     ("1-sqrt", "linear", 0.5),
@@ -109,7 +108,9 @@ def test_wsd(draw: Draw) -> Case:
     rate, fraction = draw.rate(), draw.pick(0.0, draw.number(1e-3, 0.9))
     warm, stable = draw.steps_or_zero(150), draw.steps_or_zero(150)
     decay = draw.steps_or_zero(200) if fraction else draw.steps(200)
-    shapes = dict(zip(("warmup_type", "decay_type", "num_cycles"), draw.pick(*PHASES), strict=True))
+    shapes: dict[str, Any] = dict(
+        zip(("warmup_type", "decay_type", "num_cycles"), draw.pick(*PHASES), strict=True)
+    )
     shapes["min_lr_ratio"] = fraction
     build = optimization.get_wsd_schedule
     return stepped_object(

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """`fit_loss_law` on runs that the laws made: what comes back, how sure it is, what it refuses."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false
 """`MultiPowerLaw` and `AnnealingLaw`: their numbers, as pytrees, and what they refuse."""
 
 import copy

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from runs.test_range_test import SUGGESTIONS, given
+from support.range_tests import SUGGESTIONS, given
 
 from optax_sched import RangeTest, lr_range_test
 

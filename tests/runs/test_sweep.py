@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from runs.test_sweep_processes import train
-from schedules.test_batches import LEGS, MIXED, one_by_one, rates
+from support.sweep_process import train
+from tables.batches import LEGS, MIXED, one_by_one, rates
 
 import optax_sched as o
 

@@ -51,7 +51,7 @@ def roundings(schedule: Any) -> int:
 
 
 def limit(schedule: Schedule, steps: Sequence[Any], errors: np.ndarray) -> np.ndarray:
-    """DESIGN section 5: 5e-7 for each formula, and 4 ulp of every float where that is not enough."""
+    """docs/numerics.md: 5e-7 for each formula, and 4 ulp of every float where that is not enough."""
     limits = np.full(len(steps), 5e-7 * roundings(schedule))
     for i in np.flatnonzero(errors > limits):
         limits[i] += 4 * 2.0**-23 * sensitivity(schedule, steps[int(i)])

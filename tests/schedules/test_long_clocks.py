@@ -1,9 +1,11 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """Clocks of tokens: steps and lengths beyond what an int32 holds."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import optax_sched as o
 
@@ -33,7 +35,7 @@ def test_an_integer_step_beyond_int32_counts_where_a_length_is_a_float(name: str
 def test_int64_steps_under_x64(name: str):
     jax.config.update("jax_enable_x64", True)
     try:
-        schedule, formula = eval(repr(FLOATS[name][0]), vars(o)), FLOATS[name][1]
+        schedule, formula = eval(repr(FLOATS[name][0]), dict(vars(o))), FLOATS[name][1]
         steps = jnp.array([123_456_789, 5 * 10**11])
         assert steps.dtype == jnp.int64
         want = [formula(123_456_789.0) if name != "join" else 1.0, formula(5e11)]
@@ -64,3 +66,13 @@ def test_a_whole_length_beyond_int32_is_held_as_a_float():
 def test_counts_stay_below_the_limit():
     with pytest.raises(ValueError, match=r"num_cycles must be .* an integer is at most 2147483647"):
         o.cosine_restarts(1.0, 10, num_cycles=2**31)
+
+
+def test_a_clock_of_tokens_is_drawn_to_its_end():
+    decay = o.warmup(o.linear(1.0, 0.0, 1.5e12), 5e11)
+    axes = Figure().subplots()
+    o.plot([decay], 2 * 10**12, axes)
+    steps, values = map(np.asarray, axes.get_lines()[0].get_data())
+    assert steps[-1] == 2 * 10**12 and values[-1] == 0.0
+    np.testing.assert_allclose(np.max(values), 1.0, atol=0.01)
+    np.testing.assert_allclose(values, np.interp(steps, [0, 5e11, 2e12], [0, 1, 0]), atol=1e-6)

@@ -27,6 +27,7 @@ PLACES: dict[str, Any] = {
     "k_decay": lambda shape: os.k_decay(1.0, 100, 1.5, shape=shape),
     "piecewise_interpolate": lambda shape: os.piecewise_interpolate([0.0, 1.0, 0.2], [30, 100], shape),
 }
+SINE: Any = np.sin
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
 STEPS = np.array([1, 7, 33, 66, 97])
 
@@ -36,8 +37,8 @@ STEPS = np.array([1, 7, 33, 66, 97])
 def test_a_shape_and_its_complement_are_exact_near_both_ends(make, oracle, number):
     near = 10.0 ** -np.arange(1, 8)
     x = np.concatenate([[0.0], near, 1 - near, [0.3, 0.5, 1.0]])
-    x, y = np.float32(x), np.float32(1 - x)
-    y[1 + len(near) : 1 + 2 * len(near)] = np.float32(near)  # as a clock gives them
+    x, y = x.astype(np.float32), (1 - x).astype(np.float32)
+    y[1 + len(near) : 1 + 2 * len(near)] = near.astype(np.float32)  # as a clock gives them
     got = jax.jit(lambda s, x, y: s.weights(x, y))(make(number), x, y)
     for a, b, weight, left in zip(x, y, *got, strict=True):
         from_start = mpf(float(a)) if a < 0.5 else 1 - mpf(float(b))
@@ -119,7 +120,7 @@ def test_it_prints_reads_replaces_copies_and_goes_through_files(place):
     config = os.to_config(schedule)
     assert config["shape"] == {"builder": "k_shape", "k": 0.4}
     for again in (
-        eval(repr(schedule), vars(os)),
+        eval(repr(schedule), dict(vars(os))),
         os.from_source(repr(schedule)),
         os.from_config(json.loads(json.dumps(config))),
         pickle.loads(pickle.dumps(schedule)),
@@ -129,7 +130,7 @@ def test_it_prints_reads_replaces_copies_and_goes_through_files(place):
         assert jax.tree.structure(again) == jax.tree.structure(schedule)
 
 
-@pytest.mark.parametrize("shape", ["cosine", np.sin, os.power_shape(0.3)], ids=str)
+@pytest.mark.parametrize("shape", ["cosine", SINE, os.power_shape(0.3)], ids=["cosine", "sin", "power"])
 def test_a_shape_by_itself_and_all_kinds_of_it_pickle_and_read_as_given(shape):
     schedule = os.warmup(1.0, 10, shape=shape)
     assert schedule.shape is shape
@@ -150,7 +151,9 @@ def test_the_paths_to_leaves_name_the_shape():
     ]
     assert paths("cosine")[-1] == ".warmup(cosine).init_value"
     assert paths(jnp.sin)[-1] == ".warmup(sin).init_value"
-    squared = functools.partial(jnp.power, x2=2.0)  # its text has an address, which no path may have
+    squared = functools.partial(
+        lambda x, y: x**y, y=2.0
+    )  # its text has an address, which no path may have
     assert " at 0x" not in paths(squared)[-1]
 
 
@@ -167,9 +170,10 @@ def test_a_function_that_is_a_pytree_keeps_its_leaves():
 
 
 def test_an_unannotated_parameter_called_shape_is_one():
-    rising = os.schedule(
-        lambda step, init_value, shape="cosine": init_value * shape(step / 10), name="rising"
-    )
+    def rise(step, init_value, shape: Any = "cosine"):
+        return init_value * shape(step / 10)
+
+    rising: Any = os.schedule(rise, name="rising")
     assert float(rising(2.0)(5)) == pytest.approx(1.0)
     assert float(rising(2.0, os.power_shape(2.0))(5)) == 0.5
     with pytest.raises(ValueError, match=r"^rising: shape must be one of 'linear'"):

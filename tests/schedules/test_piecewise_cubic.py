@@ -17,7 +17,7 @@ def drawn(seed: int) -> tuple[list[float], list[int]]:
     values = rng.normal(size=5).round(seed % 4)
     if seed % 3 == 0:
         values = np.sort(np.abs(values))[::-1]
-    return np.float32(values).tolist(), boundaries.tolist()
+    return np.asarray(values, np.float32).tolist(), boundaries.tolist()
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -1,4 +1,4 @@
-"""What DESIGN section 1 promises of every schedule: one test a promise, over the one table."""
+"""What docs/design.md promises of every schedule: one test a promise, over the one table."""
 
 import copy
 import functools

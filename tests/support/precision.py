@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 from mpmath import mpf
-from tables.cases import ROWS
 from tables.rows import Example, Row, expected, is_float
 
 from optax_sched import Schedule
@@ -85,17 +84,3 @@ def derivative(schedule: Schedule, name: str, at: float, step: int) -> float:
     if ends[0] == ends[1] or abs(high - low) > 1e-4 * abs(high):
         return float("nan")
     return float((high - low) / (mpf(ends[0]) - mpf(ends[1])))
-
-
-def report() -> None:
-    """The greatest relative error of each builder over all steps of its examples."""
-    for name, row in ROWS.items():
-        worst = 0.0
-        for example in row.examples:
-            got = jax.jit(lambda s, steps: s(steps))(example.schedule, example.steps())
-            worst = max(worst, float(np.max(relative_error(row, got, oracle_values(example)))))
-        print(f"{worst:.1e}  {name}{'  (sensitive)' if row.sensitive else ''}")
-
-
-if __name__ == "__main__":
-    report()

@@ -302,7 +302,7 @@ ROWS: dict[str, Row] = {
     ),
     "warmup_linear_decay": Row(
         Example(os.warmup_linear_decay(0.1, 101, 1000), [101, 1000], 0.0, 0.0),
-        Example(os.warmup_linear_decay(0.1, 7, LAST, 0.3, 0.2), [7, LAST], 0.3, 0.2),
+        Example(os.warmup_linear_decay(0.3, 7, LAST, 0.1, 0.4), [7, LAST], 0.1, 0.4),
         Example(os.warmup_linear_decay(0.1, 7, 7, end_value=0.05), [7], 0.0, 0.05),
     ),
     "warmup_inverse_sqrt_decay": Row(

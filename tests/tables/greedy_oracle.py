@@ -10,7 +10,7 @@ from tables.plateau_oracle import Plateau, nan, single
 
 @dataclasses.dataclass
 class Greedy(Plateau):
-    """The rule that also rises, from the words of DESIGN.md."""
+    """The rule that also rises, from the words of its docstring."""
 
     max_scale: float = 10.0
     improvements: int = 0

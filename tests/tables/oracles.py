@@ -1,8 +1,8 @@
-"""The formulas of DESIGN section 3 in plain Python, at 50 decimal digits: what the tests hold ours to.
+"""The formulas of all builders in plain Python, at 50 decimal digits: what the tests hold ours to.
 
 An oracle takes the step (a whole or real number, 0 or more) and the hyperparameters by name. Numbers
 come as mpf or int, sequences as lists, schedules as functions of the step. Each was written from
-DESIGN.md, not from our code.
+the formula and its sources, not from our code.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The formulas of `optax_sched.planning` in plain float64, from DESIGN and the papers."""
+"""The formulas of `optax_sched.planning` in plain float64, from the docstrings and the papers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,7 +54,7 @@ def risk(
     start: Any = 1.0,
     batch_size: float = 1.0,
 ) -> float:
-    """The recursion of DESIGN, term by term."""
+    """The recursion of the docstring, term by term."""
     values = np.asarray(eigenvalues, np.float64)
     m = np.broadcast_to(np.asarray(start, np.float64), values.shape).copy()
     for r in np.asarray(rates, np.float64):

@@ -1,6 +1,6 @@
 """The plateau rule once more, in plain Python: exact fractions, hand-written tables, and no JAX.
 
-All of it was written from the words of DESIGN.md, not from our code. Only the scale is rounded, to
+All of it was written from the words of the contract, not from our code. Only the scale is rounded, to
 float32 after every cut, because a scale is a float32 number.
 """
 
@@ -33,11 +33,13 @@ class Plateau:
     cooldown: int = 0
     min_scale: float = 0.0
     window: int = 1
+    start: int = 0
 
     scale: float = 1.0
     best: Fraction | None = None  # None until something finite was observed
     without_improvement: int = 0
     to_ignore: int = 0
+    ignored: int = 0
     collected: list[float] = dataclasses.field(default_factory=list)
 
     def observe(self, value: float | None) -> None:
@@ -49,7 +51,10 @@ class Plateau:
             finite = all(map(math.isfinite, self.collected))
             mean = sum(map(Fraction, self.collected), Fraction()) / self.window if finite else None
             self.collected = []
-            self.decide(mean)
+            if self.ignored < self.start:
+                self.ignored += 1
+            else:
+                self.decide(mean)
 
     def decide(self, observation: Fraction | None) -> None:
         """One observation; None stands for one that is not finite."""
@@ -224,6 +229,12 @@ TABLES: dict[str, tuple[dict[str, Any], list[Any], list[float]]] = {
     "one NaN in every window, otherwise improving": (dict(patience=0, window=2),
         [8, nan, nan, 4,    2,    nan  ],
         [1, 0.5, 0.5, 0.25, 0.25, 0.125]),
+    "start 3: the first three are ignored altogether": (dict(patience=0, start=3),
+        [1, 2, nan, 8, 8,   4,   4   ],
+        [1, 1, 1,   1, 0.5, 0.5, 0.25]),
+    "start 2 of windows of 2: the first four values are ignored": (dict(patience=0, start=2, window=2),
+        [1, 1, 1, 1, 8, 8, 8, 8,   4,   4  ],
+        [1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5]),
     # What torch did on a constant metric of 1, measured: reference/peers.md, section 3.
     "torch: patience 2, cooldown 1": (dict(patience=2, cooldown=1, threshold=0.0001),
         [1, 1, 1, 1,   1,   1,   1,   1,    1,    1,    1,    1    ],
@@ -299,6 +310,7 @@ def random_cases(count: int, mode: str, threshold_mode: str) -> list[tuple[Plate
             cooldown=rng.choice([0, 0, 1, 2, 5]),
             min_scale=rng.choice([0, 0, 0.01, 0.3, 1]),
             window=rng.choice([1, 1, 1, 2, 3, 4, 5, 6]),
+            start=rng.choice([0, 0, 0, 1, 2, 5]),
         )
         losses = KINDS[number % len(KINDS)](rng)
         cases.append((plateau, [UNIT * loss for loss in losses]))

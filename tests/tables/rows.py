@@ -42,7 +42,7 @@ class Row:
 
     def __init__(self, *examples: Example, sensitive: bool = False, inner_zeros: bool = False):
         self.examples: Sequence[Example] = examples
-        # Where a power, an exponential or a real-valued clock enters, DESIGN section 5 allows 4 ulp
+        # Where a power, an exponential or a real-valued clock enters, docs/numerics.md allows 4 ulp
         # times the sensitivity to float32 hyperparameters and progress on top of the 5e-7.
         self.sensitive = sensitive
         # At its inner zeros an error counts relative to the height, not to 0.

@@ -36,6 +36,7 @@ from optax_sched import (
     scale_by_schedule,
     warmup,
 )
+from optax_sched import schedule as o_schedule
 
 ONE = np.float32(1.0)
 
@@ -197,7 +198,7 @@ MISFITS: dict[str, tuple[Any, Any]] = {
         optax_sched.piecewise_constant([0.1, 0.2], [2]),
         optax_sched.piecewise_constant([0.1, 0.2, 0.3], [2, 4]),
     ),
-    "another function": (closure, lambda count: 0.1 / (count + 2)),
+    "another function": (closure, o_schedule(lambda step: 0.1 / (step + 2), name="mine")()),
     "a batch": (FALL, jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * 2), FALL)),
 }
 
@@ -237,7 +238,7 @@ def test_a_length_that_would_be_cut_to_a_whole_one_raises(length: Any):
     with pytest.raises(
         ValueError,
         match=r"^replace_schedule: schedule must have whole numbers where the old one has, linear\(.*"
-        r"transition_steps=4\), got linear\([^\n]*\)$",
+        r"transition_steps=4\), got linear\([^\n]*\); retrace=True takes it, [^\n]*$",
     ):
         replace_schedule(rate().init(PARAMS), linear(0.8, 0.0, length))
 

@@ -1,223 +1,36 @@
-"""A run that is stopped, saved, and continued in a new process ends as if it had never been stopped.
-
-Started as a script, `python tests/test_resume.py FOLDER`, this file is the new process: it knows the
-programs, and has all else from the checkpoints in the folder, orbax's own.
-"""
+"""A run that is stopped, saved, and continued in a new process ends as if it had never been stopped."""
 
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from support import resumed_runs
+from support.resumed_runs import (
+    CHANGE,
+    EDITED,
+    MISFITS,
+    RUNS,
+    STEPS,
+    Run,
+    TrainState,
+    arrays,
+    checkpoints,
+    continued,
+    initial,
+    trainer,
+)
 
 import optax_sched as o
 
 orbax = pytest.importorskip("orbax.checkpoint", reason="it has no wheels for this Python yet")
 
-STEPS = 120
 STOPS = 3  # for each run
-CHANGE = 30  # the step at which a run gets another schedule, where it gets one
-
-
-class TrainState(NamedTuple):
-    step: jax.Array
-    params: Any
-    opt_state: Any
-
-
-def anywhere(state: TrainState) -> bool:
-    return 0 < int(state.step) < STEPS
-
-
-def after_the_change(state: TrainState) -> bool:
-    return CHANGE < int(state.step) < STEPS
-
-
-def amid_a_window_and_a_cooldown(state: TrainState) -> bool:
-    (plateau,) = plateaus(state)
-    return bool(anywhere(state) and plateau.window_count > 0 and plateau.cooldown_count > 0)
-
-
-def plateaus(state: Any) -> list[o.PlateauState]:
-    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, o.PlateauState))
-    return [node for node in nodes if isinstance(node, o.PlateauState)]
-
-
-class Run(NamedTuple):
-    optimizer: Callable[[], optax.GradientTransformation]
-    may_stop: Callable[[TrainState], bool] = anywhere
-    new_schedule: Any = None
-
-
-halving = o.schedule(
-    lambda step, init_value, period: init_value * 0.5 ** (step // period), name="halving"
-)
-
-COSINE = o.warmup(o.cosine_decay(0.03, 100), 10)
-EVERYTHING = o.join(
-    [
-        o.multiply(o.piecewise_interpolate([0.0, 0.03, 0.01], [10, 50]), o.cyclic(0.5, 1.0, 7)),
-        o.noisy(o.cosine_restarts(0.03, 10, period_mult=1.5), jax.random.key(0), 0.2),
-        o.select(1, [o.table([0.01, 0.02]), halving(0.03, 13), 0.02]),
-        o.wsd(0.02, 2, 10, 30),
-    ],
-    [20, 50, 80],
-)
-RULE = {"factor": 0.5, "patience": 1, "cooldown": 3, "window": 4}
-
-
-def adam(*links: optax.GradientTransformation) -> optax.GradientTransformation:
-    return optax.chain(optax.scale_by_adam(), *links)
-
-
-def injected(schedule: Any) -> optax.GradientTransformation:
-    return optax.inject_hyperparams(optax.adamw)(learning_rate=schedule)
-
-
-RUNS = {
-    "scale_by_learning_rate": Run(lambda: adam(o.scale_by_learning_rate(COSINE))),
-    "all kinds of schedules": Run(lambda: adam(o.scale_by_learning_rate(EVERYTHING))),
-    "replaced schedule": Run(
-        lambda: adam(o.scale_by_learning_rate(COSINE)),
-        after_the_change,
-        o.warmup(o.cosine_decay(0.06, 70), 10),
-    ),
-    "knots": Run(lambda: adam(o.scale_by_learning_rate(o.piecewise_interpolate([0.03, 0.0], [99])))),
-    "the line": Run(lambda: adam(o.scale_by_learning_rate(o.linear(0.03, 0.01, 100)))),
-    "optax.adamw": Run(lambda: optax.adamw(COSINE)),
-    "inject_hyperparams": Run(lambda: injected(COSINE)),
-    "reduce_on_plateau": Run(
-        lambda: adam(o.scale_by_learning_rate(COSINE), o.reduce_on_plateau(**RULE)),
-        amid_a_window_and_a_cooldown,
-    ),
-    "plateau": Run(lambda: injected(o.plateau(COSINE, **RULE)), amid_a_window_and_a_cooldown),
-    "greedy": Run(lambda: injected(o.greedy(COSINE, **RULE)), amid_a_window_and_a_cooldown),
-}
-
-
-class Misfit(NamedTuple):
-    """A program that is given the checkpoint of another."""
-
-    saved: str
-    optimizer: Callable[[], optax.GradientTransformation]
-    named: str  # a pattern in the error
-
-
-PARTS = EVERYTHING.schedules
-
-MISFITS = {
-    "another schedule": Misfit(
-        "scale_by_learning_rate",
-        lambda: adam(o.scale_by_learning_rate(o.warmup(o.linear(0.03, 0.0, 100), 10))),
-        r"'schedule', 'warmup\(linear\).schedule', 'linear.init_value'",
-    ),
-    "a formula of the same names": Misfit(
-        "the line",
-        lambda: adam(o.scale_by_learning_rate(o.exponential(0.03, 0.01, 100))),
-        "'schedule', 'exponential.init_value'",
-    ),
-    "another shape": Misfit(
-        "scale_by_learning_rate",
-        lambda: adam(o.scale_by_learning_rate(o.warmup(o.cosine_decay(0.03, 100), 10, shape="cosine"))),
-        r"'schedule', 'warmup\(cosine\).schedule'",
-    ),
-    "no warm-up": Misfit(
-        "scale_by_learning_rate",
-        lambda: adam(o.scale_by_learning_rate(o.cosine_decay(0.03, 100))),
-        "'schedule', 'cosine_decay.init_value'",
-    ),
-    "one part less": Misfit(
-        "all kinds of schedules",
-        lambda: adam(o.scale_by_learning_rate(o.join(PARTS[:3], [20, 50]))),
-        r"schedule\.join\.schedules",
-    ),
-    "one knot more": Misfit(
-        "knots",
-        lambda: adam(o.scale_by_learning_rate(o.piecewise_interpolate([0.0, 0.03, 0.0], [10, 99]))),
-        # Orbax names whichever of the two it meets first.
-        r"\(3,\) is not compatible with the stored shape: \(2,\)"
-        r"|\(2,\) is not compatible with the stored shape: \(1,\)",
-    ),
-    "optax's own": Misfit("scale_by_learning_rate", lambda: optax.adamw(COSINE), "'opt_state', '2'"),
-    "a plateau more": Misfit(
-        "scale_by_learning_rate",
-        lambda: adam(o.scale_by_learning_rate(COSINE), o.reduce_on_plateau(**RULE)),
-        "'opt_state', '2', 'scale'",
-    ),
-    "a plateau less": Misfit(
-        "reduce_on_plateau", lambda: adam(o.scale_by_learning_rate(COSINE)), "opt_state"
-    ),
-    "no plateau inside": Misfit("plateau", lambda: injected(COSINE), "hyperparams_states"),
-}
-
-
-def initial(optimizer: optax.GradientTransformation) -> TrainState:
-    draw = np.random.default_rng(0)
-    params = {"in": jnp.float32(draw.normal(size=(3, 8))), "out": jnp.float32(draw.normal(size=8))}
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
-
-
-def trainer(optimizer: optax.GradientTransformation) -> Callable[[TrainState], Any]:
-    update = optax.with_extra_args_support(optimizer).update
-    batches = jnp.float32(np.random.default_rng(1).normal(size=(STEPS, 16, 3)))
-
-    def mean_loss(params: Any, step: jax.Array) -> jax.Array:
-        x = batches[step]
-        return jnp.mean((jnp.tanh(x @ params["in"]) @ params["out"] - jnp.sin(x.sum(axis=1))) ** 2)
-
-    @jax.jit
-    def train_step(state: TrainState) -> Any:
-        loss, gradient = jax.value_and_grad(mean_loss)(state.params, state.step)
-        updates, opt_state = update(gradient, state.opt_state, state.params, value=loss)
-        return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), loss
-
-    return train_step
-
-
-def resume(folder: Path) -> None:
-    """What the new process does: it continues every checkpoint, and tries the misfits."""
-    with orbax.StandardCheckpointer() as checkpointer:
-        for name, run in RUNS.items():
-            train_step = trainer(run.optimizer())
-            for checkpoint in checkpoints(folder, name):
-                state, losses = checkpointer.restore(checkpoint, target(run)), []
-                while state.step < STEPS:
-                    state, loss = train_step(state)
-                    losses.append(loss)
-                np.savez(checkpoint.with_suffix(".npz"), np.stack(losses), *arrays(state))
-        complaints = {}
-        for name, misfit in MISFITS.items():
-            try:
-                restored = checkpointer.restore(checkpoints(folder, misfit.saved)[0], target(misfit))
-                complaints[name] = f"restored {restored}"
-            except Exception as error:
-                complaints[name] = f"{type(error).__name__}: {error}"
-    (folder / "complaints.json").write_text(json.dumps(complaints), encoding="utf-8")
-
-
-def target(program: Run | Misfit) -> TrainState:
-    """What orbax restores into: the program's own state, shapes and dtypes only."""
-    return jax.eval_shape(lambda: initial(program.optimizer()))
-
-
-def checkpoints(folder: Path, name: str) -> list[Path]:
-    return [path for path in (folder / name).iterdir() if path.is_dir()]
-
-
-def arrays(state: TrainState) -> list[np.ndarray]:
-    keys = jax.dtypes.prng_key
-    return [
-        np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, keys) else leaf)
-        for leaf in jax.tree.leaves(state)
-    ]
 
 
 class Whole(NamedTuple):
@@ -257,7 +70,7 @@ def whole_runs(folder) -> dict[str, Whole]:
         for name, run in runs.items():
             for stop in run.stops:
                 checkpointer.save(folder / name / str(stop), run.states[stop])
-    command = [sys.executable, "-W", "error", __file__, str(folder)]
+    command = [sys.executable, "-W", "error", resumed_runs.__file__, str(folder)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     return runs
@@ -268,10 +81,40 @@ def test_ends_as_if_it_had_never_been_stopped(name, whole_runs, folder):
     states, losses, stops = whole_runs[name]
     assert len(stops) == STOPS
     for stop in stops:
-        with np.load(folder / name / f"{stop}.npz") as saved:
-            continued = list(saved.values())
-        for got, want in zip(continued, [np.stack(losses[stop:]), *arrays(states[-1])], strict=True):
-            assert (got.dtype, got.shape, got.tobytes()) == (want.dtype, want.shape, want.tobytes())
+        assert_saved(folder / name / f"{stop}.npz", states[-1], np.stack(losses[stop:]))
+
+
+def assert_saved(place: Path, state: TrainState, losses: Any) -> None:
+    """That the new process has saved just this, to the bit."""
+    with np.load(place) as saved:
+        found = list(saved.values())
+    for got, want in zip(found, [losses, *arrays(state)], strict=True):
+        assert (got.dtype, got.shape, got.tobytes()) == (want.dtype, want.shape, want.tobytes())
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_the_checkpoint_beats_an_edited_config_and_one_line_mends_it(name, whole_runs, folder):
+    edited = EDITED[name]
+    stop = int(checkpoints(folder, edited.saved)[0].name)
+    state = whole_runs[edited.saved].states[stop]
+    train_step = trainer(edited.optimizer())
+    # Without the line the old settings go on, whatever the program says.
+    old, _ = train_step(state)
+    kept, _ = trainer(RUNS[edited.saved].optimizer())(state)
+    assert o.current_value(old.opt_state) == o.current_value(kept.opt_state)
+    mended = state._replace(opt_state=edited.line(state.opt_state))
+    end, losses = continued(mended, train_step)
+    assert_saved(folder / f"{name}.npz", end, losses)
+    # With it the job goes on as the edited program's own would from that step on.
+    if edited.saved != "plateau":
+        fresh, _ = continued(initial(edited.optimizer()), train_step)
+        assert o.current_value(end.opt_state) == o.current_value(fresh.opt_state)
+        assert o.current_value(end.opt_state) != o.current_value(
+            whole_runs[edited.saved].states[-1].opt_state
+        )
+    else:
+        rule = end.opt_state.hyperparams_states["learning_rate"].rule
+        assert (rule.patience, rule.window, rule.cooldown) == (0, 3, 0)
 
 
 @pytest.mark.parametrize("name", MISFITS)
@@ -279,7 +122,3 @@ def test_refuses_the_checkpoint_of_another_structure(name, whole_runs, folder):
     complaint = json.loads((folder / "complaints.json").read_text(encoding="utf-8"))[name]
     assert complaint.startswith("ValueError: ")
     assert re.search(MISFITS[name].named, complaint)
-
-
-if __name__ == "__main__":
-    resume(Path(sys.argv[1]))

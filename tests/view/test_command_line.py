@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.example_runs import assert_is_a_picture
+from support.pictures import assert_is_a_picture
 
 import optax_sched
 from optax_sched.__main__ import main
@@ -196,6 +196,7 @@ BAD = [
         ("show", "cosin_decay(1, 2)"),
         "SPEC: from_source: line 1, column 1: must be the name of a builder",
     ),
+    (("show", "power_shape(2)"), "SPEC: must be a schedule, got power_shape(exponent=2.0)"),
     (("show", "constant(" * 10_000), "SPEC: from_source: line 1, column "),
     (("show", "a" * 10_000), "SPEC: must be a file, got 'aaaaaaaaaaa"),
     (("show", "\0"), "SPEC: must be a file, got "),

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
-from gallery import COLUMNS, Panel, all_panels, gallery, places
+from gallery import COLUMNS, Panel, all_panels, families, gallery, page, places
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tables.cases import BUILDERS, OWN
 
@@ -27,7 +27,11 @@ def figure(panels) -> Any:
 
 
 def test_every_builder_has_a_panel(panels):
-    assert set(panels) == (BUILDERS.keys() - OWN.keys()) | CLOSED_LOOP
+    assert set(panels) == (BUILDERS.keys() - OWN.keys()) | CLOSED_LOOP | {"power_shape", "k_shape"}
+
+
+def test_the_page_is_the_one_that_the_program_writes():
+    assert (PICTURE.parent / "gallery.md").read_text(encoding="utf-8") == page()
 
 
 def test_panels_are_comparable(panels):
@@ -83,7 +87,7 @@ def test_nothing_is_cut_off_and_no_words_overlap(figure, panels):
     ]
     words = [word for word, _ in boxes]
     assert set(panels) <= set(words)
-    assert {"constant", "at intervals", "on plateau", "at every step", "by feedback"} <= set(words)
+    assert set(families()) <= set(words)
     for word, box in boxes:
         assert min(box.x0, box.y0) >= 0 and box.x1 <= width and box.y1 <= height, word
     for (a, one), (b, two) in itertools.combinations(boxes, 2):

@@ -101,7 +101,7 @@ def test_the_example_of_the_docstring():
     names = {"plot": plot}
     for step in steps:
         exec(step.source, names)
-    assert repr(eval(shown.source, names)) + "\n" == shown.want == "['cosine', 'plain']\n"
+    assert repr(eval(shown.source, names)) + "\n" == shown.want == "['cosine', 'constant']\n"
 
 
 def test_two_schedules_that_read_alike_are_both_drawn():

@@ -1,0 +1,146 @@
+"""Writes docs/coming-from.md: every schedule of the peers by its name there, and the same here.
+
+The tables are those of the hints (`optax_sched.OneCycleLR` says its row), which tests evaluate against
+the peers. Run `python docs/coming_from.py` after a change of them; a test compares the page.
+"""
+
+import re
+from pathlib import Path
+
+from optax_sched._core.peer_words import PEER_WORDS
+from optax_sched.porting.equivalents import EQUIVALENTS
+
+PAGE = Path(__file__).with_name("coming-from.md")
+
+HEAD = """\
+# Coming from optax, torch, transformers, keras or timm
+
+Your line on the left, the same here on the right, in your library's own parameter names; `lr` is the
+rate that the optimizer was given. Each row is evaluated against the real library by a test
+(`python -m pytest tests/peers/test_equivalents.py`). This page is written by
+`python docs/coming_from.py` from the table that the error messages use, too:
+
+```python
+import optax_sched
+
+try:
+    optax_sched.CosineAnnealingLR
+except AttributeError as error:
+    print(error)
+```
+
+```text
+...is `cosine_decay(lr, T_max, eta_min)` here...
+```
+
+A scheduler *object* of torch, transformers, keras or timm is converted by `optax_sched.porting.port`,
+with its settings: `print(port(scheduler))` is the source to paste. What it cannot convert exactly it
+refuses by name. `python examples/port_a_recipe.py` shows it.
+
+Three conventions explain most differences:
+
+* **Steps count from 0**, and a decay of `T` steps has its end value at `t = T`. torch's `OneCycleLR`
+  and transformers' `..._with_warmup_lr_rate` end one step earlier.
+* **A boundary belongs to the new piece**, as in torch and optax; in keras to the old one; timm's
+  milestones come one step early.
+* **`X_steps` is that phase's own length**; only `total_steps` counts everything. optax's `decay_steps`
+  in `warmup_cosine_decay_schedule` counts the warm-up too, keras' in `CosineDecay` does not.
+
+After its end a schedule here holds its last value. torch's and transformers' cosines rise again.
+"""
+
+COMPOSED = """
+## What has one name elsewhere, and is composed here
+
+Peak `i`, end `e`, lengths `T`, `W`, `D`, a number of stairs `k`, a power `p`, any schedule `s`.
+
+| elsewhere | here |
+| --- | --- |
+"""
+
+# Elsewhere, and here.
+COMPOSITIONS = (
+    (
+        "keras `PolynomialDecay(cycle=True)` to 0",
+        "join([i, multiply(repeat(shift(polynomial_decay(i, T, 0.0, p), 1), T), "
+        "every(shift(power_law_decay(1.0, 1.0, -p), 1), T))], [1])",
+    ),
+    (
+        "timm `poly` with cycles and k-decay",
+        'repeat(k_decay(i, T, k, 0.0, "linear"), T, period_mult=2.0, value_mult=0.5)',
+    ),
+    (
+        "warm-up at every restart: optax, levanter, ignite",
+        "repeat(warmup(cosine_decay(i, T - W, e), W), T)",
+    ),
+    (
+        "init2winit `cosine_echo`",
+        "join([warmup_cosine_decay(i, W, T), warmup_cosine_decay(0.3 * i, W, T)], [T])",
+    ),
+    (
+        "OLMo-core cosine, then a linear tail",
+        "cooldown(warmup_cosine_decay(i, W, T, end_value=e), T - D, D)",
+    ),
+    ("OLMo-core half cosine", "quarter_cosine_decay(i, T, e)"),
+    ("MaxText's tail of zeros", "join([s, 0.0], [T])"),
+    (
+        "DeepSpeed logarithmic warm-up",
+        "warmup(s, W, shape=lambda x: jnp.log1p((W - 1) * x) / math.log(W))",
+    ),
+    ("quadratic warm-up: init2winit, mmdetection", "warmup(s, W, shape=lambda x: x**2)"),
+    ("DeepSpeed staircased cycle", "every(stretch(cyclic(e, i, T), 1 / k), k)"),
+    ("Megatron exponential WSD", "wsd(i, W, D, T, shape=lambda u: 2**u - 1)"),
+    (
+        "fairseq `tri_stage`, praxis `LinearRampupExponentialDecay`",
+        "tri_stage(i, W, T - W - D, D)",
+    ),
+    (
+        "torch `LambdaLR`, Paddle, ignite: any function",
+        'schedule(lambda t, i: i * 0.95**t, name="mine")(i)',
+    ),
+    ("torch `CyclicLR(scale_fn)`", "multiply(cyclic(0.0, i, T), lambda t: 1 / (1 + t // (2 * T)))"),
+    ("torch `MultiplicativeLR`: a recurrence", "table(i * np.cumprod([1.0, 0.9, 0.8, 0.9]))"),
+    (
+        "keras `CosineDecayRestarts` with m_mul and alpha: a sum",
+        'schedule(lambda t, s, e: s(t) + e, name="above")(cosine_restarts(i - e, T, 0.0, 2.0, 0.5), e)',
+    ),
+    ("the linear decay of BERT, flair, levanter", "warmup_linear_decay(i, W, T)"),
+    ("cosine with a floor, MaxText, Megatron", "warmup_cosine_decay(i, W, T, end_value=e)"),
+)
+
+WORDS = """
+## Words
+
+The error about an unknown argument translates these, and says the one that the builder takes:
+
+| theirs | here |
+| --- | --- |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    text = HEAD
+    for peer, rows in EQUIVALENTS.items():
+        text += f"\n## {peer}\n\n| {peer} | here | the difference |\n| --- | --- | --- |\n"
+        for it in rows:
+            cells = (f"`{it.name}({it.parameters})`", f"`{it.code}`", it.difference)
+            text += _row(cells)
+    text += COMPOSED + "".join(_row((name, f"`{code}`")) for name, code in COMPOSITIONS)
+    meanings: dict[tuple[str, ...], list[str]] = {}
+    for word, ours in PEER_WORDS.items():
+        meanings.setdefault(tuple(dict.fromkeys(ours)), []).append(f"`{word}`")
+    text += WORDS
+    for ours, words in meanings.items():
+        text += _row((", ".join(words), ", ".join(f"`{it}`" for it in ours)))
+    return text
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    # A bar ends a cell, even inside code.
+    return "| " + " | ".join(re.sub(r"\|", r"\\|", cell) for cell in cells) + " |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"written: {PAGE}")

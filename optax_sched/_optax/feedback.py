@@ -1,0 +1,298 @@
+"""Closed loops: a rule that reads a metric is to the metric what a schedule is to the step."""
+
+import functools
+import inspect
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, overload
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._core.built import Built, batched_name, formula_behind, stored
+from optax_sched._core.domains import as_scalar
+from optax_sched._core.errors import in_a_word
+from optax_sched._core.evaluate import weak
+from optax_sched._core.formula import Check, Formula
+from optax_sched._core.hyperparameters import Rate, Switch
+from optax_sched._core.operands import Operand
+from optax_sched._optax.state import (
+    FeedbackState,
+    ScheduleState,
+    advanced,
+    at_this_update,
+    rate_of,
+    single,
+    start,
+)
+
+MISSING: Any = object()
+
+P = ParamSpec("P")
+
+
+class LiveSchedule(Built):
+    """A schedule as `optax.inject_hyperparams` takes it, whose state carries the schedule itself.
+
+    `live` makes it. Its methods are those of an optax *stateful schedule*.
+    """
+
+    __slots__ = ()
+
+    def init(self) -> Any:
+        """The state before the first update."""
+        if batched := batched_name(self):
+            raise ValueError(
+                f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map "
+                "over it, as in sweep(train, batch)"
+            )
+        return start(self.schedule)
+
+    def update(self, state: Any, **extra: Any) -> Any:
+        """The state after an update; a closed loop needs its metric as `value`."""
+        return advanced(self._at_this_update(state, extra.get("value", MISSING)))
+
+    def __call__(self, state: Any, **extra: Any) -> jax.Array:
+        """The rate of the update that is being made; of a closed loop without `value`, as it stands."""
+        name = formula_behind(self).name
+        if not isinstance(state, ScheduleState | FeedbackState):
+            raise TypeError(
+                f"{name}: it needs a state of its own, as optax.inject_hyperparams gives it: "
+                f"optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)), got "
+                f"{in_a_word(state)}"
+            )
+        return weak(rate_of(self._at_this_update(state, extra.get("value"))))
+
+    def _at_this_update(self, state: Any, value: Any, where: str | None = None) -> Any:
+        del value, where
+        return at_this_update(state)
+
+
+class ClosedLoop(LiveSchedule):
+    """A schedule times a scale that a rule draws from a metric: an optax *stateful schedule*.
+
+    `plateau`, `greedy` and the builders that `feedback` makes give it. It is an immutable pytree of its
+    hyperparameters, as a `Schedule` is: `repr` gives its source, `replace` changes it, it pickles, and
+    it may be stacked, swept and traced.
+
+    >>> import optax_sched
+    >>> optax_sched.plateau(0.1, patience=2).replace(patience=5).patience
+    5
+    """
+
+    __slots__ = ()
+
+    def init(self) -> FeedbackState:
+        """The state before the first update."""
+        schedule, rule = super().init(), without_schedule(self)
+        return FeedbackState(schedule, first_memory(rule), rule)
+
+    def _at_this_update(self, state: Any, value: Any, where: str | None = None) -> FeedbackState:
+        where = where or formula_behind(self).name
+        if value is MISSING and not self.observe_only:
+            raise TypeError(
+                f"{where}: update needs value=, the metric to watch; pass value=None and call "
+                "optax_sched.observe where it is known only now and then, or set observe_only=True"
+            )
+        if state.schedule is not None:
+            state = state._replace(schedule=at_this_update(state.schedule))
+        if value is None or self.observe_only:
+            return state
+        return state._replace(memory=remembered(state.rule, state.memory, metric(where, value)))
+
+
+class _Rule(Formula):
+    """A rule with its hyperparameters, and what it remembers before it has seen anything."""
+
+    def __init__(self, rule: Callable[..., Any], name: str, check: Check | None, memory: Any):
+        own = list(inspect.signature(rule).parameters.values())[2:]
+        for it in own:
+            if it.name in _OF_EVERY_LOOP:
+                raise TypeError(f"{name}: a hyperparameter may not be named {it.name!r}")
+            if it.kind is it.VAR_KEYWORD:
+                raise TypeError(f"{name}: a rule names its hyperparameters, **{it.name} hides them")
+        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
+        self.own = inspect.Signature(own)
+        self.memory = memory
+        self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
+        for it in self.memory_names:
+            if it not in self.own.parameters:
+                raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> Any:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    if default is inspect.Parameter.empty:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+_BEFORE = [_parameter("schedule", Operand)]
+_AFTER = [_parameter("min_value", Rate, 0.0), _parameter("observe_only", Switch, False)]
+_OF_EVERY_LOOP = {it.name for it in (*_BEFORE, *_AFTER)}
+
+
+class LoopBuilder(Protocol[P]):
+    """What `feedback` makes, for type checkers: it takes the schedule, then the hyperparameters."""
+
+    @overload
+    def __call__(self, schedule: Any, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
+
+    # Checkers know no keyword between P.args and P.kwargs.
+    @overload
+    def __call__(self, schedule: Any, *args: Any, min_value: Any, **more: Any) -> ClosedLoop: ...
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # both may be given
+        self, schedule: Any, *args: Any, observe_only: bool, **more: Any
+    ) -> ClosedLoop: ...
+
+
+@overload
+def feedback(
+    rule: Callable[Concatenate[Any, Any, P], Any],
+    *,
+    init: Any = None,
+    name: str | None = None,
+    check: Check | None = None,
+) -> LoopBuilder[P]: ...
+
+
+@overload
+def feedback(
+    rule: None = None, *, init: Any = None, name: str | None = None, check: Check | None = None
+) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
+
+
+def feedback(
+    rule: Callable[..., Any] | None = None,
+    *,
+    init: Any = None,
+    name: str | None = None,
+    check: Check | None = None,
+) -> Any:
+    """Turn a rule `(memory, value, *hyperparameters) -> memory` into a builder of closed loops.
+
+    A rule is to the metric what a formula is to the step: a pure function that JAX can trace. It gets
+    what it remembers and the newest value of the metric, and returns what it remembers from now on.
+    The builder takes the schedule first, then the rule's hyperparameters. The rate is
+
+        max(s scale, min(s, min_value)),    s = the schedule at the step
+
+    where `scale` is the memory, or its field of that name. A schedule below `min_value` stays as it
+    is, a negative one too. The rule sees scalars in float32 and int32, and what it returns is cast to
+    the types that the memory has. All that holds of `plateau` holds of every rule: one compilation,
+    a state of fixed types in float32 and int32 whatever the parameters' dtype, `observe`,
+    `current_value`, `replace_schedule` and `replace_plateau`, sweeps over its hyperparameters.
+
+    Args:
+      rule: the rule, a function or a lambda. Its annotations say what each hyperparameter may be, as
+        in `schedule`.
+      init: what the rule remembers at first: None for a scale of 1.0; a NamedTuple of numbers or
+        arrays with a field `scale`; or a function of some of the rule's hyperparameters, by their
+        names, that makes one.
+      name: the builder's name, for `repr` and errors; by default the name of the function.
+      check: a relation between hyperparameters, as in `schedule`.
+
+    Returns:
+      The builder, `(schedule, *hyperparameters, *, min_value=0.0, observe_only=False) -> ClosedLoop`.
+      With `observe_only=True`, `update` takes no metric and `observe` alone feeds the rule.
+
+    Raises:
+      TypeError: `rule` is not callable or does not take two arguments; a hyperparameter is called
+        `init`, `update`, `replace`, `step`, `schedule`, `min_value`, `observe_only` or `_...`, or hides
+        behind `**`; or `init` or `check` asks for another name than a hyperparameter's.
+
+    On several devices every replica must see the same metric: average it first.
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> @optax_sched.feedback
+    ... def kl_adaptive(scale, value, target: optax_sched.Positive, factor: optax_sched.Growth = 1.5):
+    ...     too_far, too_near = value > 2 * target, value < target / 2
+    ...     return scale * jnp.where(too_far, 1 / factor, jnp.where(too_near, factor, 1.0))
+    >>> rate = kl_adaptive(0.3, target=0.01)
+    >>> rate
+    kl_adaptive(schedule=constant(value=0.3), target=0.01, factor=1.5, min_value=0.0, \
+observe_only=False)
+    >>> optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
+    >>> state = optimizer.init(jnp.ones(2))
+    >>> updates, state = optimizer.update(jnp.ones(2), state, value=0.05)
+    >>> print(f"{optax_sched.current_value(state):.1f}")
+    0.2
+    """
+    if rule is None:
+        return functools.partial(feedback, init=init, name=name, check=check)
+    if not callable(rule):
+        raise TypeError(f"feedback: rule must be a function or a lambda, got {in_a_word(rule)}")
+    name = name or rule.__name__
+    memory = 1.0 if init is None else init
+    if not (init is None or callable(init)):
+        _check_memory(name, init)
+    return _Rule(rule, name, check, memory).builder
+
+
+def without_schedule(loop: ClosedLoop) -> Any:
+    """The loop as a state carries it: its own arrays, and the schedule left to its neighbour."""
+    values = tuple(None if name == "schedule" else value for name, _, value in stored(loop))
+    return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), values))
+
+
+def _settings(rule: ClosedLoop) -> OrderedDict[str, Any]:
+    """The rule's own hyperparameters as its function sees them."""
+    own = (it for it in stored(rule) if it[0] not in _OF_EVERY_LOOP)
+    return OrderedDict((name, domain.read(value)) for name, domain, value in own)
+
+
+def first_memory(rule: Any) -> Any:
+    """What the rule remembers before it has seen anything, as arrays of its own."""
+    formula: Any = formula_behind(rule)
+    memory, settings = formula.memory, _settings(rule)
+    if callable(memory):
+        memory = memory(**{name: settings[name] for name in formula.memory_names})
+        _check_memory(formula.name, memory)
+    return jax.tree.map(single, memory)
+
+
+def _check_memory(name: str, memory: Any) -> None:
+    fields = getattr(memory, "_fields", ())
+    if "scale" not in fields or jnp.shape(memory.scale):
+        raise TypeError(
+            f"{name}: init must be a NamedTuple with a field scale, a number, got {in_a_word(memory)}"
+        )
+
+
+# An eager call runs this as one cached program; a trace inlines it.
+@functools.partial(jax.jit, inline=True)
+def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
+    """What a rule remembers once it has seen one more value."""
+    formula: Any = formula_behind(rule)
+    rule, memory, value = jax.tree.map(jnp.asarray, (rule, memory, value))  # for jax.disable_jit
+    arguments = inspect.BoundArguments(formula.own, _settings(rule))
+    with jax.numpy_dtype_promotion("standard"):
+        new = formula.function(memory, value, *arguments.args, **arguments.kwargs)
+        shapes = [jax.tree.map(jnp.shape, tree) for tree in (new, memory)]
+        if jax.tree.structure(new) != jax.tree.structure(memory) or shapes[0] != shapes[1]:
+            raise TypeError(
+                f"{formula.name}: the rule must return what it was given, "
+                f"{in_a_word(shapes[1])}, got {in_a_word(shapes[0])}"
+            )
+        return jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), new, memory)
+
+
+def metric(where: str, value: Any) -> jax.Array:
+    """A value to observe as float32; not finite is allowed, not a number is not."""
+    try:
+        number = as_scalar(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{where}: value must be a number, the metric to watch (None where there is no "
+            f"observation), got {in_a_word(value)}"
+        ) from None
+    if isinstance(number, jax.Array):
+        return jnp.asarray(number, jnp.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is not finite
+        return jnp.asarray(
+            np.float32(min(max(number, -1e300), 1e300) if number == number else math.nan)
+        )

@@ -1,0 +1,30 @@
+"""Every name of the peers, and the AttributeError that translates one."""
+
+from optax_sched.porting.equivalent import Equivalent
+from optax_sched.porting.names_in_jax import KERAS, KERAS_CALLBACK, OPTAX
+from optax_sched.porting.names_in_torch import TIMM, TORCH, TRANSFORMERS
+from optax_sched.porting.port import PORTERS
+
+EQUIVALENTS: dict[str, tuple[Equivalent, ...]] = {
+    "optax": OPTAX,
+    "torch": TORCH,
+    "transformers": TRANSFORMERS,
+    "keras": (*KERAS, KERAS_CALLBACK),
+    "timm": TIMM,
+}
+# Of what these make, or are, `port` converts the objects.
+PORTED = {name for _, name in PORTERS} | {it.name for it in TRANSFORMERS if it.name.startswith("get_")}
+PORTED -= {"MultiplicativeLR", "GreedyLR", "get_greedy_schedule"}
+
+
+def missing(name: str) -> object:
+    """The AttributeError for a name that this package has not: what it is called here."""
+    found = [(peer, it) for peer, rows in EQUIVALENTS.items() for it in rows if it.name == name]
+    text = f"module 'optax_sched' has no attribute {name!r}"
+    for peer, it in found:
+        whose = f"{peer}'" if peer.endswith("s") else f"{peer}'s"
+        text += f"; {whose} {name}({it.parameters}) is `{it.code}` here"
+        text += f" ({it.difference})" if it.difference else ""
+    if found and name in PORTED:
+        text += "; optax_sched.porting.port converts the object"
+    raise AttributeError(text, name=name)

@@ -1,0 +1,44 @@
+"""The tour in a notebook runs from the first cell to the last, and shows what it shows in the file."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+TOUR = Path(__file__).parents[2] / "examples" / "tour.ipynb"
+
+
+def shown(notebook: Any) -> list[str]:
+    """What each code cell prints, and the source of what it shows."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs if output.get("name") != "stderr"]
+    return [output.get("text") or output["data"]["text/plain"] for output in outputs]
+
+
+def curves(notebook: Any) -> int:
+    return sum(
+        "<svg" in output.get("data", {}).get("text/html", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+    )
+
+
+def digits(text: str) -> str:
+    """The text with its numbers shortened: the last digits differ from machine to machine."""
+    return re.sub(r"\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.1e}", text)
+
+
+# The kernel's own libraries warn of their own parts.
+@pytest.mark.filterwarnings("ignore")
+def test_the_tour_runs_and_shows_its_schedules(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", str(TOUR.parents[1]))
+    notebook = nbformat.read(TOUR, as_version=4)
+    before, drawn = shown(notebook), curves(notebook)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    assert drawn == curves(notebook) == 7
+    assert list(map(digits, shown(notebook))) == list(map(digits, before))
+    sources = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert "matplotlib" not in sources and "plot" not in sources

@@ -1,0 +1,78 @@
+"""Names of other libraries: the hints of the package, the page of the docs, and the words of both."""
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optax_sched
+from optax_sched._core.peer_words import PEER_WORDS
+from optax_sched.porting.equivalents import EQUIVALENTS
+
+DOCS = Path(__file__).parents[2] / "docs"
+ENTRIES = [(peer, it) for peer, rows in EQUIVALENTS.items() for it in rows]
+
+
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("coming_from", DOCS / "coming_from.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("peer", "it"), ENTRIES, ids=[f"{peer}-{it.name}" for peer, it in ENTRIES])
+def test_a_peers_name_is_answered_with_the_code_here(peer, it):
+    if it.name in optax_sched.__all__:
+        return
+    with pytest.raises(AttributeError) as raised:
+        getattr(optax_sched, it.name)
+    message = str(raised.value)
+    assert f"module 'optax_sched' has no attribute '{it.name}'" in message
+    assert f"{peer}'" in message and f"`{it.code}`" in message and "\n" not in message
+
+
+def test_other_names_have_no_hint_and_are_not_there():
+    with pytest.raises(AttributeError, match=r"^module 'optax_sched' has no attribute 'Nothing'$"):
+        optax_sched.Nothing  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+    assert not hasattr(optax_sched, "__wrapped__")
+
+
+def test_the_page_is_written_from_the_table():
+    assert (DOCS / "coming-from.md").read_text(encoding="utf-8") == generator().page(), (
+        "run python docs/coming_from.py"
+    )
+
+
+COMPOSITIONS = generator().COMPOSITIONS
+
+
+@pytest.mark.parametrize(("elsewhere", "code"), COMPOSITIONS, ids=[name for name, _ in COMPOSITIONS])
+def test_each_composition_builds_and_runs(elsewhere, code):
+    s = optax_sched.cosine_decay(0.1, 100)
+    names = {"i": 0.1, "e": 0.01, "T": 100, "W": 10, "D": 20, "k": 5, "p": 2.0, "s": s}
+    built = eval(code, {**vars(optax_sched), "jnp": jnp, "np": np, "math": math, **names})
+    values = np.asarray(built(np.arange(300)))
+    assert np.all(np.isfinite(values)) and np.all(values >= 0)
+    assert len(np.unique(values)) > 1
+    assert np.max(values) == pytest.approx(0.1, rel=0.2)
+
+
+def test_the_usual_words_of_the_tables_are_translated():
+    """The same words serve a keyword that a builder does not know."""
+    usual = "gamma T_max eta_min step_size milestones T_0 T_mult num_warmup_steps num_training_steps"
+    usual += (
+        " total_iters max_lr base_lr min_lr lr_min lr_end t_initial decay_t warmup_t warmup_lr_init"
+    )
+    usual += " initial_learning_rate end_learning_rate first_decay_steps t_mul m_mul alpha"
+    used = {part.split("=")[0].strip() for _, it in ENTRIES for part in it.parameters.split(",")}
+    for word in usual.split():
+        assert word in used and word in PEER_WORDS
+    with pytest.raises(
+        TypeError, match=r"unexpected keyword argument 'T_max'; did you mean decay_steps\?"
+    ):
+        optax_sched.cosine_decay(T_max=100)  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,138 @@
+"""Whole numbers: `rounded` schedules inside optax, and how many updates a training makes."""
+
+import math
+import pickle
+from fractions import Fraction
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import optax_sched as os
+from optax_sched import count_updates, rounded
+
+# ---- rounded ----
+
+
+def test_it_is_the_nearest_whole_number_at_every_step():
+    steps = np.arange(-2, 3002)
+    got = rounded(os.linear(0, 3000, 3000))(steps)
+    assert got.dtype == jnp.int32
+    np.testing.assert_array_equal(got, np.clip(steps, 0, 3000))  # `int` is one too low at 300 of them
+    np.testing.assert_array_equal(jax.jit(rounded(os.linear(0, 3000, 3000)))(steps), got)
+
+
+@pytest.mark.parametrize(
+    ("value", "whole"),
+    [
+        (0.5, 0),
+        (1.5, 2),
+        (2.4, 2),
+        (-1.6, -2),
+        (2**31 - 1, 2**31 - 1),
+        (3e9, 2**31 - 1),
+        (-3e9, -(2**31)),
+    ],
+)
+def test_halves_negatives_and_numbers_too_large(value, whole):
+    assert int(rounded(value)(0)) == whole
+    assert int(jax.jit(lambda s: s(0))(rounded(value))) == whole
+
+
+def test_it_is_a_pytree_that_pickles_and_is_mapped():
+    every_k = rounded(os.linear(1, 8, 100))
+    assert jax.tree.leaves(every_k) == [1.0, 8.0, 100]
+    assert int(pickle.loads(pickle.dumps(every_k))(50)) == 4
+    batch = os.stack([os.constant(2.6), os.constant(7.2)])
+    np.testing.assert_array_equal(jax.vmap(lambda s: rounded(s)(0))(batch), [3, 7])
+    assert int(rounded(lambda step: step / 2)(5)) == 2
+
+
+def test_multi_steps_accumulates_as_it_says():
+    every_k = os.piecewise_constant([1.0, 2.0, 3.0], [2, 4])
+    optimizer = optax.MultiSteps(optax.sgd(1.0), every_k_schedule=rounded(every_k))
+    params = jnp.zeros(())
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update)
+    counts = []
+    for _ in range(12):
+        _, state = update(jnp.ones(()), state, params)
+        counts.append(int(state.gradient_step))
+    # One batch each for updates 0 and 1, two for 2 and 3, three from 4 on.
+    assert counts == [1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5, 6]
+
+
+@pytest.mark.parametrize("bad", [None, "linear", float("nan"), os.k_shape(2.0), os.linear])
+def test_what_is_no_schedule_is_refused(bad):
+    with pytest.raises((TypeError, ValueError), match=r"^rounded: schedule must be a schedule, "):
+        rounded(bad)
+
+
+# ---- count_updates ----
+
+
+def counted(n, b, epochs, processes, accumulate, drop_last) -> int:
+    """A training in plain Python that counts as it goes."""
+    per_pass = len([i for i in range(0, n, b * processes) if i + b * processes <= n or not drop_last])
+    batches = sum(1 for _ in range(int(Fraction(str(epochs)) * per_pass)))
+    return batches // accumulate
+
+
+def test_it_is_what_a_training_counts():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        n, b = int(rng.integers(1, 3000)), int(rng.integers(1, 100))
+        epochs = (int(rng.integers(1, 9)), round(float(rng.uniform(0.01, 9)), 2))[int(rng.integers(2))]
+        processes, accumulate = int(rng.integers(1, 9)), int(rng.integers(1, 9))
+        keep = bool(rng.integers(2))
+        got = count_updates(
+            n, b, epochs, processes=processes, accumulate=accumulate, drop_last=not keep
+        )
+        assert type(got) is int
+        assert got == counted(n, b, epochs, processes, accumulate, not keep)
+
+
+@pytest.mark.parametrize("hundredths", range(1, 100))
+def test_epochs_are_read_as_decimals(hundredths):
+    assert count_updates(100, 1, hundredths / 100) == hundredths  # 0.29 * 100 is 28.999999999999996
+
+
+def test_numbers_of_any_size_and_type():
+    assert count_updates(10**15, 10**3) == 10**12
+    numbers: list[Any] = [np.int64(1000), np.int32(10), np.float64(1.5)]
+    assert count_updates(*numbers) == 150
+    numbers = [1000.0, jnp.int32(10)]
+    assert count_updates(*numbers) == 100
+    assert count_updates(5, 10) == 0 and count_updates(5, 10, drop_last=False) == 1
+
+
+BAD = [
+    ({"num_examples": 0}, "num_examples must be a known whole number, 1 or more, got 0"),
+    ({"num_examples": 2.5}, "num_examples must be a known whole number, 1 or more, got 2.5"),
+    ({"batch_size": -1}, "batch_size must be a known whole number, 1 or more, got -1"),
+    ({"batch_size": True}, "batch_size must be a known whole number, 1 or more, got True"),
+    ({"batch_size": "8"}, "batch_size must be a known whole number, 1 or more, got '8'"),
+    ({"processes": 0}, "processes must be a known whole number, 1 or more, got 0"),
+    ({"accumulate": None}, "accumulate must be a known whole number, 1 or more, got None"),
+    ({"epochs": 0}, "epochs must be a known positive finite number, got 0"),
+    ({"epochs": math.nan}, "epochs must be a known positive finite number, got nan"),
+    ({"epochs": math.inf}, "epochs must be a known positive finite number, got inf"),
+    ({"drop_last": 1}, "drop_last must be one of False, True, got 1"),
+]
+
+
+@pytest.mark.parametrize(("bad", "line"), BAD, ids=[line[:30] for _, line in BAD])
+def test_bad_numbers_are_refused_in_one_line(bad, line):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        count_updates(**{"num_examples": 100, "batch_size": 10, **bad})
+    assert str(caught.value) == f"count_updates: {line}"
+
+
+def test_traced_numbers_are_refused():
+    with pytest.raises(
+        TypeError, match=r"^count_updates: batch_size must be a known .* a traced int32"
+    ):
+        jax.jit(lambda b: count_updates(100, b))(10)

@@ -1,0 +1,106 @@
+"""The table of closed loops: ours and some that users would write, each with its scales."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from optax_sched import ClosedLoop, Growth, Positive, feedback, greedy, plateau
+
+
+@feedback
+def kl_adaptive(scale, value, target: Positive, factor: Growth = 1.5):
+    """PPO's rule: slower where the policy moved too far, faster where it hardly moved."""
+    too_far, too_near = value > 2 * target, value < target / 2
+    return scale * jnp.where(too_far, 1 / factor, jnp.where(too_near, factor, 1.0))
+
+
+inverse = feedback(lambda scale, value, power: value**-power, name="inverse")
+
+
+class Trend(NamedTuple):
+    """The smoothed metric, as a scale too."""
+
+    mean: Any
+    seen: Any
+    scale: Any = 1.0
+
+
+def no_trend(first: Any) -> Trend:
+    return Trend(mean=first, seen=0)
+
+
+@feedback(init=no_trend)
+def trend(memory, value, first: Positive, share: Positive = 0.5):
+    """The scale is the exponential mean of the metric, which begins at `first`."""
+    mean = memory.mean + share * (value - memory.mean)
+    return Trend(mean, memory.seen + 1, mean)
+
+
+def kl_scales(values: list[float], target: float, factor: float) -> list[float]:
+    scale, scales = 1.0, []
+    for value in values:
+        if value > 2 * target:
+            scale /= factor
+        elif value < target / 2:
+            scale *= factor
+        scales.append(scale)
+    return scales
+
+
+def trend_scales(values: list[float], first: float, share: float) -> list[float]:
+    mean, scales = first, []
+    for value in values:
+        mean = (1 - share) * mean + share * value
+        scales.append(mean)
+    return scales
+
+
+class Loop(NamedTuple):
+    """A closed loop, and the scale after each of some metrics."""
+
+    make: Callable[..., ClosedLoop]  # from a schedule
+    metrics: list[float]
+    scales: list[float]
+    setting: tuple[str, float, float]  # one of its settings: what it is here, and another value
+
+
+# Four metrics that make a scale move, and the scales by hand.
+LOOPS: dict[str, Loop] = {
+    "plateau": Loop(
+        lambda schedule, **more: plateau(schedule, 0.5, 0, **more),
+        [1, 1, 1, 1],
+        [1, 0.5, 0.25, 0.125],
+        ("factor", 0.5, 0.25),
+    ),
+    "plateau, all set": Loop(
+        lambda schedule, **more: plateau(schedule, 0.5, 0, 0.5, "abs", "max", 1, 1, 1, **more),
+        [9, 4, 4.5, 4.5],
+        [1, 1, 0.5, 0.5],
+        ("cooldown", 1, 3),
+    ),
+    "greedy": Loop(
+        lambda schedule, **more: greedy(schedule, 0.5, 0, **more),
+        [4, 4, 2, 1],
+        [2, 1, 2, 4],
+        ("max_scale", 10.0, 4.0),
+    ),
+    "kl_adaptive": Loop(
+        lambda schedule, **more: kl_adaptive(schedule, target=0.01, factor=2.0, **more),
+        [0.05, 0.04, 0.01, 0.001],
+        [0.5, 0.25, 0.25, 0.5],
+        ("target", 0.01, 0.5),
+    ),
+    "a lambda": Loop(
+        lambda schedule, **more: inverse(schedule, power=2, **more),
+        [1, 2, 4, 0.5],
+        [1, 0.25, 0.0625, 4],
+        ("power", 2, 3),
+    ),
+    "a NamedTuple": Loop(
+        lambda schedule, **more: trend(schedule, first=1.0, **more),
+        [3, 0, 3, 0],
+        [2, 1, 2, 1],
+        ("share", 0.5, 0.25),
+    ),
+}
