@@ -116,7 +116,7 @@ def piecewise_cubic(step, values: Reals, boundaries: Boundaries):
     Interpolants", https://doi.org/10.1137/0905021
 
     >>> [f"{piecewise_cubic([0.0, 1.0, 0.5], [2, 4])(t):.4f}" for t in range(6)]
-    ['0.0000', '0.6875', '1.0000', '0.7188', '0.5000', '0.5000']
+    ['0.0000', '0.7188', '1.0000', '0.9062', '0.5000', '0.5000']
     """
     values, knots = jnp.asarray(values), jnp.asarray(boundaries)
     if not len(knots):
