@@ -169,7 +169,7 @@ class Edited(NamedTuple):
 
 
 LONGER = o.warmup(o.cosine_decay(0.03, 400), 10)
-FALLING = o.warmup(o.linear(0.02, 0.0, 105), 5, shape="cosine")
+FALLING = o.warmup(o.linear(0.02, 0.005, 105), 5, shape="cosine")
 
 EDITED = {
     "a longer horizon": Edited(
