@@ -61,15 +61,18 @@ def without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     if not any(map(is_variable, leaves)):
         return opt_state, lambda state: state
     plain = jax.tree.unflatten(structure, [x.get_value() if is_variable(x) else x for x in leaves])
-    variables = dict(zip(flat(plain), leaves, strict=True))
-    # What a new structure adds is held as the first array of the optimizer is.
-    kind: Any = type(next(filter(is_variable, leaves)))
+    before = dict(zip(flat(plain), leaves, strict=True))
+    # nnx.Optimizer holds every array in a Variable; optax over an nnx.State only those of the
+    # parameters. What a new structure adds is a Variable in the first case alone.
+    wrap: Any = type(leaves[0]) if all(map(is_variable, leaves)) else lambda leaf: leaf
 
     def back(state: Any) -> Any:
-        new = [
-            variables[path].replace(leaf) if path in variables else kind(leaf)
-            for path, leaf in flat(state).items()
-        ]
+        new = []
+        for path, leaf in flat(state).items():
+            if path not in before:
+                new.append(wrap(leaf))
+            else:
+                new.append(before[path].replace(leaf) if is_variable(before[path]) else leaf)
         return jax.tree.unflatten(jax.tree.structure(state), new)
 
     return plain, back
