@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self
 
 import jax
 
-from optax_sched._core.domains import Domain, Node
+from optax_sched._core.domains import Domain, Node, has_leaf
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.peer_words import meant_by
 
@@ -41,6 +41,10 @@ class Built(Node):
         domains = formula.domains.values()
         values = (domain.unpacked(item) for domain, item in zip(domains, packed, strict=True))
         return cls._make(formula, tuple(values))
+
+    def _parts(self) -> Iterator[Any]:
+        pairs = zip(self._values, self._formula.is_static, strict=True)
+        return (value for value, is_static in pairs if not is_static)
 
     def __reduce__(self) -> Any:
         packed = [domain.packed(value) for _, domain, value in stored(self)]
@@ -199,10 +203,8 @@ def joined(structure: Any, is_static: Sequence[bool], children: Any) -> tuple[An
 
 def _leafless(value: Any) -> Any:
     """The structure of an object of ours without leaves; "child" for all else."""
-    if isinstance(value, Node):
-        # None may stand where a leaf was.
-        leaves, structure = jax.tree.flatten(value, is_leaf=lambda node: node is None)
-        return "child" if leaves else structure
+    if isinstance(value, Node) and not has_leaf(value):
+        return jax.tree.structure(value)
     return "child"  # None would not do: a PyTreeDef cannot be compared with it
 
 

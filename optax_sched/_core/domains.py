@@ -331,6 +331,21 @@ class Node:
 
     __slots__ = ()
 
+    def _parts(self) -> Iterable[Any]:
+        """What may hold its leaves."""
+        return ()
+
+
+def has_leaf(value: Any) -> bool:
+    """Whether JAX finds a leaf in a value, or None where a leaf was.
+
+    It does not flatten: a node looks at its parts before JAX flattens them, so a nest of `d` nodes
+    would be flattened 2^d times.
+    """
+    if isinstance(value, Node):
+        return any(map(has_leaf, value._parts()))
+    return bool(jax.tree.leaves(value, is_leaf=lambda node: node is None))
+
 
 @jax.tree_util.register_static
 class PlainFunction(jax.tree_util.Partial, Node):

@@ -177,6 +177,9 @@ class Parts(Node):
             families.append(jax.tree.unflatten(structure, one))
         return cls(families, Layout(places, ranks))
 
+    def _parts(self) -> tuple[Any, ...]:
+        return self.families
+
     def __len__(self) -> int:
         return len(self.layout.places)
 
