@@ -121,7 +121,7 @@ def piecewise_cubic(step, values: Reals, boundaries: Boundaries):
     values, knots = jnp.asarray(values), jnp.asarray(boundaries)
     if not len(knots):
         return values[0]
-    lengths = jnp.diff(knots, prepend=jnp.zeros((), knots.dtype))
+    lengths = jnp.append(knots[:1], jnp.diff(knots))
     index = jnp.sum(reached(step, knots))
     x, y = phase(step, last_reached(step, knots), next_reached(step, knots))
     start, end = (pick(slopes, index) for slopes in end_slopes(values, lengths))

@@ -1,5 +1,6 @@
 """Schedules as plain dicts: there and back exactly, and one clear line for all that is neither."""
 
+import ast
 import functools
 import json
 import math
@@ -35,8 +36,13 @@ def through_yaml(config: Any) -> Any:
 
 
 def functions_in(schedule: Any) -> bool:
-    """Whether any operand is a function, which no plain data stands for."""
-    return "<locals>" in repr(schedule)
+    """Whether any operand is a function, which no plain data stands for: a name that is not called."""
+    try:
+        nodes = list(ast.walk(ast.parse(repr(schedule), mode="eval")))
+    except SyntaxError:  # <locals>
+        return True
+    called = {node.func for node in nodes if isinstance(node, ast.Call)}
+    return any(isinstance(node, ast.Name) and node not in called for node in nodes)
 
 
 def assert_plain(config: Any) -> None:
