@@ -122,7 +122,7 @@ def print_table(results: list[Result]) -> None:
     for one in results:
         steps = one.start + len(one.history.rates)
         table.add_row(one.name, str(steps), f"{one.train_loss:.4f}", f"{one.test_accuracy:.1%}")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def save_picture(results: list[Result], smoothing: int, path: str) -> None:

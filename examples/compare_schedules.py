@@ -220,7 +220,7 @@ def print_table(results: list[Result]) -> None:
             f"{result.test_accuracy:.1%}",
             f"{result.seconds:.2f}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def smoothed(values: np.ndarray, length: int) -> list[float]:

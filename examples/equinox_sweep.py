@@ -125,7 +125,7 @@ def print_best(settings: list[Setting], scores: Scores) -> None:
             f"{scores.validation_loss[i]:.4f}",
             f"{scores.validation_accuracy[i]:.1%}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def main() -> None:

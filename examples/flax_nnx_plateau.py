@@ -134,7 +134,7 @@ def print_table(history: list[Epoch]) -> None:
             f"{rows[-1].loss:.4f}",
             f"{rows[-1].test_accuracy:.1%}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def main() -> None:

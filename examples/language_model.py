@@ -271,7 +271,7 @@ def print_table(results: list[Result], length: int) -> None:
     for name, ones in grouped(results).items():
         losses = (f"{loss:.4f}" for loss in losses_at_horizons(ones))
         table.add_row(name, *losses, str(updates_spent(ones)))
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def save_picture(results: list[Result], length: int, path: str) -> None:

@@ -143,7 +143,7 @@ def print_table(results: Results) -> None:
     for family, ratios in zip(FAMILIES, results.ratios.T, strict=True):
         shown = [f"{ratio:.1f}" for ratio in ratios]
         table.add_row(family.name, *shown, f"x {ratios[-1] / ratios[0]:.2f}")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def save_picture(results: Results, trials: Trials, path: str) -> None:

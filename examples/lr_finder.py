@@ -111,7 +111,7 @@ def print_table(results: list[Result]) -> None:
     for one in results:
         accuracy = f"{one.test_accuracy:.1%}"
         table.add_row(one.name, f"{one.rate:.2e}", f"{one.train_loss:.4f}", accuracy)
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def draw_test(axes: Axes, test: RangeTest) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from compare_schedules import Parser, peak_rate, tidy, whole_number
+from compare_schedules import tidy
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -152,7 +152,7 @@ def print_table(fit: LossFit, runs: list[Run]) -> None:
             f"{errors[-1]:+.4f}",
             f"{np.mean(np.abs(errors)):.4f}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
     print("of the last logged loss; mean: of all |errors| of the run; *: fitted")
     tested = [run.logged for run in runs if not run.fitted]
     if tested:
@@ -188,30 +188,21 @@ def save_picture(fit: LossFit, runs: list[Run], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def number_of_steps(text: str) -> int:
-    steps = whole_number(50, 100_000)(text)
-    if steps % 50:
-        raise argparse.ArgumentTypeError(f"must be a multiple of 50, got {text!r}")
-    return steps
-
-
 def parse_options() -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add(
-        "--steps",
-        type=number_of_steps,
-        default=400,
-        help="updates of a run, a multiple of 50 (%(default)s)",
-    )
-    add("--peak", type=peak_rate, default=0.004, help="the highest learning rate (%(default)s)")
-    add("--kind", choices=LAWS, default="MultiPowerLaw", help="which law (%(default)s)")
+    add("--steps", type=int, default=400, help=f"updates of a run, a multiple of {LOGS}")
+    add("--peak", type=float, default=0.004, help="the highest learning rate")
+    add("--kind", choices=LAWS, default="MultiPowerLaw", help="which law")
     add("--runs", type=Path, nargs="+", metavar="CSV", help="fit to these logs in place of training")
     add("--test", type=Path, nargs="*", default=[], metavar="CSV", help="logs to predict, with --runs")
     add("--law", type=Path, metavar="FILE", help="write the law here, as JSON")
-    parser.add_seed()
-    parser.add_picture("predict_loss.png")
-    return parser.parse_args()
+    add("--seed", type=int, default=0)
+    add("--out", type=Path, default="predict_loss.png", help="the picture")
+    options = parser.parse_args()
+    if options.steps < LOGS or options.steps % LOGS:
+        parser.error(f"--steps must be a multiple of {LOGS}, got {options.steps}")
+    return options
 
 
 def main() -> None:

@@ -117,7 +117,7 @@ def print_best(settings: list[dict[str, Any]], scores: Scores, count: int = 5) -
             f"{scores.held_out_loss[index]:.4f}",
             f"{scores.held_out_accuracy[index]:.1%}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def draw(losses: np.ndarray) -> Figure:

@@ -3,8 +3,8 @@
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,16 @@ def to_config(schedule: Built) -> dict[str, Any]:
     return _Writer().schedule(schedule, ())
 
 
-def from_config(config: Any, builders: Mapping[str, Callable[..., Schedule]] | None = None) -> Schedule:
+class Keyed(Protocol):
+    """A mapping of any kind: a dict, OmegaConf's DictConfig, ml_collections' ConfigDict."""
+
+    def keys(self) -> Iterable[Any]: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+def from_config(
+    config: Keyed, builders: Mapping[str, Callable[..., Schedule]] | None = None
+) -> Schedule:
     """The schedule that a plain dict describes, written by `to_config` or by hand.
 
     You may leave out hyperparameters that have a default. Each builder checks its hyperparameters as it

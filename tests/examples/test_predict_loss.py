@@ -3,21 +3,28 @@
 import json
 import re
 import runpy
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.example_runs import EXAMPLES, assert_is_a_picture, run
+from support.pictures import assert_is_a_picture
 
 from optax_sched import piecewise_constant, warmup, warmup_cosine_decay
 from optax_sched.__main__ import main as command
 from optax_sched.planning import MultiPowerLaw
 
-SCRIPT = EXAMPLES / "predict_loss.py"
+SCRIPT = Path(__file__).parents[2] / "examples/predict_loss.py"
 ROW = re.compile(
     r"^│ (.+?) +│" + r" +(\d+) │" + r" +([\d.]+) │" * 3 + r" +([+-][\d.]+) │ +([\d.]+) │$", re.MULTILINE
 )
+
+
+def run(*options: str, cwd: Path) -> Any:
+    command = [sys.executable, str(SCRIPT), *options]
+    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=300)
 
 
 def rows(printed: str) -> dict[str, list[float]]:
@@ -40,7 +47,7 @@ def test_logs_of_ones_own_are_fitted_and_predicted_without_training(tmp_path, ca
         table = np.stack([steps, np.asarray(schedule(steps)), losses], axis=1)
         np.savetxt(tmp_path / f"{name}.csv", table, "%.9g", ",", header="step,lr,loss", comments="")
     logs = ("constant.csv", "cosine.csv", "drop.csv", "--test", "longer.csv")
-    done = run(SCRIPT, "--runs", *logs, "--law", "law.json", "--out", "here.png", cwd=tmp_path)
+    done = run("--runs", *logs, "--law", "law.json", "--out", "here.png", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     found = rows(done.stdout)
     assert list(found) == ["constant*", "cosine*", "drop*", "longer"]
@@ -62,7 +69,7 @@ def test_logs_of_ones_own_are_fitted_and_predicted_without_training(tmp_path, ca
 
 def test_a_file_that_is_no_log_is_told_so(tmp_path):
     (tmp_path / "bad.csv").write_text("step,rate\n1,2\n", encoding="utf-8")
-    done = run(SCRIPT, "--runs", "bad.csv", cwd=tmp_path)
+    done = run("--runs", "bad.csv", cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("predict_loss.py: error: bad.csv: must have the columns step,lr,loss")
 
@@ -70,7 +77,7 @@ def test_a_file_that_is_no_log_is_told_so(tmp_path):
 @pytest.mark.filterwarnings("ignore:fit_loss_law")  # so few losses do not tell the parameters apart
 def test_the_whole_circle(tmp_path, monkeypatch, capsys):
     pytest.importorskip("flax.nnx", reason="flax needs wheels that this Python has not yet")
-    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = runpy.run_path(str(SCRIPT))
     monkeypatch.setitem(names["main"].__globals__, "LOGS", 10)

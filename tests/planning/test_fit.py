@@ -159,7 +159,8 @@ def test_a_spike_in_the_log_changes_little(noisy_fit):
         (ONE_OF_EACH_SHAPE[:1], MULTI, "L0, .*B, C, beta, gamma"),
         (ONE_OF_EACH_SHAPE[:1] * 3, MULTI, "L0, .*B, C, beta, gamma"),
         (ONE_OF_EACH_SHAPE[1:2], MULTI, "B, C, beta, gamma"),
-        (ONE_OF_EACH_SHAPE[:1], AnnealingLaw(2.6, 0.5, 0.5, 20.0, 0.9), ".*decay"),
+        # Which of the two is left open depends on where the fit ends: both only move the warm-up.
+        (ONE_OF_EACH_SHAPE[:1], AnnealingLaw(2.6, 0.5, 0.5, 20.0, 0.9), "(C|.*decay)"),
     ],
     ids=["constant", "three times constant", "cosine", "constant, annealing"],
 )

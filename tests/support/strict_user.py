@@ -83,7 +83,10 @@ told = optax.inject_hyperparams(optax.adamw)(learning_rate=live(rate))
 assert_type(plateau(rate, 0.5, min_value=1e-5), ClosedLoop)
 assert_type(plateau(rate, patience=2, observe_only=True).replace(factor=0.2), ClosedLoop)
 assert_type(live(rate), LiveSchedule)
-state = replace_schedule(state, {"x": rate, "y": 0.1}, retrace=True)
+grouped = optax.multi_transform(
+    {"x": scale_by_learning_rate(rate), "y": scale_by_learning_rate(0.1)}, {"w": "x"}
+).init(params)
+grouped = replace_schedule(grouped, {"x": rate, "y": 0.2}, retrace=True)
 state = replace_plateau(state, reset=True, patience=3)
 
 
