@@ -1,11 +1,12 @@
 """Predicts the loss of schedules before training with them, from three cheap runs; then trains them.
 
-    python examples/predict_loss.py --steps 400 --peak 0.004
+    python examples/predict_loss.py --steps 1000 --peak 0.004
 
-The model and the text are those of `language_model.py`. Three runs (a constant rate, cosine decay, a
-sudden drop) log a held-out loss; `fit_loss_law` fits a law to them; the law predicts another shape and
-a run twice as long, with a standard deviation, and `best_schedule` proposes a schedule. Then these
-three are trained too, and a table and a picture put what came out beside what was predicted.
+The text and the model, made smaller, are those of `language_model.py`. Three runs (a constant rate,
+cosine decay, a sudden drop) log a held-out loss; `fit_loss_law` fits a law to them; the law predicts
+another shape and a run twice as long, with a standard deviation, and `best_schedule` proposes a
+schedule. Then these three are trained too, and a table and a picture put what came out beside what was
+predicted.
 
 With your own logs, CSV files with the columns step,lr,loss, nothing is trained:
 
@@ -77,6 +78,8 @@ class Trainer:
     def __init__(self, steps: int, seed: int):
         import language_model  # with flax, which nobody needs for logs of one's own
 
+        # A smaller model than there: the laws want many updates more than many parameters.
+        language_model.WIDTH, language_model.CONTEXT = 64, 32
         self.model = language_model
         self.every = steps // LOGS
         setup, _ = language_model.prepare(2 * steps, seed)
@@ -191,7 +194,7 @@ def save_picture(fit: LossFit, runs: list[Run], path: Path) -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--steps", type=int, default=400, help=f"updates of a run, a multiple of {LOGS}")
+    add("--steps", type=int, default=1000, help=f"updates of a run, a multiple of {LOGS}")
     add("--peak", type=float, default=0.004, help="the highest learning rate")
     add("--kind", choices=LAWS, default="MultiPowerLaw", help="which law")
     add("--runs", type=Path, nargs="+", metavar="CSV", help="fit to these logs in place of training")

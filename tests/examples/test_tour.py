@@ -12,10 +12,10 @@ TOUR = Path(__file__).parents[2] / "examples" / "tour.ipynb"
 
 
 def shown(notebook: Any) -> list[str]:
-    """What each code cell prints, and the source of what it shows."""
+    """What each code cell prints, in however many messages, and the source of what it shows."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    outputs = [output for cell in cells for output in cell.outputs if output.get("name") != "stderr"]
-    return [output.get("text") or output["data"]["text/plain"] for output in outputs]
+    kept = [[out for out in cell.outputs if out.get("name") != "stderr"] for cell in cells]
+    return ["".join(out.get("text") or out["data"]["text/plain"] for out in outs) for outs in kept]
 
 
 def curves(notebook: Any) -> int:

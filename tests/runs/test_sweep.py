@@ -208,7 +208,7 @@ BAD_CALLS = {
     "another name": (
         lambda: untyped.grid(o.constant, rate=[1]),
         TypeError,
-        "constant: missing a required",
+        "constant: got an unexpected keyword argument 'rate'",
     ),
     "no function": (
         lambda: untyped.sweep(3, LEGS),
