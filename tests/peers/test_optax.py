@@ -74,11 +74,11 @@ def test_polynomial_schedule(draw: Draw) -> Pair:
 
 @agrees(settings=80)
 def test_exponential_decay(draw: Draw) -> Pair:
-    """optax's staircase is `step_decay`; its end_value None is our 0."""
+    """optax's staircase is `step_decay`; its end_value None is our 0, and none is above the start."""
     init, steps, begin = draw.rate(), draw.steps(), draw.steps_or_zero(90)
     rate, end, staircase = (
         draw.factor(LENGTH / steps),
-        draw.pick(None, draw.rate()),
+        draw.pick(None, init * draw.number(0.01, 1.0)),
         draw.pick(True, False),
     )
     decay = os.step_decay if staircase else os.exponential_decay

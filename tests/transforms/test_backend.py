@@ -78,6 +78,7 @@ TRANSFORMATIONS: dict[str, Any] = {
 }
 
 
+@pytest.mark.promotes
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_one_transformation_serves_two_trainings_with_donated_states(name: str):
     opt = TRANSFORMATIONS[name]

@@ -92,6 +92,7 @@ def assert_saved(place: Path, state: TrainState, losses: Any) -> None:
         assert (got.dtype, got.shape, got.tobytes()) == (want.dtype, want.shape, want.tobytes())
 
 
+@pytest.mark.promotes
 @pytest.mark.parametrize("name", EDITED)
 def test_the_checkpoint_beats_an_edited_config_and_one_line_mends_it(name, whole_runs, folder):
     edited = EDITED[name]
