@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,12 +12,14 @@ from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._core.schedule import Schedule
+from optax_sched._files.builders import BUILT_IN
 from optax_sched._files.spec import read_spec
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.comparison import show_comparison
 from optax_sched._view.plot import plot, short_source
 from optax_sched._view.terminal import show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
+from optax_sched.porting.equivalents import hint
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
@@ -41,7 +44,9 @@ def schedule_of(spec: str) -> Schedule:
     try:
         return read_spec(spec)
     except (ImportError, TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        names = dict.fromkeys(re.findall(r"[^\W\d]\w*", spec))
+        hints = "".join(hint(name) for name in names if name not in BUILT_IN)
+        raise argparse.ArgumentTypeError(f"{error}{hints}") from None
 
 
 def law_of(file: str) -> Any:

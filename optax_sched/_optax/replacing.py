@@ -80,7 +80,8 @@ def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
         shown = " and ".join(sorted({repr(old) for old in fits})[:2])
         raise ValueError(
             f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}"
-            ": give a dict of schedules by label of optax.multi_transform, or a function old -> new"
+            ": give a dict of schedules by label of optax.multi_transform, or a function old -> new "
+            "that gives back as it is what you do not mean"
         )
 
     def put(state: Any) -> Any:

@@ -17,14 +17,19 @@ PORTED = {name for _, name in PORTERS} | {it.name for it in TRANSFORMERS if it.n
 PORTED -= {"MultiplicativeLR", "GreedyLR", "get_greedy_schedule"}
 
 
-def missing(name: str) -> object:
-    """The AttributeError for a name that this package has not: what it is called here."""
+def hint(name: str) -> str:
+    """What another library's name is called here; nothing for a name that none has."""
     found = [(peer, it) for peer, rows in EQUIVALENTS.items() for it in rows if it.name == name]
-    text = f"module 'optax_sched' has no attribute {name!r}"
+    text = ""
     for peer, it in found:
         whose = f"{peer}'" if peer.endswith("s") else f"{peer}'s"
         text += f"; {whose} {name}({it.parameters}) is `{it.code}` here"
         text += f" ({it.difference})" if it.difference else ""
     if found and name in PORTED:
         text += "; optax_sched.porting.port converts the object"
-    raise AttributeError(text, name=name)
+    return text
+
+
+def missing(name: str) -> object:
+    """The AttributeError for a name that this package has not: what it is called here."""
+    raise AttributeError(f"module 'optax_sched' has no attribute {name!r}{hint(name)}", name=name)

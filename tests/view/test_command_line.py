@@ -279,6 +279,12 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(folder, capsys):
     assert not (folder / "x.png").exists()
 
 
+@pytest.mark.parametrize("spec", ["CosineAnnealingLR(0.1, T_max=100)", "torch.CosineAnnealingLR"])
+def test_a_name_of_another_library_is_answered_with_the_call_here(spec, folder, capsys):
+    said = refusal(capsys, "show", spec)
+    assert "torch's CosineAnnealingLR(" in said and "cosine_decay(lr, T_max, eta_min)" in said
+
+
 def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
     config = WSD
     for _ in range(30):
