@@ -51,7 +51,10 @@ def test_groups_of_different_rates_are_not_flattened():
     state = after(groups())
     with pytest.raises(ValueError, match=r"^replace_schedule: .*init_value=0.2.* and .*init_value=0.4"):
         replace_schedule(state, linear(0.8, 0.0, 8))
-    with pytest.raises(ValueError, match=r"a dict of schedules by label .*, or a function old -> new$"):
+    with pytest.raises(
+        ValueError,
+        match=r"a dict of schedules by label .*, or a function old -> new that gives back as it is what you do not mean$",
+    ):
         replace_schedule(state, linear(0.8, 0.0, 8), retrace=True)
 
 
