@@ -53,7 +53,8 @@ def test_groups_of_different_rates_are_not_flattened():
         replace_schedule(state, linear(0.8, 0.0, 8))
     with pytest.raises(
         ValueError,
-        match=r"a dict of schedules by label .*, or a function old -> new that gives back as it is what you do not mean$",
+        match=r"a dict of schedules by label .*, or a function old -> new that gives back as it is "
+        "what you do not mean$",
     ):
         replace_schedule(state, linear(0.8, 0.0, 8), retrace=True)
 
