@@ -182,6 +182,16 @@ def nest(outer: Callable[[Any], Schedule], depth: int, inner: Any = COSINE) -> S
 
 
 @pytest.mark.parametrize("outer", NESTS.values(), ids=NESTS)
+def test_flattening_a_nest_takes_steps_in_its_depth_squared_at_most(outer):
+    def calls(depth: int) -> int:
+        made, profile = nest(outer, depth), cProfile.Profile()
+        profile.runcall(jax.tree.flatten, made)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(20) <= 4.5 * calls(10)
+
+
+@pytest.mark.parametrize("outer", NESTS.values(), ids=NESTS)
 def test_a_nest_costs_as_much_as_its_depth(outer):
     assert equations(nest(outer, 20)) <= 2.05 * equations(nest(outer, 10))
 
