@@ -10,13 +10,11 @@ from typing import Any, NoReturn
 from optax_sched._core.curve import horizon
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
-from optax_sched._core.hyperparameters import Count, domain_of
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.builders import BUILT_IN
 from optax_sched._files.spec import read_spec
-from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.comparison import show_comparison
-from optax_sched._view.plot import plot, short_source
+from optax_sched._view.plot import last_step_of, plot, short_source
 from optax_sched._view.terminal import show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting.equivalents import hint
@@ -58,10 +56,12 @@ def law_of(file: str) -> Any:
 
 def step_count(text: str) -> int:
     try:
-        return domain_of("steps", Count).admit(int(text))
+        steps = int(text)
     except ValueError:
-        rule = f"a whole number from 1 to {LAST_STEP}"
-        raise argparse.ArgumentTypeError(f"must be {rule}, got {in_a_word(text)}") from None
+        steps = 0
+    if steps < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
+    return steps
 
 
 def picture_file(text: str) -> Path:
@@ -127,7 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = top.parse_args(arguments)
     try:
         if options.command == "show":
-            show(options.spec, options.steps or horizon(options.spec))
+            steps = options.steps or horizon(options.spec)
+            show(options.spec, last_step_of("show", "--steps", steps, [options.spec]))
             return
         if options.command == "compare":
             compare(options)
@@ -157,6 +158,7 @@ def picture(options: argparse.Namespace) -> Any:
     figure = imported("plot", "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     steps = options.steps or max(map(horizon, options.specs))
+    steps = last_step_of("plot", "--steps", steps, options.specs)
     plot(options.specs, steps, axes, log=options.log)
     if len(options.specs) == 1:
         axes.set_title(short_source(options.specs[0]), size=11)

@@ -10,6 +10,7 @@ from optax_sched._core.built import is_batch
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._math.phases import LAST_STEP
 
+LAST_TOKEN = 10**18
 UNENDING = 1000  # steps that are shown of a schedule that never comes to rest
 WIDTH, HEIGHT = 360, 130  # of the picture, in pixels
 LEFT, BOTTOM = 58, 22  # room for the numbers at the axes
@@ -19,14 +20,20 @@ LONGEST_SOURCE = 400
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#777777")
 
 
-def horizon(schedule: Any) -> int:
+def last_step_to_look_at(schedule: Any) -> int:
+    """The last int32; a schedule with a float length may count tokens, which are more."""
+    return LAST_TOKEN if is_float_clock(schedule) else LAST_STEP
+
+
+def horizon(schedule: Any, last_step: int | None = None) -> int:
     """From which step on the value stays, rounded up to two digits; a thousand if it never does."""
-    steps = np.unique(np.geomspace(1, LAST_STEP, 1000).astype(np.int32)) - 1
-    settled = LAST_STEP
+    last_step = last_step or last_step_to_look_at(schedule)
+    steps = np.unique(np.geomspace(1, last_step, 1000).astype(np.int64)) - 1
+    settled = last_step
     for _ in range(3):  # each time between two neighbours of the last
         last, settled = _last_change(schedule, steps, settled)
-        steps = np.unique(np.linspace(last, settled, 1000).astype(np.int32))
-    if settled > LAST_STEP // 2:
+        steps = np.unique(np.linspace(last, settled, 1000).astype(np.int64))
+    if settled > last_step // 2:
         return UNENDING
     unit = 10 ** max(len(str(settled)) - 2, 0)
     return -(-settled // unit) * unit
@@ -61,9 +68,9 @@ def _svg(schedule: Any) -> str:
     else:
         few = schedule
         curves_at = lambda s, steps: s(steps)[None]  # noqa: E731
-    end = horizon(lambda steps: curves_at(few, steps).sum(0))
+    end = horizon(lambda steps: curves_at(few, steps).sum(0), last_step_to_look_at(schedule))
     in_parts = is_float_clock(schedule) and end <= 1  # a clock in epochs, or in parts of a run
-    steps = np.linspace(0, end, 241) if in_parts else np.linspace(0, end, 241).astype(np.int32)
+    steps = np.linspace(0, end, 241) if in_parts else np.linspace(0, end, 241).astype(np.int64)
     curves = np.asarray(curves_at(few, steps), np.float64)
     low, high = min(curves.min(), 0.0), max(curves.max(), 0.0)
     high += (high == low) * 1.0

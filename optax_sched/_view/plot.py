@@ -10,7 +10,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, is_batch, is_made_by
-from optax_sched._core.curve import COLORS
+from optax_sched._core.curve import COLORS, LAST_TOKEN
 from optax_sched._core.errors import complaint
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.extras import imported
@@ -63,10 +63,7 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     ['cosine', 'constant']
     """
     labelled = _by_label(schedules)
-    # Steps beyond int32 count on a clock of tokens, whose lengths are floats.
-    counts_tokens = type(num_steps) is int and any(is_float_clock(it) for _, it in labelled)
-    if not counts_tokens or not LAST_STEP < num_steps < 2**63:
-        num_steps = admit("plot", "num_steps", domain_of("num_steps", Count), num_steps)
+    num_steps = last_step_of("plot", "num_steps", num_steps, [schedule for _, schedule in labelled])
     log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
     if log and not any(np.any(curve.values > 0) for curve in curves):
@@ -92,6 +89,14 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
         lines = [line for line in lines if not line.get_label().startswith("_")]
         axes.legend(lines, [textwrap.fill(line.get_label(), LONGEST_LABEL) for line in lines])
     return axes
+
+
+def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Any]) -> int:
+    """A last step to show; beyond int32 only where a float length says that the clock counts tokens."""
+    counts_tokens = type(num_steps) is int and any(map(is_float_clock, schedules))
+    if counts_tokens and LAST_STEP < num_steps <= LAST_TOKEN:
+        return num_steps
+    return admit(where, name, domain_of(name, Count), num_steps)
 
 
 class Curve(NamedTuple):

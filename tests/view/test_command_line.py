@@ -27,7 +27,7 @@ WSD = {
     "total_steps": 1000,
 }
 SOURCE = "warmup(cosine_decay(1e-1, 900), 100)"
-NO_STEPS = "--steps: must be a whole number from 1 to 2147483647"
+NO_STEPS = "--steps: must be a whole number, 1 or more"
 
 
 @pytest.fixture
@@ -102,6 +102,19 @@ def test_show(folder):
     assert done.stdout.count("a phase begins") == 1
     assert "│  100 │        0.1 │ a phase begins │" in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines()[1:])
+
+
+@pytest.mark.parametrize("steps", [(), ("--steps", "2000000000000")])
+def test_a_clock_of_tokens_is_shown_to_its_end(folder, capsys, steps):
+    tokens = "wsd(1e-3, 2e9, 4e11, 2e12, shape='linear')"
+    main(["show", tokens, *steps])
+    values = table_of(capsys.readouterr().out)
+    assert min(values) == 0 and max(values) == 2 * 10**12
+    for step, value in values.items():
+        want = 1e-3 * min(step / 2e9, 1.0, (2e12 - step) / 4e11)
+        assert value == pytest.approx(want, rel=1e-5, abs=1e-9)
+    main(["plot", tokens, *steps, "--out", "tokens.png"])
+    assert_is_a_picture(folder / "tokens.png")
 
 
 def test_a_spec_may_be_a_source_text_or_yaml(folder, capsys):
@@ -216,7 +229,11 @@ BAD = [
     ),
     (
         ("show", "wsd.json", "--steps", str(2**31)),
-        f"{NO_STEPS}, got",
+        "show: --steps must be a whole number, 1 or more, got 2147483648: an integer is at most",
+    ),
+    (
+        ("plot", "wsd.json", "--out", "x.png", "--steps", str(2**31)),
+        "plot: --steps must be a whole number, 1 or more, got 2147483648: an integer is at most",
     ),
     (("plot", "wsd.json", "--out", "x.gif"), f"{SUFFIX}, got 'x.gif'"),
     (
