@@ -63,6 +63,10 @@ def test_a_clock_in_parts_of_a_run():
     assert np.all(np.diff(points[:, 1]) <= 0)
 
 
+def test_a_clock_of_tokens():
+    assert texts(o.linear(1e-3, 0.0, 2e12)._repr_html_()) == ["0.001", "0", "0", "step 2000000000000"]
+
+
 def test_a_negative_value_has_its_place():
     assert texts(o.linear(-1.0, 1.0, 100)._repr_html_()) == ["1", "-1", "0", "step 100"]
 
