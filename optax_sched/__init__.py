@@ -368,4 +368,8 @@ for _name in __all__:  # pickles, help and the reference name no private file
         globals()[_name].__module__ = __name__
 
 if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
-    from optax_sched.porting.equivalents import missing as __getattr__  # noqa: F401
+
+    def __getattr__(name: str) -> object:
+        from optax_sched.porting.equivalents import missing
+
+        raise missing(name, __all__)

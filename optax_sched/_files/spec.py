@@ -7,6 +7,7 @@ from typing import Any
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
 from optax_sched._core.schedule import Schedule
+from optax_sched._files.builders import BUILT_IN
 from optax_sched._files.config import from_config
 from optax_sched._files.source import from_source
 
@@ -30,9 +31,21 @@ def read_spec(spec: str) -> Schedule:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{spec}: {error}") from None
     if "(" not in spec:
-        remedy = "or a source text, such as 'cosine_decay(0.1, 1000)'"
-        raise ValueError(f"must be a file, got {in_a_word(spec)}: No such file or directory; {remedy}")
+        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {_remedy(spec)}")
     return _drawable(from_source(spec))
+
+
+def _remedy(spec: str) -> str:
+    """What to write instead of a text without a call, which names no file."""
+    if spec in BUILT_IN:
+        bare = [
+            str(it.replace(annotation=it.empty)) for it in BUILT_IN[spec].signature.parameters.values()
+        ]
+        return f"call the builder: {spec}({', '.join(bare)})"
+    try:
+        return f"for a constant write constant({float(spec)!r})"
+    except ValueError:
+        return "no such file; a source text is a call, such as 'cosine_decay(0.1, 1000)'"
 
 
 def _drawable(built: Any) -> Schedule:

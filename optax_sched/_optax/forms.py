@@ -12,6 +12,7 @@ from optax_sched._optax.state import FeedbackState, ScheduleState
 
 INJECTED = (optax.schedules.InjectStatefulHyperparamsState, optax.schedules.InjectHyperparamsState)
 PARTITION = optax.transforms.PartitionState
+LABELLED = (PARTITION, optax.schedules.InjectStatefulHyperparamsState)  # they hold states by name
 TELLING = (ScheduleState, FeedbackState, *INJECTED, PARTITION)  # that say something of the rate
 
 

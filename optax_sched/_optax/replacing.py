@@ -11,7 +11,16 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.domains import PlainFunction, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.operands import OneSchedule
-from optax_sched._optax.forms import PARTITION, changed, field, found, with_fields, without_variables
+from optax_sched._optax.forms import (
+    LABELLED,
+    PARTITION,
+    changed,
+    field,
+    found,
+    is_a,
+    with_fields,
+    without_variables,
+)
 from optax_sched._optax.paths import as_dicts, flat
 from optax_sched._optax.state import ScheduleState, owned, strong
 
@@ -29,9 +38,10 @@ def replace_schedule(opt_state: State, schedule: Any, *, retrace: bool = False) 
       opt_state: the state of an optimizer that holds `scale_by_schedule`, `scale_by_learning_rate`,
         `live` or a closed loop: as optax makes it, `nnx.Optimizer.opt_state`, or as a checkpoint
         library restores it in dicts and lists.
-      schedule: the new schedule, or a number; a dict of new ones by label of `optax.multi_transform`
-        (labels that it leaves out keep theirs); or a function `old -> new` that is called with
-        each schedule. A function of the step is not taken for a schedule here: wrap it in `schedule`.
+      schedule: the new schedule, or a number; a dict of new ones by label of `optax.multi_transform`,
+        or by name of a hyperparameter of `optax.inject_hyperparams` (what it leaves out stays as it
+        is); or a function `old -> new` that is called with each schedule. Wrap a function of the
+        step in `schedule` first.
       retrace: whether a schedule of another structure may come instead, at the cost of one new trace.
 
     Returns:
@@ -80,8 +90,8 @@ def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
         shown = " and ".join(sorted({repr(old) for old in fits})[:2])
         raise ValueError(
             f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}"
-            ": give a dict of schedules by label of optax.multi_transform, or a function old -> new "
-            "that gives back as it is what you do not mean"
+            ": give a dict of schedules by label of optax.multi_transform or by name of a "
+            "hyperparameter, or a function old -> new that gives back as it is what you do not mean"
         )
 
     def put(state: Any) -> Any:
@@ -97,22 +107,28 @@ def _replaced_by_label(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
     known = []
 
     def changed_inside(state: Any) -> Any:
-        states = dict(field(state, "inner_states"))
+        is_partition = is_a(PARTITION, state)
+        where = "inner_states" if is_partition else "hyperparams_states"
+        states = dict(field(state, where))
         for label, inner in states.items():
             if found(inner, ScheduleState):
                 known.append(label)
                 if str(label) in by_text:
                     here = f"{name}[{label!r}]"
                     states[label] = _replaced(inner, by_text[str(label)], retrace, here)
-        return with_fields(state, inner_states=states)
+        state = with_fields(state, **{where: states})
+        if is_partition:
+            return state
+        inside = changed(field(state, "inner_state"), LABELLED, changed_inside)
+        return with_fields(state, inner_state=inside)
 
-    result = changed(tree, PARTITION, changed_inside)
+    result = changed(tree, LABELLED, changed_inside)
     for label in wanted:
         if str(label) not in map(str, known):
             there = ", ".join(map(repr, known)) or "of which opt_state has none"
             raise ValueError(
-                f"replace_schedule: {name} must have labels of optax.multi_transform that hold a "
-                f"schedule, {there}, got {in_a_word(label)}"
+                f"replace_schedule: {name} must have labels of optax.multi_transform, or names of "
+                f"hyperparameters, that hold a schedule, {there}, got {in_a_word(label)}"
             )
     return result
 
@@ -169,7 +185,7 @@ def _misfit(new: Any, old: Any, cut: bool = False) -> ValueError:
     rule = "have whole numbers where the old one has" if cut else "be of the old one's structure"
     return ValueError(
         f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; retrace=True takes it, at the "
-        "cost of one new trace; cooldown(..., start=2**31 - 1), say, plans for a change without one"
+        "cost of one new trace; with cooldown(..., start=2**31 - 1) you plan a change without one"
     )
 
 

@@ -1,5 +1,8 @@
 """Every name of the peers, and the AttributeError that translates one."""
 
+import difflib
+from collections.abc import Iterable
+
 from optax_sched.porting.equivalent import Equivalent
 from optax_sched.porting.names_in_jax import KERAS, KERAS_CALLBACK, OPTAX
 from optax_sched.porting.names_in_torch import TIMM, TORCH, TRANSFORMERS
@@ -30,6 +33,8 @@ def hint(name: str) -> str:
     return text
 
 
-def missing(name: str) -> object:
-    """The AttributeError for a name that this package has not: what it is called here."""
-    raise AttributeError(f"module 'optax_sched' has no attribute {name!r}{hint(name)}", name=name)
+def missing(name: str, names: Iterable[str]) -> AttributeError:
+    """The error for a name that the package has not: what it is called here, or a name like it."""
+    near = " or ".join(difflib.get_close_matches(name[:100], names, cutoff=0.65))
+    reason = hint(name) or (f"; did you mean {near}?" if near else "")
+    return AttributeError(f"module 'optax_sched' has no attribute {name!r}{reason}", name=name)

@@ -36,6 +36,11 @@ def test_a_peers_name_is_answered_with_the_code_here(peer, it):
     assert f"{peer}'" in message and f"`{it.code}`" in message and "\n" not in message
 
 
+def test_a_name_like_ours_is_answered_with_ours():
+    with pytest.raises(AttributeError, match=r"no attribute 'wsd_cycle'; did you mean wsd_cycles"):
+        optax_sched.wsd_cycle  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_other_names_have_no_hint_and_are_not_there():
     with pytest.raises(AttributeError, match=r"^module 'optax_sched' has no attribute 'Nothing'$"):
         optax_sched.Nothing  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]

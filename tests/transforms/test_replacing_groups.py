@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,8 +54,8 @@ def test_groups_of_different_rates_are_not_flattened():
         replace_schedule(state, linear(0.8, 0.0, 8))
     with pytest.raises(
         ValueError,
-        match=r"a dict of schedules by label .*, or a function old -> new that gives back as it is "
-        "what you do not mean$",
+        match=r"a dict of schedules by label .* or by name of a hyperparameter, or a function old "
+        "-> new that gives back as it is what you do not mean$",
     ):
         replace_schedule(state, linear(0.8, 0.0, 8), retrace=True)
 
@@ -69,6 +70,51 @@ def test_a_dict_by_label_replaces_what_it_names():
         state, {"x": linear(1.6, 0.0, 8), "y": lambda old: old.replace(init_value=1)}
     )
     close(next_rates(opt, new), {"x": 1.4, "y": 0.75})
+
+
+def two_hyperparameters() -> Any:
+    return optax.inject_hyperparams(optax.adamw)(
+        learning_rate=o.live(FALL), weight_decay=o.live(FALL.replace(init_value=0.2))
+    )
+
+
+@pytest.mark.parametrize("form", ["optax", "dicts"])
+def test_a_dict_by_name_replaces_one_of_two_hyperparameters(form):
+    opt = two_hyperparameters()
+    state = after(opt)
+    with pytest.raises(ValueError, match="by name of a hyperparameter"):
+        replace_schedule(state, linear(0.8, 0.0, 8))
+    given = flax.serialization.to_state_dict(state) if form == "dicts" else state
+    new = replace_schedule(given, {"weight_decay": linear(0.8, 0.0, 8)})
+    assert layout(new) == layout(given)
+    if form == "dicts":
+        new = flax.serialization.from_state_dict(state, new)
+    hyperparams = after(opt, 1, new).hyperparams
+    close(hyperparams["weight_decay"], 0.7)
+    close(hyperparams["learning_rate"], 0.3)
+
+
+def test_a_dict_by_name_goes_into_groups_and_beside_them():
+    grouped = labelled(two_hyperparameters(), rate())
+    new = replace_schedule(after(grouped), {"x": {"weight_decay": linear(0.8, 0.0, 8)}})
+    decay = after(grouped, 1, new).inner_states["x"].inner_state.hyperparams["weight_decay"]
+    close(decay, 0.7)
+
+    def outside(momentum: Any) -> Any:  # a hyperparameter of its own around groups
+        return optax.chain(optax.trace(momentum), groups())
+
+    opt = optax.inject_hyperparams(outside)(momentum=o.live(FALL))
+    new = replace_schedule(after(opt), {"momentum": 0.5, "y": linear(0.8, 0.0, 8)}, retrace=True)
+    state = after(opt, 1, new)
+    close(state.hyperparams["momentum"], 0.5)
+    close(current_value(state), {"x": 0.3, "y": 0.7})
+
+
+def test_a_name_that_no_hyperparameter_has_is_refused():
+    with pytest.raises(
+        ValueError, match=r"that hold a schedule, 'learning_rate', 'weight_decay', got 'w'$"
+    ):
+        replace_schedule(after(two_hyperparameters()), {"w": linear(0.8, 0.0, 8)})
 
 
 def test_a_dict_goes_into_nested_groups_and_into_each_multi_transform():
