@@ -47,6 +47,33 @@ Three conventions explain most differences:
   in `warmup_cosine_decay_schedule` counts the warm-up too, keras' in `CosineDecay` does not.
 
 After its end a schedule here holds its last value. torch's and transformers' cosines rise again.
+
+## A recipe, step by step
+
+In torch, a warm-up and a cosine are two schedulers and a milestone:
+
+```text
+warm = LinearLR(optimizer, start_factor=0.01, total_iters=500)
+fall = CosineAnnealingLR(optimizer, T_max=9_500, eta_min=1e-5)
+scheduler = SequentialLR(optimizer, [warm, fall], milestones=[500])
+```
+
+Here they are one schedule. The whole run has `total_iters + T_max` steps, and both ends are rates, not
+factors of a rate:
+
+```python
+from optax_sched import warmup_cosine_decay
+
+lr = 1e-3  # what the torch optimizer was given
+rate = warmup_cosine_decay(lr, 500, 500 + 9_500, init_value=0.01 * lr, end_value=1e-5)
+print(f"{rate(0):.2e} {rate(500):.2e} {rate(10_000):.2e}")
+```
+
+```text
+1.00e-05 1.00e-03 1.00e-05
+```
+
+Call `scheduler.step()` nowhere: the optimizer counts its updates.
 """
 
 COMPOSED = """
@@ -111,9 +138,11 @@ COMPOSITIONS = (
 WORDS = """
 ## Words
 
-The error about an unknown argument translates these, and says the one that the builder takes:
+On the left stand names of parameters in other libraries. On the right stands what they are called here;
+the builders have different ones of these. Give a builder a name from the left, and the error says which of
+the names on the right it takes. A factor of the rate on the left, such as `min_lr_ratio`, is a rate here.
 
-| theirs | here |
+| theirs | here, one of |
 | --- | --- |
 """
 

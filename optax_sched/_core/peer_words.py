@@ -19,11 +19,14 @@ PEER_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("max_lr", "peak_lr", "lr_peak", "peak_learning_rate"), ("peak_value", *_HEIGHT)),
     **dict.fromkeys(("eta_max", "maximal_learning_rate", "warmup_target"), ("peak_value", *_HEIGHT)),
     **dict.fromkeys(
-        ("warmup_init_lr", "warmup_lr_init", "warmup_init", "start_value"), ("init_value",)
+        ("warmup_init_lr", "warmup_lr_init", "warmup_init", "start_value", "start_factor"),
+        ("init_value",),
     ),
     **dict.fromkeys(("eta_min", "min_lr", "lr_min", "lr_end", "final_lr", "end_lr"), _FLOOR),
     **dict.fromkeys(("end_learning_rate", "min_learning_rate", "final_value", "alpha"), _FLOOR),
-    **dict.fromkeys(("alpha_f", "min_lr_ratio", "min_lr_rate", "cooldown_value"), _FLOOR),
+    **dict.fromkeys(
+        ("alpha_f", "min_lr_ratio", "min_lr_rate", "cooldown_value", "end_factor"), _FLOOR
+    ),
     # lengths
     **dict.fromkeys(("num_warmup_steps", "warmup_ratio", "warmup_t", "warmup_epochs"), _WARMUP),
     **dict.fromkeys(("warmup", "warmup_updates", "warmup_iters", "warmup_fraction"), _WARMUP),

@@ -187,7 +187,7 @@ transition_steps=[10, 20, 10, 20])
 
 
 def _choices(name: str, tried: Any) -> list[Any]:
-    rule = "a sequence of one or more values to try"
+    rule = "a sequence of one or more values to try (of one value: [value])"
     if isinstance(tried, np.ndarray | jax.Array) and tried.ndim and not is_traced(tried):
         tried = list(tried) if jnp.issubdtype(tried.dtype, jax.dtypes.prng_key) else tried.tolist()
     if not isinstance(tried, Sequence) or isinstance(tried, str | bytes):

@@ -283,6 +283,23 @@ def test_the_code_of_a_closed_loop_gives_what_the_peer_gives(peer: str, name: st
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_the_recipe_of_the_page_is_torchs():
+    lr: Any = library("torch").optim.lr_scheduler
+    theirs = torchs(
+        lambda opt: lr.SequentialLR(
+            opt,
+            [
+                lr.LinearLR(opt, start_factor=0.01, total_iters=20),
+                lr.CosineAnnealingLR(opt, T_max=35, eta_min=0.001),
+            ],
+            milestones=[20],
+        )
+    )
+    rate = optax_sched.warmup_cosine_decay(0.1, 20, 20 + 35, init_value=0.01 * 0.1, end_value=0.001)
+    upto = STEPS <= 20 + 35  # after its end theirs rises again
+    np.testing.assert_allclose(rate(STEPS)[upto], np.asarray(theirs)[upto], rtol=1e-5)
+
+
 def test_a_sequence_of_ours_is_a_sequence_of_theirs():
     lr: Any = library("torch").optim.lr_scheduler
     expected = torchs(
