@@ -138,9 +138,9 @@ COMPOSITIONS = (
 WORDS = """
 ## Words
 
-On the left stand names of parameters in other libraries. On the right stands what they are called here;
-the builders have different ones of these. Give a builder a name from the left, and the error says which of
-the names on the right it takes. A factor of the rate on the left, such as `min_lr_ratio`, is a rate here.
+On the left stand names of parameters in other libraries. On the right stands what they are called
+here; which of these names a builder has differs. Give a builder a name from the left, and the error
+says which name on the right it takes. A factor of the rate, such as `min_lr_ratio`, is a rate here.
 
 | theirs | here, one of |
 | --- | --- |

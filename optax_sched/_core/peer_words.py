@@ -24,9 +24,7 @@ PEER_WORDS: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("eta_min", "min_lr", "lr_min", "lr_end", "final_lr", "end_lr"), _FLOOR),
     **dict.fromkeys(("end_learning_rate", "min_learning_rate", "final_value", "alpha"), _FLOOR),
-    **dict.fromkeys(
-        ("alpha_f", "min_lr_ratio", "min_lr_rate", "cooldown_value", "end_factor"), _FLOOR
-    ),
+    **dict.fromkeys(("alpha_f", "min_lr_ratio", "min_lr_rate", "cooldown_value", "end_factor"), _FLOOR),
     # lengths
     **dict.fromkeys(("num_warmup_steps", "warmup_ratio", "warmup_t", "warmup_epochs"), _WARMUP),
     **dict.fromkeys(("warmup", "warmup_updates", "warmup_iters", "warmup_fraction"), _WARMUP),
