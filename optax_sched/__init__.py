@@ -24,7 +24,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `exponential`: a straight line in log space between two values
 - `log_decay`: steep at first, then ever slower
 - `tanh_decay`: flat, one smooth fall, flat
-- `rex_decay`: holds its height long, then falls fast
+- `rex_decay`: stays high for long, then falls fast
 - `k_decay`: any of these shapes with its progress raised to a power
 
 **Decays without an end**
@@ -32,7 +32,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `constant`: the same value at every step
 - `exponential_decay`: the same fraction lost at every step
 - `step_decay`: a factor at equal intervals
-- `multistep_decay`: a factor at each of given steps
+- `multistep_decay`: a factor at each step of a list
 - `inverse_time_decay`: one over time
 - `inverse_sqrt_decay`: one over the square root of time
 - `power_law_decay`: a negative power of steps or tokens, under a ceiling
@@ -78,9 +78,9 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `clip`: between two bounds
 - `noisy`: random factors, the same for the same key and step
 - `delay`: begins later
-- `shift`: begins further on
-- `stretch`: on a slower clock
-- `every`: on a clock of epochs
+- `shift`: begins at a later step of the schedule
+- `stretch`: slower, or in other units than steps
+- `every`: changes only once in an interval, such as an epoch
 - `repeat`: again and again
 
 **Shapes with a number**, for `shape=`

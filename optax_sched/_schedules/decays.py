@@ -241,7 +241,7 @@ def tanh_decay(
 
 @schedule
 def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, beta: PartOfOne = 0.5):
-    """Reflected exponential: holds its height long, then falls ever faster to the end.
+    """Reflected exponential: stays high for long, then falls ever faster to the end.
 
         e + (i - e) u / ((1 - beta) + beta u)
 

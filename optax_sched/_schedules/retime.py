@@ -68,7 +68,7 @@ def shift(step, schedule: Operand, steps: StepsOrZero):
 
 @decorate
 def stretch(step, schedule: OperandOnOwnClock, factor: Positive):
-    """A schedule on a slower clock: it lasts `factor` times as long.
+    """A schedule read more slowly: it lasts `factor` times as long.
 
         s(t / f)
 

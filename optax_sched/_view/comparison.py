@@ -26,6 +26,13 @@ def show_comparison(rows: Iterable[Any], num_steps: int, tuned: str | None, capt
         table.add_row(text, worse, f"{scale:.4g}", *loss)
     console = imported("compare", "rich.console").Console(highlight=False)
     console.print(table)
+    if not has_factor:
+        console.print(
+            "best scale: the bound is lowest if the rates are multiplied by it and by D / G, where D is "
+            "the distance from the start to the optimum and G the norm of a gradient",
+            markup=False,
+            soft_wrap=True,
+        )
     if tuned:
         console.print(
             f"factor: multiply its rates by it, if {tuned} is tuned for this run",
