@@ -35,8 +35,8 @@ def convex_bound(
     runs of a 124M language model its order of (schedule, cooldown) groups had a Spearman correlation
     of 0.90 with that of their best losses. What holds there is the ratio of the best rates of two
     shapes (8 % off in the median). What does not: shapes that differ by less than 3 % in `best_value`
-    (a comparison of 2026 has the reverse order), a cooldown over the whole run (one over 0.6 of
-    it was best), and a best rate that falls as 1/sqrt(num_steps) (it fell far more slowly). Warm-up has no
+    (a comparison of 2026 has the reverse order), a cooldown over the whole run (one over 0.6 of it was
+    best), and a best rate that falls as 1/sqrt(num_steps) (it fell far more slowly). Warm-up has no
     use in it, unless `grad_norms` are high at first.
 
         D^2 / (2 sum_t r_t) + 1/2 sum_t r_t^2 G_t^2 / R_t,    R_t = sum_(s > t) r_s

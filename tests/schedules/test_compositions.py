@@ -81,7 +81,7 @@ def relative_error(got: Any, want: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("outer", KNOWN)
-@few(max_examples=10)
+@few(max_examples=5)
 @given(data=st.data(), halves=st.booleans())
 def test_a_tree_is_what_the_interpreter_says(outer, data, halves):
     schedule = data.draw(topped_by(outer))
@@ -100,7 +100,7 @@ def test_a_tree_is_what_the_interpreter_says(outer, data, halves):
 HEIGHTS = {"value", "init_value", "peak_value", "end_value", "base_value", "stable_value"}
 
 
-@few(max_examples=10)
+@few(max_examples=6)
 @given(some_trees)
 def test_a_batch_of_trees_is_a_loop_over_them(schedule):
     def scaled(path: Any, leaf: Any, by: float) -> Any:

@@ -54,9 +54,9 @@ def with_constants(example: Example) -> Callable[..., jax.Array]:
     return jax.jit(example.schedule)
 
 
-def like_the_steps(steps: Any) -> np.ndarray:
+def like_the_steps(steps: Any, dtype: Any = np.int32) -> np.ndarray:
     """Some steps, repeated to the number of an example's: that many have been compiled for."""
-    return np.resize(steps, 80).astype(np.int32)
+    return np.resize(steps, 80).astype(dtype)
 
 
 def test_every_public_builder_has_a_row():
@@ -64,16 +64,9 @@ def test_every_public_builder_has_a_row():
 
 
 @pytest.mark.parametrize(("name", "example"), [pytest.param(n, e, id=i) for n, i, e in CASES])
-def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
+def test_value_is_the_formulas_with_constant_and_with_traced_settings(name, example):
     steps, want, limit = example.steps(), oracle_values(example), tolerance(ROWS[name], example)
-    schedule = example.schedule
-    twice = jax.tree.map(lambda x: jnp.stack([x] * 2), schedule)
-    for got in (
-        with_constants(example)(steps),
-        values_at(schedule, steps),
-        schedule(steps),
-        values_at_each(twice, steps)[0],
-    ):
+    for got in (with_constants(example)(steps), values_at(example.schedule, steps)):
         error = relative_error(ROWS[name], got, want)
         worst = np.argmax(error - limit)
         assert error[worst] <= limit[worst], f"step {steps[worst]}: {got[worst]} for {want[worst]}"
@@ -81,26 +74,37 @@ def test_value_is_the_formulas_jitted_constant_traced_and_mapped(name, example):
 
 @EXAMPLES
 def test_ends_are_the_requested_values_to_the_bit(example):
-    schedule = example.schedule
-    first, last = (0, -1, -LAST), (max(example.marks, default=0), LAST)
-    programs = schedule, with_constants(example), functools.partial(values_at, schedule)
-    if example.start is not None:
-        for step in (*first, 0.0, -0.5, np.int8(-5)):
-            assert float(schedule(step)) == np.float32(example.start)
-        for program in programs:
-            assert np.all(program(like_the_steps(first)) == np.float32(example.start))
-    if example.end is not None:
-        for step in (*last, last[0] + 1, 2**32, 1e12):
-            assert float(schedule(step)) == np.float32(example.end)
-        for program in programs:
-            assert np.all(program(like_the_steps(last)) == np.float32(example.end))
+    constant, traced = with_constants(example), functools.partial(values_at, example.schedule)
+    end = max(example.marks, default=0)
+    for value, steps, floats in (
+        (example.start, [0, -1, -LAST], [0.0, -0.5, -1e12]),
+        (example.end, [end, min(end + 1, LAST), LAST], [end, 2.0**32, 1e12]),
+    ):
+        if value is not None:
+            want = np.float32(value)
+            assert np.all(constant(like_the_steps(steps)) == want)
+            assert np.all(traced(like_the_steps(steps)) == want)
+            assert np.all(traced(like_the_steps(floats, np.float32)) == want)
+
+
+@FIRST
+def test_single_steps_meet_the_ends_too(example):
+    end = max(example.marks, default=0)
+    for value, steps in (
+        (example.start, (0, -1, -LAST, 0.0, -0.5, np.int8(-5))),
+        (example.end, (end, end + 1, LAST, 2**32, 1e12)),
+    ):
+        for step in steps if value is not None else ():
+            assert float(example.schedule(step)) == np.float32(value)
 
 
 @EXAMPLES
 def test_never_nan_never_negative_never_outside_the_heights(example):
     schedule = example.schedule
     steps = np.unique(np.concatenate([example.steps(), np.arange(0, 400), np.arange(LAST - 50, LAST)]))
-    values = np.array([schedule(part) for part in np.resize(steps, (8, 80)).astype(np.int32)])
+    values = np.array(
+        [values_at(schedule, part) for part in np.resize(steps, (8, 80)).astype(np.int32)]
+    )
     assert np.all(np.isfinite(values))
     settings = [leaf for leaf in jax.tree.leaves(schedule) if is_float(leaf)]
     if min(np.min(leaf) for leaf in settings) >= 0:

@@ -11,7 +11,7 @@ import pytest
 import optax_sched as os
 from optax_sched import Schedule
 
-DRAWS = 40
+DRAWS = 20
 
 
 def parts(rng: np.random.Generator, n: int, total: float = 1.0) -> list[float]:

@@ -23,7 +23,7 @@ ONE = np.float32(1.0)
 
 @pytest.fixture(autouse=True)
 def standard_promotion():
-    """optax's own arithmetic does not run under strict promotion, whatever a conftest may set."""
+    """optax's own arithmetic does not run under strict promotion."""
     with jax.numpy_dtype_promotion("standard"):
         yield
 
