@@ -14,7 +14,7 @@ OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs
 
 @pytest.fixture(autouse=True)
 def strict_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Our code promotes no dtype or rank silently. Where optax itself does, a test is marked `promotes`."""
+    """Our code promotes no dtype or rank silently. Where optax does, a test is marked `promotes`."""
     import jax
 
     folder = request.path.relative_to(Path(__file__).parent).parts[0]

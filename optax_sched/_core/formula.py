@@ -47,17 +47,16 @@ class Formula:
             )
         parameters = [*before, *own[len(skip) :], *after]
         hints = {it.name: it.annotation for it in (*before, *after)} | _hints(function)
-        self.hints = {it.name: hints[it.name] for it in parameters if it.name in hints}
-        self.signature = readable(parameters, self.hints, made)
         self.domains: dict[str, Domain] = {}
         for parameter in parameters:
-            if parameter.name in _RESERVED or parameter.name.startswith("_"):
+            taken = {*_RESERVED, *self.domains}
+            if parameter.name in taken or parameter.name.startswith("_"):
                 raise TypeError(f"{name}: a hyperparameter may not be named {parameter.name!r}")
             if parameter.kind is parameter.VAR_KEYWORD:
-                raise TypeError(
-                    f"{name}: a formula names its hyperparameters, **{parameter.name} hides them"
-                )
+                raise TypeError(f"{name}: hyperparameters must be named, **{parameter.name} hides them")
             self.domains[parameter.name] = domain_of(parameter.name, hints.get(parameter.name))
+        self.hints = {it.name: hints[it.name] for it in parameters if it.name in hints}
+        self.signature = readable(parameters, self.hints, made)
         self.is_static = tuple(domain.static for domain in self.domains.values())
         self.check_names = tuple(inspect.signature(check).parameters) if check else ()
         unknown = set(self.check_names) - self.domains.keys()

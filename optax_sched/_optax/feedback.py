@@ -107,14 +107,8 @@ class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
     def __init__(self, rule: Callable[..., Any], name: str, check: Check | None, memory: Any):
-        own = list(inspect.signature(rule).parameters.values())[2:]
-        for it in own:
-            if it.name in _OF_EVERY_LOOP:
-                raise TypeError(f"{name}: a hyperparameter may not be named {it.name!r}")
-            if it.kind is it.VAR_KEYWORD:
-                raise TypeError(f"{name}: a rule names its hyperparameters, **{it.name} hides them")
         super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
-        self.own = inspect.Signature(own)
+        self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
         for it in self.memory_names:
@@ -122,16 +116,12 @@ class _Rule(Formula):
                 raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
 
 
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> Any:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    if default is inspect.Parameter.empty:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
+    """The hyperparameters of every closed loop; its own stand after the schedule."""
 
 
-_BEFORE = [_parameter("schedule", Operand)]
-_AFTER = [_parameter("min_value", Rate, 0.0), _parameter("observe_only", Switch, False)]
-_OF_EVERY_LOOP = {it.name for it in (*_BEFORE, *_AFTER)}
+_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
+_BEFORE, _AFTER = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
 
 
 class LoopBuilder(Protocol[P]):
