@@ -104,6 +104,7 @@ def every(step, schedule: OperandOnOwnClock, interval: Steps):
     Args:
       schedule: a schedule in ticks (epochs), a function of them, or a number.
       interval: the steps from one tick to the next, positive: for epochs, the updates in one epoch.
+        Beyond 100,000 steps a tick of a fractional interval may come one step early or late.
 
     Raises:
       TypeError, ValueError: the interval is not positive and finite.
