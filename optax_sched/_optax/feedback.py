@@ -59,9 +59,9 @@ class LiveSchedule(Built):
         name = formula_behind(self).name
         if not isinstance(state, ScheduleState | FeedbackState):
             raise TypeError(
-                f"{name}: it needs a state of its own, as optax.inject_hyperparams gives it: "
-                f"optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)), got "
-                f"{in_a_word(state)}"
+                f"{name}: state must be its state, got {in_a_word(state)}; write "
+                f"optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)): "
+                "optax.adamw alone keeps no state for it and calls it with the step"
             )
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 

@@ -219,8 +219,18 @@ def test_it_is_no_operand_of_a_schedule(name: str):
     for where, use in users.items():
         with pytest.raises(TypeError, match=rf"^{where}: schedules?.* must be [^\n]*, got [^\n]*$"):
             use()
-    with pytest.raises(TypeError, match=r"a closed loop goes round a schedule"):
+    with pytest.raises(TypeError, match=r"a closed loop takes a schedule, .*, not the other way round"):
         o.warmup(loop, 2)
+
+
+@pytest.mark.promotes
+@pytest.mark.parametrize("rate", [plateau(0.1), o.live(0.1)])
+def test_in_an_optimizer_alone_it_says_where_it_belongs(rate: Any):
+    opt = optax.adam(rate)
+    with pytest.raises(
+        TypeError, match=r"state must be its state, got 0; write optax\.inject_hyperparams"
+    ):
+        opt.update(ONE, opt.init(ONE))
 
 
 @pytest.mark.parametrize("value", [0.1, constant(0.1), plateau, None, optax.sgd(0.1)])
