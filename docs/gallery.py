@@ -206,8 +206,9 @@ def page() -> str:
     """The page in Markdown: what each is in a few words, with a link to its docstring."""
     lines = [
         *("# Gallery", "", "![Every built-in schedule, a small panel for each](gallery.png)", ""),
-        "Each name leads to its docstring: formula, units, ends, the names it has elsewhere, sources.",
-        "`help(optax_sched.cosine_decay)` shows the same.",
+        "Each name links to the source file with its docstring: the formula, the units, the values at",
+        "both ends, the names in other libraries, and the sources. `help(optax_sched.cosine_decay)` prints",
+        "it.",
     ]
     for title, names in families().items():
         lines += ["", f"## {title}", ""]

@@ -270,7 +270,8 @@ def stacked(leaves: Sequence[Any]) -> Any:
         return as_array(leaves)
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):
         return read_only(np.stack(leaves))
-    return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
+    with jax.numpy_dtype_promotion("standard"):  # whole and fractional lengths are one batch
+        return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
 # Annotated Any: the formula sees what these become, a callable and `Parts`.

@@ -200,7 +200,8 @@ def _as_python(array: np.ndarray) -> Any:
     """The number or numbers of an array, with the fewest digits that JAX's default precision needs."""
     if array.dtype.kind in "iu":
         return array.tolist()
-    array = array.astype(jnp.promote_types(array.dtype, default_float()))
+    with jax.numpy_dtype_promotion("standard"):
+        array = array.astype(jnp.promote_types(array.dtype, default_float()))
     return [float(str(item)) for item in array] if array.ndim else float(str(array))
 
 

@@ -13,6 +13,11 @@ class Weights(NamedTuple):
     complement: Any
 
 
+def as_float(count: Any) -> Any:
+    """A count as an exponent: under strict promotion JAX has no gradient of a float to an integer."""
+    return count * 1.0
+
+
 def raised(x: Any, y: Any, exponent: Any) -> Weights:
     """`x**exponent` and its complement, for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
     positive = jnp.where(x > 0, x, 1.0)

@@ -7,6 +7,7 @@ from optax_sched._core.hyperparameters import Boundaries, Factor, FactorOrFactor
 from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
+from optax_sched._math.powers import as_float
 from optax_sched._schedules.checks import floor_below_start
 
 
@@ -70,7 +71,7 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
     >>> [f"{step_decay(1.0, 2, 0.5, end_value=0.2)(t):.2f}" for t in range(7)]
     ['1.00', '1.00', '0.50', '0.50', '0.25', '0.25', '0.20']
     """
-    return jnp.maximum(init_value * decay_rate ** whole_periods(step, decay_steps), end_value)
+    return jnp.maximum(init_value * decay_rate ** as_float(whole_periods(step, decay_steps)), end_value)
 
 
 def _one_rate_a_boundary(boundaries, decay_rate):
@@ -116,7 +117,7 @@ def multistep_decay(
     rate = jnp.asarray(decay_rate)
     if rate.ndim:
         return init_value * jnp.prod(jnp.where(drops, rate, 1.0))
-    return init_value * rate ** jnp.sum(drops)
+    return init_value * rate ** as_float(jnp.sum(drops))
 
 
 @schedule

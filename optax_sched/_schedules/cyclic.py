@@ -19,6 +19,7 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
+from optax_sched._math.powers import as_float
 from optax_sched._math.shapes import half_wave
 
 
@@ -70,7 +71,7 @@ def cosine_restarts(
     """
     place = place_in_cycles(step, period, period_mult)
     n, z, u = place.number, place.progress, place.remaining
-    peak = jnp.minimum(init_value * peak_mult**n, jnp.finfo(u.dtype).max)
+    peak = jnp.minimum(init_value * peak_mult ** as_float(n), jnp.finfo(u.dtype).max)
     value = mix(end_value, peak, *half_wave(u, z))
     return value if num_cycles is None else jnp.where(n < num_cycles, value, end_value)
 
@@ -121,7 +122,7 @@ def cyclic(
     length = later(steps_up, steps_down)
     n = whole_periods(step, length)
     clock = step - n * length
-    scale = cycle_scale**n * step_scale**step
+    scale = cycle_scale ** as_float(n) * step_scale ** as_float(step)
     up = clock < steps_up
     fallen = since(clock, steps_up)
     wave = jnp.where(up, progress(clock, steps_up), remaining(fallen, steps_down))

@@ -9,6 +9,7 @@ from optax_sched._core.operands import Operand, OperandOnOwnClock
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import as_summed, clock_since, is_held, is_int, later, whole_step
+from optax_sched._math.powers import as_float
 
 
 @decorate
@@ -164,6 +165,6 @@ def repeat(
     if num_cycles is not None:
         over: Any = n >= num_cycles
         clock, n = jnp.where(over, period, clock), jnp.where(over, num_cycles - 1, n)
-    value = schedule(clock) * value_mult**n
+    value = schedule(clock) * value_mult ** as_float(n)
     largest = jnp.finfo(value.dtype).max  # growing values stop here, not at infinity
     return jnp.clip(value, -largest, largest)

@@ -53,11 +53,12 @@ class LossLaw:
         where = type(self).__name__
         at = whole_steps(where, steps)
         rates = rates_until(where, schedule, at)
-        if is_traced(rates):
-            pieces = every_step(rates.astype(jnp.promote_types(rates.dtype, default_float())))
-        else:
-            pieces = padded(constant_pieces(rates))
-        return _losses(self, pieces, at.astype(np.int32))
+        with jax.numpy_dtype_promotion("standard"):  # counts times rates
+            if is_traced(rates):
+                pieces = every_step(rates.astype(jnp.promote_types(rates.dtype, default_float())))
+            else:
+                pieces = padded(constant_pieces(rates))
+            return _losses(self, pieces, at.astype(np.int32))
 
     def _drop_sums(self, pieces: Pieces, steps: jax.Array) -> Any:
         """For each of the steps, the sum of the rates so far and how much drops took off the loss."""
@@ -294,5 +295,5 @@ def _prefixes(stretches: Any) -> Any:
     ends, within = jax.lax.scan(step, none, tuple(item.T for item in rows))
     start = tuple(item[0] for item in none)
     _, through = jax.lax.scan(step, start, ends)
-    before = [jnp.concatenate([a[None], b[:-1]]) for a, b in zip(start, through, strict=True)]
+    before = [jnp.concatenate([a[None], b[:-1]])[None] for a, b in zip(start, through, strict=True)]
     return [item.T.reshape(-1)[:count] for item in _joined(before, within)]

@@ -42,7 +42,7 @@ SCHEDULES = {
     "stairs": step_decay(3e-4, 15, 0.3),
     "restarts from 0": cosine_restarts(3e-4, 20),
     "0 at first, in between and at the end": join([0.0, 3e-4, 0.0, 1e-4, 0.0], [3, 20, 30, 50]),
-    "a function": lambda step: 3e-4 / (1.0 + step),
+    "a function": lambda step: 3e-4 / (1.0 + jnp.float32(step)),
     "a number": 3e-4,
 }
 

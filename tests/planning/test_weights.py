@@ -53,6 +53,7 @@ def test_merge_weights_of_a_batch_and_their_gradient():
 SCHEDULE = warmup_cosine_decay(0.3, 5, 40)
 
 
+@pytest.mark.promotes
 def test_the_shares_are_those_of_a_simulated_run_of_adamw():
     decay, first = 0.4, np.array([2.0, -1.0, 3.0], np.float32)
     gradients = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)

@@ -51,6 +51,7 @@ def test_it_is_a_pytree_that_pickles_and_is_mapped():
     assert int(rounded(lambda step: step / 2)(5)) == 2
 
 
+@pytest.mark.promotes
 def test_multi_steps_accumulates_as_it_says():
     every_k = os.piecewise_constant([1.0, 2.0, 3.0], [2, 4])
     optimizer = optax.MultiSteps(optax.sgd(1.0), every_k_schedule=rounded(every_k))

@@ -11,6 +11,9 @@ import pytest
 from optax_sched import constant, cosine_restarts, repeat
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 
+# A formula calls these functions under standard promotion; here they are called alone.
+pytestmark = pytest.mark.promotes
+
 LAST_STEP = 2**31 - 1
 MOST = 600  # cycles of one schedule that are looked at
 

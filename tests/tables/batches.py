@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import optax_sched as o
@@ -12,7 +13,7 @@ LEGS = [o.linear(0.2, 0.0, 6), o.linear(0.1, 0.1, 3), o.linear(0.0, 0.3, 9)]
 
 
 def closure(step: Any) -> Any:
-    return 0.1 / (step + 1)
+    return 0.1 / (jnp.float32(step) + 1)
 
 
 MIXED: list[Any] = [
