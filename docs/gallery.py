@@ -207,8 +207,8 @@ def page() -> str:
     lines = [
         *("# Gallery", "", "![Every built-in schedule, a small panel for each](gallery.png)", ""),
         "Each name links to the source file with its docstring: the formula, the units, the values at",
-        "both ends, the names in other libraries, and the sources. `help(optax_sched.cosine_decay)` prints",
-        "it.",
+        "both ends, the names in other libraries, and the sources.",
+        "`help(optax_sched.cosine_decay)` prints it.",
     ]
     for title, names in families().items():
         lines += ["", f"## {title}", ""]
