@@ -11,7 +11,7 @@ from optax_sched._core.evaluate import is_float_clock
 from optax_sched._math.phases import LAST_STEP
 
 LAST_TOKEN = 10**18
-UNENDING = 1000  # steps that are shown of a schedule that never comes to rest
+UNENDING = 1000  # steps to show of a schedule that never stops changing
 WIDTH, HEIGHT = 360, 130  # of the picture, in pixels
 LEFT, BOTTOM = 58, 22  # room for the numbers at the axes
 MOST_CURVES = 8
@@ -40,7 +40,7 @@ def horizon(schedule: Any, last_step: int | None = None) -> int:
 
 
 def _last_change(schedule: Any, steps: np.ndarray, settled: Any) -> tuple[Any, Any]:
-    """The steps between which the value comes to rest, `settled` where it does not move."""
+    """The two steps between which the value changes last; `settled` where it never changes."""
     values = np.asarray(schedule(steps), np.float64)
     moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
     if not len(moving):

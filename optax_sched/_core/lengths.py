@@ -1,4 +1,4 @@
-"""Tells a ratio that was taken for a length: 0.1 of the run, where all else is in steps."""
+"""Finds a ratio written as a length: 0.1 of the run, where all other lengths are in steps."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -278,6 +278,6 @@ def stacked(leaves: Sequence[Any]) -> Any:
 Operand = Annotated[Any, "Operand", OneSchedule()]
 """A schedule, any function of the step, or a number, which means `constant`."""
 OperandOnOwnClock = Annotated[Any, "Operand", OneSchedule(has_own_clock=True)]
-"""The same, on a clock of its own: in epochs or parts of the run, say."""
+"""The same, counted in other units than steps, such as epochs or parts of the run."""
 Operands = Annotated[Any, "Operands", ManySchedules()]
 """A sequence of schedules, functions of the step, or numbers."""

@@ -146,7 +146,7 @@ class _Reader:
             self.refuse(node, f"must be a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
 
     def offender(self, node: ast.Call, formula: Formula, refusal: Refusal | None) -> ast.expr:
-        """The argument that the builder refuses, as far as it is written alone; else the call."""
+        """The argument that the builder refuses, or the call where no single argument is at fault."""
         if refusal is not None and refusal.where == formula.name:
             offender = re.split(r"[.\[]", refusal.name)[0]  # it may lie within an operand
             for keyword in node.keywords:

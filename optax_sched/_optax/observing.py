@@ -21,7 +21,9 @@ _KNOWN = {"plateau": plateau, "greedy": greedy}
 
 
 def observe(opt_state: State, value: Any) -> State:
-    """Feed a metric to every closed loop in an optimizer's state, outside `update`; it acts at once.
+    """Feed a metric to every closed loop in an optimizer's state, outside `update`.
+
+    The scale changes immediately.
 
     Args:
       opt_state: the state of an optimizer that holds `reduce_on_plateau`, `plateau`, `greedy` or a

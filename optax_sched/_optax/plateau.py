@@ -62,10 +62,10 @@ def plateau(
       threshold_mode: "rel", as a part of |best|, or "abs".
       mode: "min" where lower is better, "max" where higher is.
       cooldown: how many observations after a cut are not counted as bad, 0 or more.
-      window: the mean of so many values in a row is one observation, 1 or more.
-      start: how many observations at the start are ignored altogether, those of a warm-up say; with
-        a window, how many windows. 0 or more.
-      min_value: the rate is never cut below it, 0 or more; a schedule below it stays as it is.
+      window: how many values in a row make one observation, their mean, 1 or more.
+      start: how many observations at the start the rule ignores, such as those of a warm-up; with a
+        window, how many windows. 0 or more.
+      min_value: no cut brings the rate below it, 0 or more; a schedule below it stays unchanged.
       observe_only: whether `update` takes no metric and passes a `value` by; `observe` alone feeds it.
 
     All numbers and words but the last may be traced, so that a sweep maps over them. They ride in the
@@ -76,7 +76,7 @@ def plateau(
         not a number of shape ().
 
     Elsewhere: torch's `ReduceLROnPlateau`, step by step (there the improvement is
-    v < b (1 - threshold), so that a constant negative loss improves for ever; and a change below eps
+    v < b (1 - threshold), so that a constant negative loss always improves; and a change below eps
     is dropped). keras and optax.contrib cut one observation earlier: their patience is this one + 1.
 
     >>> import jax.numpy as jnp, optax, optax_sched
@@ -115,19 +115,19 @@ def greedy(
         cut:    scale = max(factor scale, min_scale)
         rise:   scale = min(scale / factor, max_scale)
 
-    with the rule and the settings of `plateau`; it rises after more than `patience` improvements in a
-    row, as it is cut after more than `patience` observations without one. The first finite observation
-    is an improvement. A rise starts the count of improvements again, and so does any observation that
-    is none. Improvements count during a cooldown too. What is said at `plateau` of spikes, replicas
-    and integers holds here too: a steady fall after a spike is no improvement until it passes the old
-    best.
+    The rule and its settings are those of `plateau`. The scale rises after more than `patience`
+    improvements in a row, and is cut after more than `patience` observations without one. The first
+    finite observation is an improvement. A rise starts the count of improvements again, and so does an
+    observation without improvement. Improvements count during a cooldown too. After a spike, a steady
+    fall of the metric is no improvement until it passes the old best. See `plateau` for replicas and
+    for parameters that are integers.
 
     Args:
       schedule: what is scaled: a schedule, a function of the step, or a number.
       factor, patience, threshold, threshold_mode, mode, cooldown, window, start, min_value,
         observe_only: as for `plateau`; patience = 2**31 - 1 switches cuts and rises off, as data.
       min_scale: the scale never falls below it, 0 to 1.
-      max_scale: nor rises above it, 1 or more.
+      max_scale: the scale never rises above it, 1 or more.
 
     Raises:
       TypeError, ValueError: a setting breaks its rule; at update: `value` is left out or no number.

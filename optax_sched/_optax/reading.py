@@ -13,10 +13,10 @@ from optax_sched._optax.state import FeedbackState, ScheduleState, rate_of
 def current_value(opt_state: Any) -> Any:
     """The rate that the last update used; before the first, the one that it will use.
 
-    It is found in the states of `scale_by_schedule`, `scale_by_learning_rate` and `scale_by_feedback`
-    and in the `learning_rate` of `optax.inject_hyperparams`, times the scales of plateaus beside them;
-    in chains, MultiSteps, masked and apply_if_finite. After `observe` it has the new scale. It may be
-    called under jit.
+    The rate stands in the states of `scale_by_schedule`, `scale_by_learning_rate` and
+    `scale_by_feedback`, and in the `learning_rate` of `optax.inject_hyperparams`. The scales of
+    plateaus beside them multiply it. `current_value` looks into chains, MultiSteps, masked and
+    apply_if_finite. After `observe` it has the new scale. You may call it under jit.
 
     Args:
       opt_state: the state of an optimizer: as optax makes it, `nnx.Optimizer.opt_state`, or as a
@@ -24,7 +24,7 @@ def current_value(opt_state: Any) -> Any:
 
     Returns:
       The rate, of shape (); for `optax.multi_transform` a dict of rates by label, without the labels
-      that have none. What stands outside it counts for every label.
+      that have none. A scale outside `multi_transform` multiplies the rate of every label.
 
     Raises:
       ValueError: the state holds no rate: `optax.adamw(schedule)` keeps only a count.

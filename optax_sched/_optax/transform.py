@@ -32,8 +32,8 @@ def live(schedule: Operand):
     `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
     It is an optax *stateful schedule* without a rule, so `update` takes no metric.
 
-    A checkpoint of the state holds the schedule, and what is restored goes on with that one, whatever
-    the program was edited to say. This line mends it:
+    A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
+    the program now says another. This line mends it:
 
         opt_state = replace_schedule(opt_state, schedule, retrace=True)
 
@@ -63,13 +63,13 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     running job without a new trace (`replace_schedule`). The factor is cast to each update's dtype, to
     an integer too where updates are integer arrays.
 
-    A checkpoint of the state holds the schedule, and what is restored goes on with that one, whatever
-    the program was edited to say: a longer horizon in the config changes nothing. This line mends it:
+    A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
+    the program now says another: a longer horizon in the config changes nothing. This line mends it:
 
         opt_state = replace_schedule(opt_state, schedule, retrace=True)
 
-    Since the state's schedule counts, this cannot take a number that `optax.inject_hyperparams` passes
-    anew at each update: within its factory use optax's own.
+    The updates use the schedule in the state. So a number that `optax.inject_hyperparams` passes at
+    each update has no effect here: within its factory use optax's own.
 
     Args:
       schedule: a schedule, any function of the step, or a number.
@@ -118,10 +118,9 @@ def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
 def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationExtraArgs:
     """Multiply the updates by the rate of a closed loop.
 
-    `update(updates, state, params, value=metric)` reads the metric; what is said of it at `plateau` and
-    `feedback` holds here too. The factor is cast to each update's dtype. Where the loop's schedule is
-    the number 1.0, it is a scale beside the rate of an optimizer, and `current_value` and
-    `replace_schedule` do not take it for a rate.
+    `update(updates, state, params, value=metric)` reads the metric; see `plateau` and `feedback`. The
+    factor is cast to each update's dtype. Where the loop's schedule is the number 1.0, it is a scale
+    beside the rate of an optimizer, and for `current_value` and `replace_schedule` it is no rate.
 
     Args:
       closed_loop: what `plateau`, `greedy` or a builder made by `feedback` gives.

@@ -31,8 +31,8 @@ def best_schedule(
     checked against a free optimisation over all rates of the run under the published laws, which gains
     less than 1e-4 on it; the published optimum (flat, then a tail like a power of 1.5 of what remains)
     beat cosine decay in real runs of 400M parameters. Known to be wrong: `AnnealingLaw` has no
-    penalty for a rate that falls at once to almost nothing, late in the run: read its proposals
-    with care. Whether the peak is right no law of this kind can say.
+    penalty for a rate that drops to almost nothing within a step, late in the run: read its proposals
+    with care. No law of this kind can say whether the peak is right.
 
         warmup(piecewise_interpolate(values, boundaries), warmup_steps)
 

@@ -78,7 +78,7 @@ def _fixed_cuts(log_rates: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
-    """The sum of the first so many."""
+    """The sums of the first 0, 1, 2, ... values."""
     return np.append(0.0, np.cumsum(values))
 
 

@@ -124,6 +124,6 @@ def rates_of(
 
 
 def one_each(where: str, name: str, values: Any, count: int, of: str) -> None:
-    """Refuse an array that has not one entry for each of so many things."""
+    """Refuse an array that does not have one entry for each of `count` things."""
     if jnp.ndim(values) and len(values) != count:
         raise Refusal(where, name, f"one number, or one for each of the {count} {of}", values).error()

@@ -256,8 +256,8 @@ class AnnealingLaw(LossLaw):
         return fade, -jnp.expm1(count * log) * (1.0 - forgotten) / forgotten
 
 
-# A stretch of steps does to the memory and the area before it what four numbers say: it multiplies the
-# memory by `fade`, adds `echo` times the memory to the area, and adds a memory and an area of its own.
+# Four numbers say what a stretch of steps does to the memory and the area before it: it multiplies the
+# memory by `fade`, adds `echo` times the memory to the area, and adds its own memory and its own area.
 _NOTHING = (1.0, 0.0, 0.0, 0.0)
 
 
@@ -276,7 +276,7 @@ def _joined(first: Any, then: Any) -> Any:
 def _prefixes(stretches: Any) -> Any:
     """The numbers of the first stretch, of the first two, ...: in rows, and then the rows.
 
-    One long float32 recurrence would come to rest off its limit: rows are as long as there are rows.
+    One long float32 recurrence would stop short of its limit. There are as many rows as columns.
     """
     count = len(stretches[0])
     width = math.isqrt(count - 1) + 1

@@ -71,7 +71,7 @@ OPTAX = (
         "warmup_constant_schedule",
         "init_value, peak_value, warmup_steps",
         "warmup(peak_value, warmup_steps, init_value)",
-        "warmup_steps=0 is the peak here, and the start for ever there",
+        "with warmup_steps=0 ours is the peak, theirs stays at init_value",
     ),
     Equivalent(
         "warmup_cosine_decay_schedule",

@@ -140,7 +140,7 @@ TRANSFORMERS = (
         "get_inverse_sqrt_schedule",
         f"{_WARMUP}, timescale=None",
         "warmup_inverse_sqrt_decay(lr, num_warmup_steps, timescale=timescale)",
-        "without a warm-up theirs takes 10000 for a timescale of None, ours must be given it",
+        "without a warm-up and with timescale=None theirs uses 10000; ours needs a timescale",
     ),
     Equivalent(
         "get_cosine_with_min_lr_schedule_with_warmup",
