@@ -9,7 +9,7 @@ import jax
 
 from optax_sched._core.domains import Domain, Node, has_leaf
 from optax_sched._core.formula import Formula, formula_of
-from optax_sched._core.peer_words import meant_by
+from optax_sched._core.peer_words import meant_by, translated
 
 
 class Built(Node):
@@ -65,7 +65,9 @@ class Built(Node):
         for path, value in changes.items():
             name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
             if name not in values:
-                hint = f"{meant_by(name, values)}; it has {', '.join(values)}"
+                inside = _path_inside(values, name)
+                hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
+                hint = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
                 raise TypeError(f"{self._formula.name} has no hyperparameter {name}{hint}")
             if rest:
                 nested.setdefault(name, {})[rest] = value
@@ -167,6 +169,19 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
         item = _changed(f"{where}[{index}]", value[index], {rest: new}) if rest else new
         value = [*value[:index], item, *value[index + 1 :]]
     return value
+
+
+def _path_inside(values: dict[str, Any], word: str) -> str | None:
+    """The path to an operand's hyperparameter of that name, or of what other libraries call so."""
+    for name, value in values.items():
+        items = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for index, operand in items:
+            if isinstance(operand, Built):
+                inner = hyperparameters(operand)
+                found = word if word in inner else _path_inside(inner, word) or translated(word, inner)
+                if found:
+                    return f"{name}.{found}" if index is None else f"{name}[{index}].{found}"
+    return None
 
 
 def _label(built: Built) -> str:

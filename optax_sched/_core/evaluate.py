@@ -1,9 +1,10 @@
 """Calls a schedule: eagerly by one compiled program, under a trace as a part of that trace."""
 
 import collections
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -128,6 +129,27 @@ def _evaluate(s: Any, step: jax.Array) -> jax.Array:
         return weak(value_at(step))
 
 
+_NEEDS_NUMBERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+@contextlib.contextmanager
+def advice_for_traced_code(name: str) -> Iterator[None]:
+    """What JAX says where a user's formula needs a number, and what to write instead."""
+    try:
+        yield
+    except _NEEDS_NUMBERS as error:
+        if not hasattr(error, "__notes__"):  # the innermost formula has said it
+            error.add_note(
+                f"{name}: JAX traces this function, so write it with jax.numpy: jnp.where for if, "
+                "jnp.cos for math.cos, & for and, no int() or float() of an argument"
+            )
+        raise
+
+
 def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
     formula = s._formula
     batched = batched_name(s)
@@ -139,11 +161,12 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
     # Bind by position where possible: Python cannot pass a parameter before *schedules by name.
     values = collections.OrderedDict((name, domain.read(value)) for name, domain, value in stored(s))
     bound = inspect.BoundArguments(formula.signature, values)
-    result = formula.function(step, *bound.args, **bound.kwargs)
-    if jnp.shape(result) != ():
+    with advice_for_traced_code(formula.name):
+        result = formula.function(step, *bound.args, **bound.kwargs)
+    if result is None or jnp.shape(result) != ():
+        got = "None" if result is None else f"shape {jnp.shape(result)}"
         raise ValueError(
-            f"{formula.name}: the formula must return a scalar for a scalar step, "
-            f"got shape {jnp.shape(result)}"
+            f"{formula.name}: the formula must return a scalar for a scalar step, got {got}"
         )
     return jnp.asarray(result).astype(dtype)
 

@@ -71,8 +71,8 @@ class OneSchedule(Domain):
         if isinstance(value, Built):
             if hasattr(type(value), "init"):
                 raise Misplaced(
-                    "a closed loop takes a schedule, as in plateau(warmup(...)), not the other way "
-                    "round; give the loop to optax.inject_hyperparams or scale_by_feedback"
+                    "plateau, live and other closed loops go around a schedule, as in "
+                    "plateau(warmup(...)): give a schedule alone here"
                 )
             raise TypeError  # a shape
         refuse_uncalled(value)

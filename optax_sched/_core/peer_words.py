@@ -4,7 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 # Our words for one of theirs, the likeliest first: the hint is the first that the builder takes.
-_HEIGHT = ("init_value", "peak_value", "base_value", "value", "scale")
+# What has an operand has its height from there.
+_HEIGHT = ("schedule", "init_value", "peak_value", "base_value", "value", "scale")
 _DECAY = ("decay_steps", "transition_steps", "total_steps", "period", "cooldown_steps", "timescale")
 _TOTAL = ("total_steps", "decay_steps", "transition_steps", "num_cycles")
 _WARMUP = ("warmup_steps", "steps_up")
@@ -17,6 +18,7 @@ PEER_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("initial_learning_rate", "start_lr"), _HEIGHT),
     **dict.fromkeys(("base_lr", "base_learning_rate"), ("base_value", *_HEIGHT)),
     **dict.fromkeys(("max_lr", "peak_lr", "lr_peak", "peak_learning_rate"), ("peak_value", *_HEIGHT)),
+    "peak_value": _HEIGHT,
     **dict.fromkeys(("eta_max", "maximal_learning_rate", "warmup_target"), ("peak_value", *_HEIGHT)),
     **dict.fromkeys(
         ("warmup_init_lr", "warmup_lr_init", "warmup_init", "start_value", "start_factor"),
@@ -61,9 +63,15 @@ PEER_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 
+def translated(word: str, names: Iterable[str]) -> str | None:
+    """Which of the names is another library's word, or None."""
+    names = set(names)
+    return next((name for name in PEER_WORDS.get(word, ()) if name in names), None)
+
+
 def meant_by(word: str, names: Iterable[str]) -> str:
     """A hint which of the names an unknown word stands for: "; " and a question, or nothing."""
     names = list(names)
-    translated = next((name for name in PEER_WORDS.get(word, ()) if name in names), None)
-    near = [translated] if translated else difflib.get_close_matches(word[:100], names, n=1)
+    known = translated(word, names)
+    near = [known] if known else difflib.get_close_matches(word[:100], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""

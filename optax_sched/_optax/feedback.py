@@ -14,7 +14,7 @@ import numpy as np
 from optax_sched._core.built import Built, batched_name, formula_behind, stored
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import in_a_word
-from optax_sched._core.evaluate import weak
+from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Check, Formula
 from optax_sched._core.hyperparameters import Rate, Switch
 from optax_sched._core.operands import Operand
@@ -59,9 +59,9 @@ class LiveSchedule(Built):
         name = formula_behind(self).name
         if not isinstance(state, ScheduleState | FeedbackState):
             raise TypeError(
-                f"{name}: state must be its state, got {in_a_word(state)}; write "
-                f"optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)): "
-                "optax.adamw alone keeps no state for it and calls it with the step"
+                f"{name}: write optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)), "
+                f"which keeps its state; it was called with {in_a_word(state)}, as optax.adamw calls a "
+                "function of the step"
             )
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 
@@ -219,6 +219,8 @@ observe_only=False)
     if not callable(rule):
         raise TypeError(f"feedback: rule must be a function or a lambda, got {in_a_word(rule)}")
     name = name or rule.__name__
+    if inspect.isclass(init):
+        raise TypeError(f"{name}: init must be a NamedTuple, got its class: write {init.__name__}()")
     memory = 1.0 if init is None else init
     if not (init is None or callable(init)):
         _check_memory(name, init)
@@ -263,14 +265,25 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
     rule, memory, value = jax.tree.map(jnp.asarray, (rule, memory, value))  # for jax.disable_jit
     arguments = inspect.BoundArguments(formula.own, _settings(rule))
     with jax.numpy_dtype_promotion("standard"):
-        new = formula.function(memory, value, *arguments.args, **arguments.kwargs)
+        with advice_for_traced_code(formula.name):
+            new = formula.function(memory, value, *arguments.args, **arguments.kwargs)
         shapes = [jax.tree.map(jnp.shape, tree) for tree in (new, memory)]
         if jax.tree.structure(new) != jax.tree.structure(memory) or shapes[0] != shapes[1]:
             raise TypeError(
-                f"{formula.name}: the rule must return what it was given, "
-                f"{in_a_word(shapes[1])}, got {in_a_word(shapes[0])}"
+                f"{formula.name}: the rule must return what it was given, {_in_words(memory)}, "
+                f"got {_in_words(new)}"
             )
         return jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), new, memory)
+
+
+def _in_words(memory: Any) -> str:
+    """A memory as an error shows it: its fields, and the shapes that are not ()."""
+    if hasattr(memory, "_fields"):
+        return f"{type(memory).__name__}({', '.join(memory._fields)})"
+    if memory is None or isinstance(memory, tuple | list | dict):
+        return in_a_word(jax.tree.map(jnp.shape, memory))
+    shape = jnp.shape(memory)
+    return f"an array of shape {shape}" if shape else "a number"
 
 
 def metric(where: str, value: Any) -> jax.Array:

@@ -49,8 +49,11 @@ def _flattened(tree: Any, kind: Any) -> Any:
     return jax.tree.flatten(tree, is_leaf=lambda node: is_a(kind, node))
 
 
-def without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
+def without_variables(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     """A state of plain arrays, and the way back to nnx Variables where Variables were."""
+    if isinstance(opt_state, optax.GradientTransformation):
+        rule = "an optimizer's state, as optimizer.init(params) gives it"
+        raise TypeError(f"{where}: opt_state must be {rule}, got the optimizer itself")
     nnx: Any = sys.modules.get("flax.nnx")
     if nnx is None:
         return opt_state, lambda state: state

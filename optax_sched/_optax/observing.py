@@ -124,7 +124,7 @@ def _form(rule: Any) -> Any:
 
 def _each_loop(where: str, opt_state: Any, change: Callable[[FeedbackState], FeedbackState]) -> Any:
     """The optimizer's state, in its form, with every closed loop's state changed."""
-    plain, back = without_variables(opt_state)
+    plain, back = without_variables(where, opt_state)
     if not found(plain, FeedbackState):
         raise ValueError(
             f"{where}: opt_state must hold a plateau, such as reduce_on_plateau makes, or another "

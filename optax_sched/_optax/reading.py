@@ -39,7 +39,7 @@ def current_value(opt_state: Any) -> Any:
     >>> print(f"{current_value(state):.3f}")
     0.045
     """
-    rate = _rate(_factor(without_variables(opt_state)[0]))
+    rate = _rate(_factor(without_variables("current_value", opt_state)[0]))
     if rate is None:
         raise ValueError(
             "current_value: opt_state holds no rate (optax.adamw(schedule) keeps only a count): use "

@@ -64,7 +64,7 @@ def replace_schedule(opt_state: State, schedule: Any, *, retrace: bool = False) 
     >>> print(f"{opt.update(jnp.ones(2), state)[0][0]:.1f}")
     -0.1
     """
-    plain, back = without_variables(opt_state)
+    plain, back = without_variables("replace_schedule", opt_state)
     return back(_replaced(plain, schedule, retrace, "schedule"))
 
 
@@ -75,7 +75,7 @@ def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
     if not states:
         raise ValueError(
             "replace_schedule: opt_state must hold a schedule, such as scale_by_learning_rate, "
-            "scale_by_schedule, live or plateau keeps; optax's own keep none"
+            "scale_by_schedule, live or plateau keeps; optax's own keep none: give them live(schedule)"
         )
     if _is_plain(wanted):
         return changed(
@@ -91,7 +91,7 @@ def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
         raise ValueError(
             f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}"
             ": give a dict of schedules by label of optax.multi_transform or by name of a "
-            "hyperparameter, or a function old -> new that gives back as it is what you do not mean"
+            "hyperparameter, or a function old -> new that returns unchanged what you want to keep"
         )
 
     def put(state: Any) -> Any:
@@ -125,7 +125,7 @@ def _replaced_by_label(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
     result = changed(tree, LABELLED, changed_inside)
     for label in wanted:
         if str(label) not in map(str, known):
-            there = ", ".join(map(repr, known)) or "of which opt_state has none"
+            there = ", ".join(map(repr, known)) or "of which opt_state has none (write live(schedule))"
             raise ValueError(
                 f"replace_schedule: {name} must have labels of optax.multi_transform, or names of "
                 f"hyperparameters, that hold a schedule, {there}, got {in_a_word(label)}"
@@ -150,12 +150,21 @@ def _made_by(function: Callable[[Any], Any], state: Any, name: str) -> Any:
     try:
         new = function(old)
     except Exception as error:
-        error.add_note(
-            f"replace_schedule called {in_a_word(function)} with the old schedule; wrap a function of "
-            "the step in optax_sched.schedule"
-        )
-        raise
+        if not _is_of_the_step(function):
+            raise
+        raise TypeError(
+            f"replace_schedule: {name} must be a schedule or a function old -> new, got a function of "
+            "the step: wrap it, optax_sched.schedule(function)()"
+        ) from error
     return admit("replace_schedule", f"what {name} returns", OneSchedule(), new)
+
+
+def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
+    try:
+        jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
+    except Exception:  # whatever the user's function raises
+        return False
+    return True
 
 
 def _put(state: Any, new: Any, retrace: bool) -> Any:
@@ -185,7 +194,7 @@ def _misfit(new: Any, old: Any, cut: bool = False) -> ValueError:
     rule = "have whole numbers where the old one has" if cut else "be of the old one's structure"
     return ValueError(
         f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; retrace=True takes it, at the "
-        "cost of one new trace; with cooldown(..., start=2**31 - 1) you plan a change without one"
+        "cost of one new trace; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     )
 
 

@@ -1,11 +1,13 @@
 """Bad settings raise when a schedule is built: builder, parameter, rule and value, in one line."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from tables.bad_calls import BAD, COS, GOOD, REFUSED
 from tables.cases import BUILDERS, OWN, ROWS, halving
@@ -150,6 +152,32 @@ def test_the_decorator_refuses_names_that_optax_or_we_need(name):
 def test_the_decorator_refuses_what_is_no_formula(formula, words):
     with pytest.raises(TypeError, match=words):
         os.schedule(formula, name="mine")
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda step, a: a if step > 3 else 0.0,
+        lambda step, a: a * math.cos(step),
+        lambda step, a: a * np.sqrt(step),
+        lambda step, a: a * int(step),
+        lambda step, a: a * [1.0, 2.0][step],
+    ],
+    ids=["if", "math", "numpy", "int", "index"],
+)
+def test_a_formula_that_jax_cannot_trace_is_told_what_to_write(formula):
+    with pytest.raises(TypeError) as raised:
+        os.schedule(formula, name="mine")(1.0)(0)
+    notes = [note for note in raised.value.__notes__ if note.startswith("mine: ")]  # JAX adds one too
+    assert len(notes) == 1 and "write it with jax.numpy: jnp.where for if" in notes[0]
+
+
+def test_a_formula_without_return_is_named():
+    def forgot(step, a):
+        step * a  # pyright: ignore[reportUnusedExpression]
+
+    with pytest.raises(ValueError, match=r"^forgot: the formula must return a scalar .*, got None\b"):
+        os.schedule(forgot)(1.0)(0)
 
 
 def test_a_formula_that_returns_no_scalar_is_named():

@@ -33,6 +33,8 @@ CALLS = [
     (lambda: os.polynomial_decay(0.1, 3, exponent=2), "exponent", "power"),
     (lambda: os.cosine_decay(0.1, decay_stps=3), "decay_stps", "decay_steps"),
     (lambda: os.linear(0.1, 0.0, 3).replace(lr=0.2), "lr", "init_value"),
+    (lambda: os.warmup(lr=0.1), "lr", "schedule"),
+    (lambda: os.cosine_decay(peak_value=0.1), "peak_value", "init_value"),
     (lambda: os.lr_range_test(lambda *_: None, 0, None, min_lr=3), "min_lr", "min_value"),
     (lambda: os.from_config({"builder": "cosine_decay", "T_max": 3}), "T_max", "decay_steps"),
     (lambda: os.from_source("cosine_decay(0.1, T_max=3)"), "T_max", "decay_steps"),
@@ -44,6 +46,28 @@ def test_the_peers_word_or_the_nearest_is_translated(call, theirs, ours):
     with pytest.raises(TypeError, match=rf"\b{theirs}\b[^;]*; did you mean {ours}\?; ") as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        ("peak_value", "schedule.init_value"),
+        ("lr", "schedule.init_value"),
+        ("end_value", "schedule.end_value"),
+        ("total_steps", "schedule.decay_steps"),
+        ("num_warmup_steps", None),  # its own
+    ],
+)
+def test_what_belongs_to_an_operand_is_found_there(word, path):
+    rate = os.warmup(os.cosine_decay(0.1, 90), 10)
+    ours = rf"replace\(\*\*{{'{path}': \.\.\.}}\)" if path else "warmup_steps"
+    with pytest.raises(
+        TypeError, match=rf"^warmup has no hyperparameter {word}; did you mean {ours}\?; "
+    ):
+        rate.replace(**{word: 5})
+    whole = os.join([0.1, rate], [5])
+    with pytest.raises(TypeError, match=r"did you mean replace\(\*\*{'schedules\[1\]\.warmup_steps'"):
+        whole.replace(warmup_steps=5)
 
 
 def test_a_word_that_is_near_to_nothing_gets_no_hint():

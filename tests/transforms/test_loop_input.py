@@ -219,8 +219,18 @@ def test_it_is_no_operand_of_a_schedule(name: str):
     for where, use in users.items():
         with pytest.raises(TypeError, match=rf"^{where}: schedules?.* must be [^\n]*, got [^\n]*$"):
             use()
-    with pytest.raises(TypeError, match=r"a closed loop takes a schedule, .*, not the other way round"):
+    with pytest.raises(
+        TypeError, match=r"closed loops go around a schedule, .*: give a schedule alone"
+    ):
         o.warmup(loop, 2)
+
+
+def test_a_rule_that_jax_cannot_trace_is_told_what_to_write():
+    stalled = o.feedback(lambda scale, value: scale * 0.5 if value > 1 else scale, name="stalled")
+    loop = stalled(0.1)
+    with pytest.raises(jax.errors.TracerBoolConversionError) as raised:
+        loop.update(loop.init(), value=2.0)
+    assert raised.value.__notes__[0].startswith("stalled: JAX traces this function")
 
 
 @pytest.mark.promotes
@@ -228,7 +238,8 @@ def test_it_is_no_operand_of_a_schedule(name: str):
 def test_in_an_optimizer_alone_it_says_where_it_belongs(rate: Any):
     opt = optax.adam(rate)
     with pytest.raises(
-        TypeError, match=r"state must be its state, got 0; write optax\.inject_hyperparams"
+        TypeError,
+        match=r"write optax\.inject_hyperparams.*, which keeps .* it was called with 0",
     ):
         opt.update(ONE, opt.init(ONE))
 
@@ -291,6 +302,10 @@ def test_what_is_no_rule_raises_when_it_is_decorated():
         feedback(lambda memory, value: memory, name="mine", init=NoScale())
     with pytest.raises(TypeError, match=r"^mine: init must be a NamedTuple with a field scale"):
         feedback(lambda memory, value: memory, name="mine", init=2.0)
+    with pytest.raises(
+        TypeError, match=r"^mine: init must be a NamedTuple, got its class: write Memory\(\)$"
+    ):
+        feedback(lambda memory, value: memory, name="mine", init=Memory)
     with pytest.raises(TypeError, match=r"^mine: init asks for other, which is no hyperparameter"):
         feedback(lambda memory, value, one: memory, name="mine", init=lambda other: Memory())
     made = feedback(lambda memory, value, one: memory, name="mine", init=lambda one: (one,))

@@ -11,6 +11,7 @@ import optax
 import pytest
 from support.injected import FALL, PARAMS, close, cutting, inject, labelled, once, rate, two, with_value
 
+import optax_sched
 from optax_sched import (
     current_value,
     greedy,
@@ -308,3 +309,19 @@ def test_where_there_is_no_rate_one_line_says_what_to_use_instead(name: str):
 def test_the_remedies_that_the_error_names_are_remedies():
     for opt in (inject(FALL, optax.adamw), optax.chain(optax.scale_by_adam(), rate())):
         close(current_value(opt.init(PARAMS)), 0.4)
+
+
+def test_an_optimizer_instead_of_its_state_is_named():
+    o: Any = optax_sched  # type checkers refuse these calls
+    opt = optax.chain(optax.identity(), o.scale_by_learning_rate(0.1))
+    uses = {
+        "current_value": lambda: o.current_value(opt),
+        "replace_schedule": lambda: o.replace_schedule(opt, 0.1),
+        "replace_plateau": lambda: o.replace_plateau(opt, patience=3),
+        "observe": lambda: o.observe(opt, 0.1),
+    }
+    for where, use in uses.items():
+        with pytest.raises(
+            TypeError, match=rf"^{where}: opt_state must be an optimizer's state, .*itself$"
+        ):
+            use()
