@@ -274,7 +274,7 @@ def main() -> None:
         ),
         (f"compilations of a step for {SETTINGS} peak rates", *map(str, compiled)),
         (
-            "lengths from 1 to 50 whose jitted decay does not arrive at its end value",
+            "decays, of 50, that do not reach their end value under `jit`",
             str(ends_missed(lambda T: optax.polynomial_schedule(0.1, 0.0, 1.0, T))),
             str(ends_missed(lambda T: o.polynomial_decay(0.1, T))),
         ),

@@ -165,6 +165,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `Operands`: several of them
 """
 
+import importlib
 import typing
 
 from optax_sched._core.domains import is_traced
@@ -370,6 +371,11 @@ for _name in __all__:  # pickles, help and the reference name no private file
 if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
 
     def __getattr__(name: str) -> object:
-        from optax_sched.porting.equivalents import missing
-
-        raise missing(name, __all__)
+        parts = ("planning", "porting")
+        if name in parts:  # imported when they are needed
+            return importlib.import_module(f"{__name__}.{name}")
+        paths = {it: it for it in __all__}
+        for part in parts:
+            inner = importlib.import_module(f"{__name__}.{part}").__all__
+            paths |= {it: f"{part}.{it}" for it in inner}
+        raise importlib.import_module(f"{__name__}.porting.equivalents").missing(name, paths)

@@ -65,7 +65,7 @@ class Built(Node):
         for path, value in changes.items():
             name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
             if name not in values:
-                inside = _path_inside(values, name)
+                inside = None if rest else _path_inside(values, name)
                 hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
                 hint = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
                 raise TypeError(f"{self._formula.name} has no hyperparameter {name}{hint}")

@@ -1,7 +1,6 @@
 """Schedules from their source text: it is parsed, its names are looked up, nothing is executed."""
 
 import ast
-import difflib
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ import numpy as np
 
 from optax_sched._core.errors import Refusal, complaint, in_a_word, refusal_of
 from optax_sched._core.formula import Formula
-from optax_sched._files.builders import MAX_DEPTH, MAX_SCHEDULES, known_builders
+from optax_sched._files.builders import MAX_DEPTH, MAX_SCHEDULES, known_builders, names_like
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
@@ -71,7 +70,7 @@ class _Reader:
                 tree = ast.parse(self.text, mode="eval").body
         except SyntaxError as error:
             place = self.place(error.lineno or 1, (error.offset or 1) - 1)
-            raise ValueError(f"from_source: {place}: this is no Python: {error.msg}") from None
+            raise ValueError(f"from_source: {place}: this is not valid Python: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError) as error:
             reason = str(error) or "it is nested too deeply"
             raise ValueError(f"from_source: text must be {_WHOLE}: {reason}") from None
@@ -106,8 +105,8 @@ class _Reader:
         name = name and name.removeprefix("optax_sched.")
         if name is not None and name in self.known:
             return self.known[name]
-        close = difflib.get_close_matches((name or "")[:100], self.known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "give your own as builders={name: it}"
+        near = names_like(name or "", self.known)
+        hint = f"did you mean {near}?" if near else "give your own as builders={name: it}"
         self.refuse(node, f"must be the name of a builder, got {self.excerpt(node)}; {hint}")
 
     def value(self, node: ast.expr, depth: int) -> Any:
@@ -129,7 +128,8 @@ class _Reader:
                 return value
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return sign * value
-        hint = "write its value" if isinstance(node, ast.BinOp) else "only literals and calls are read"
+        is_computed = isinstance(node, ast.BinOp | ast.Name)
+        hint = "write its value" if is_computed else "only literals and calls are read"
         self.refuse(node, f"must be a number, a string or a call, got {self.excerpt(node)}; {hint}")
 
     def key(self, node: ast.Call) -> jax.Array:

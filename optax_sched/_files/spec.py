@@ -7,7 +7,7 @@ from typing import Any
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
 from optax_sched._core.schedule import Schedule
-from optax_sched._files.builders import BUILT_IN
+from optax_sched._files.builders import BUILT_IN, names_like
 from optax_sched._files.config import from_config
 from optax_sched._files.source import from_source
 
@@ -45,12 +45,15 @@ def _remedy(spec: str) -> str:
     try:
         return f"for a constant write constant({float(spec)!r})"
     except ValueError:
-        return "no such file; a source text is a call, such as 'cosine_decay(0.1, 1000)'"
+        near = names_like(spec, BUILT_IN)
+        question = f"did you mean {near}? A" if near else "a"
+        return f"no such file; {question} source text is a call, such as 'cosine_decay(0.1, 1000)'"
 
 
 def _drawable(built: Any) -> Schedule:
     if not isinstance(built, Schedule):
-        raise TypeError(f"must be a schedule, got {in_a_word(built)}")
+        inside = ": write the schedule inside it alone" if hasattr(built, "schedule") else ""
+        raise TypeError(f"must be a schedule, got {in_a_word(built)}{inside}")
     return built
 
 
@@ -66,5 +69,5 @@ def _data_in(name: str) -> Any:
         reason = error.strerror or error
         raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
     except (wrong, ValueError, RecursionError) as error:
-        form = "YAML" if is_yaml else "JSON"
+        form = "YAML" if is_yaml else "JSON (a YAML file ends in .yaml or .yml)"
         raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None

@@ -13,6 +13,7 @@ from optax_sched._core.built import (
     Built,
     assembled,
     formula_behind,
+    is_batch,
     is_made_by,
     stored,
     stored_values,
@@ -47,7 +48,8 @@ def stack(schedules: Sequence[Any]) -> Schedule:
       floats, all become floats.
 
     Raises:
-      TypeError, ValueError: `schedules` is not a sequence of one or more schedules.
+      TypeError, ValueError: `schedules` is not a sequence of one or more schedules, or some of
+        different structure are batches: `stack(unstack(a) + unstack(b))` joins those.
 
     >>> import jax, optax_sched
     >>> batch = stack([optax_sched.linear(1.0, 0.0, 4), optax_sched.cosine_decay(1.0, 4)])
@@ -100,6 +102,10 @@ def _form(leaf: Any) -> Any:
 
 def _mixture(items: Sequence[Any]) -> Schedule:
     """For each item a `select` of its own family's member and of each other family's first member."""
+    for i, item in enumerate(items):
+        if is_batch(item):
+            rule = "a single schedule, got a batch: write stack(unstack(a) + unstack(b))"
+            raise ValueError(f"stack: schedules[{i}] must be {rule}")
     groups, places = in_families(items)
     families, ranks = [], []
     for number, (structure, members) in enumerate(groups):

@@ -29,7 +29,8 @@ def show_comparison(rows: Iterable[Any], num_steps: int, tuned: str | None, capt
     if not has_factor:
         console.print(
             "best scale: the bound is lowest if the rates are multiplied by it and by D / G, where D "
-            "is the distance from the start to the optimum and G the norm of a gradient",
+            "is the distance from the start to the optimum and G the norm of a gradient; both are "
+            "unknown, so only the ratio of two such scales says something (--tuned prints it)",
             markup=False,
             soft_wrap=True,
         )

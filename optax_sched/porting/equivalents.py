@@ -1,7 +1,7 @@
 """Every name of the peers, and the AttributeError that translates one."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from optax_sched.porting.equivalent import Equivalent
 from optax_sched.porting.names_in_jax import KERAS, KERAS_CALLBACK, OPTAX
@@ -33,8 +33,12 @@ def hint(name: str) -> str:
     return text
 
 
-def missing(name: str, names: Iterable[str]) -> AttributeError:
-    """The error for a name that the package has not: what it is called here, or a name like it."""
-    near = " or ".join(difflib.get_close_matches(name[:100], names, cutoff=0.65))
-    reason = hint(name) or (f"; did you mean {near}?" if near else "")
+def missing(name: str, paths: Mapping[str, str]) -> AttributeError:
+    """The error for a name that the package does not have: what it is called here, or names like it.
+
+    `paths` are where the names of the package are.
+    """
+    near = difflib.get_close_matches(name[:100], paths, cutoff=0.65)
+    meant = " or ".join(paths[it] for it in ([name] if name in paths else near))
+    reason = hint(name) or (f"; did you mean {meant}?" if meant else "")
     return AttributeError(f"module 'optax_sched' has no attribute {name!r}{reason}", name=name)

@@ -22,7 +22,7 @@ COSINE = "cosine_decay(0.1, 1000)"
 def test_every_example_comes_back_exactly(name, label, example):
     if functions_in(example.schedule):
         with pytest.raises(
-            ValueError, match=r"^from_source: line 1, column \d+: (must be|this is no Python)"
+            ValueError, match=r"^from_source: line 1, column \d+: (must be|this is not valid Python)"
         ):
             from_source(repr(example.schedule))
         return
@@ -118,10 +118,10 @@ BAD = [
     ("[constant(0.1)]", "line 1, column 1: must be a call of a builder"),
     ("constant(0.1), constant(0.2)", "line 1, column 1: must be a call of a builder"),
     ("lambda t: constant(0.1)", "line 1, column 1: must be a call of a builder"),
-    ("constant(0.1)\n)(constant(0.2)", "line 2, column 1: this is no Python"),
-    ("import os", "line 1, column 1: this is no Python"),
-    ("constant(0.1); import os", "line 1, column 14: this is no Python"),
-    ("\n  constant(0.1", "line 2, column 11: this is no Python: '(' was never closed"),
+    ("constant(0.1)\n)(constant(0.2)", "line 2, column 1: this is not valid Python"),
+    ("import os", "line 1, column 1: this is not valid Python"),
+    ("constant(0.1); import os", "line 1, column 14: this is not valid Python"),
+    ("\n  constant(0.1", "line 2, column 11: this is not valid Python: '(' was never closed"),
     (
         "cosin_decay(0.1, 10)",
         "line 1, column 1: must be the name of a builder, got 'cosin_decay'; did you",
@@ -140,7 +140,7 @@ BAD = [
     ),
     (
         "cosine_decay(0.1, T)",
-        "line 1, column 19: must be a number, a string or a call, got 'T'; only lit",
+        "line 1, column 19: must be a number, a string or a call, got 'T'; write its value",
     ),
     ("cosine_decay(1j, 10)", "line 1, column 14: must be a number"),
     ("cosine_decay(b'1', 10)", "line 1, column 14: must be a number"),
@@ -184,7 +184,7 @@ BAD = [
         "multiply(" + "constant(1), " * 10_000 + ")",
         "line 1, column 129997: must be at most 30 calls deep",
     ),
-    ("(" * 1000, "line 1, column 201: this is no Python: too many nested parentheses"),
+    ("(" * 1000, "line 1, column 201: this is not valid Python: too many nested parentheses"),
     ("-" * 100_000 + "1", "text must be a call of a builder"),
     ("1" + "+1" * 100_000, "text must be a call of a builder"),
     ("a" + ".a" * 100_000, "text must be a call of a builder"),

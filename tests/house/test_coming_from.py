@@ -2,6 +2,8 @@
 
 import importlib.util
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,21 @@ def test_a_peers_name_is_answered_with_the_code_here(peer, it):
 def test_a_name_like_ours_is_answered_with_ours():
     with pytest.raises(AttributeError, match=r"no attribute 'wsd_cycle'; did you mean wsd_cycles"):
         optax_sched.wsd_cycle  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(("name", "path"), [("extend", "planning.extend"), ("port", "porting.port")])
+def test_a_name_of_a_module_is_answered_with_its_place(name, path):
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean {path}\?$"):
+        getattr(optax_sched, name)
+
+
+def test_planning_and_porting_are_imported_when_they_are_needed():
+    program = (
+        "import sys, optax_sched; assert 'optax_sched.planning' not in sys.modules; "
+        "print(optax_sched.planning.extend.__module__, optax_sched.porting.port.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["optax_sched.planning", "optax_sched.porting"]
 
 
 def test_other_names_have_no_hint_and_are_not_there():

@@ -212,6 +212,10 @@ BAD = [
         ("show", "cosine_decay"),
         "got 'cosine_decay': call the builder: cosine_decay(init_value, decay_steps, end_value=0.0, ",
     ),
+    (("show", "wdd"), "got 'wdd': no such file; did you mean wsd? A source text is a call"),
+    (("show", "cosine(0.1, 9)"), "got 'cosine'; did you mean cosine_waves or cosine_decay?"),
+    (("show", "linear(lr, 0.0, 9)"), "got 'lr'; write its value"),
+    (("show", "plateau(0.1)"), "ve_only=False): write the schedule inside it alone"),
     (("show", "0.1"), "got '0.1': for a constant write constant(0.1)"),
     (
         ("show", "cosin_decay(1, 2)"),
@@ -264,10 +268,10 @@ def test_a_bad_command_is_refused_in_one_line(folder, capsys, options, says):
 
 
 BAD_CONFIGS = [
-    (b"", "must be JSON, bad.json is not: "),
-    (b'{"builder": "wsd"', "must be JSON, bad.json is not: "),
-    (b"\xff\xfe", "must be JSON, bad.json is not: "),
-    (b"[" * 100_000, "must be JSON, bad.json is not: "),
+    (b"", "must be JSON (a YAML file ends in .yaml or .yml), bad.json is not: "),
+    (b'{"builder": "wsd"', "must be JSON (a YAML file ends in .yaml or .yml), bad.json is not: "),
+    (b"\xff\xfe", "must be JSON (a YAML file ends in .yaml or .yml), bad.json is not: "),
+    (b"[" * 100_000, "must be JSON (a YAML file ends in .yaml or .yml), bad.json is not: "),
     (b'{"builder": "wsd"}', "bad.json: from_config: peak_value is missing"),
     (b"3", "bad.json: from_config: config must be a dict"),
     (
