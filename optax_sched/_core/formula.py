@@ -9,7 +9,7 @@ from typing import Any
 from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import domain_of
+from optax_sched._core.hyperparameters import BY_NAME, domain_of
 from optax_sched._core.lengths import refuse_ratios
 from optax_sched._core.printing import source
 
@@ -41,7 +41,8 @@ class Formula:
         self.check = check
         self.made = made
         own = list(inspect.signature(function).parameters.values())
-        if len(own) < len(skip):
+        # A name that the library knows is a hyperparameter's: the step was forgotten.
+        if len(own) < len(skip) or (skip == ["the step"] and own[0].name in BY_NAME):
             raise TypeError(
                 f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
             )

@@ -100,7 +100,8 @@ def schedule(
       The builder.
 
     Raises:
-      TypeError: `function` is not callable or takes no step; a hyperparameter is called `init`,
+      TypeError: `function` is not callable or takes no step (or its first argument has the name of a
+        hyperparameter of this library, such as `init_value`); a hyperparameter is called `init`,
         `update`, `replace`, `step` or `_...`, or hides behind `**`; or `check` asks for a
         hyperparameter that the formula does not have.
 

@@ -201,7 +201,7 @@ WRONG = [
     (
         {"schedules[0].lr": 1},
         TypeError,
-        "warmup has no hyperparameter lr; did you mean replace(**{'schedule.init_value': ...})?; it has",
+        "warmup has no hyperparameter lr; did you mean replace(**{'schedule.init_value': ...})?; it",
     ),
     ({"schedules[2].value": 1}, TypeError, "join.schedules has no hyperparameter [2].value"),
     ({"schedules[x].value": 1}, TypeError, "join.schedules has no hyperparameter [x].value"),

@@ -145,6 +145,7 @@ def test_the_decorator_refuses_names_that_optax_or_we_need(name):
     ("formula", "words"),
     [
         (lambda: 1.0, "takes the step first"),
+        (lambda init_value, rate: init_value * rate, "takes the step first"),
         (lambda step, **rest: 1.0, "rest"),
         (3, "function"),
     ],
