@@ -140,8 +140,8 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 
 **Words for hyperparameters**, the annotations of formulas
 
-- `Rate`: a height, 0 or more
-- `Rates`: a sequence of heights
+- `Rate`: a learning rate or another value, 0 or more
+- `Rates`: a sequence of such values
 - `Real`: any finite number
 - `Reals`: a sequence of such numbers
 - `Positive`: a number above 0

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 # Our words for one of theirs, the likeliest first: the hint is the first that the builder takes.
-# What has an operand has its height from there.
+# A schedule of a schedule gets its values from there.
 _HEIGHT = ("schedule", "init_value", "peak_value", "base_value", "value", "scale")
 _DECAY = ("decay_steps", "transition_steps", "total_steps", "period", "cooldown_steps", "timescale")
 _TOTAL = ("total_steps", "decay_steps", "transition_steps", "num_cycles")
@@ -13,7 +13,7 @@ _FLOOR = ("end_value", "min_value", "base_value")
 _RATE = ("decay_rate", "step_scale", "factor", "value_mult", "peak_mult")
 
 PEER_WORDS: dict[str, tuple[str, ...]] = {
-    # heights
+    # values
     **dict.fromkeys(("lr", "initial_lr", "learning_rate", "lr_max", "rate"), _HEIGHT),
     **dict.fromkeys(("initial_learning_rate", "start_lr"), _HEIGHT),
     **dict.fromkeys(("base_lr", "base_learning_rate"), ("base_value", *_HEIGHT)),

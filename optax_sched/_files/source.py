@@ -35,7 +35,7 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
 
     Raises:
       TypeError, ValueError: the text is no such call, a name is unknown, or a builder refuses an
-        argument. The error is one line with the line and column of the offender.
+        argument. The error is one line. It says in which line and column the mistake is.
 
     Elsewhere: none of the peers reads schedules from text without running it; Hydra and keras read
     dicts, for which there is `from_config`.

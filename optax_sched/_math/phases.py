@@ -132,7 +132,7 @@ def phase(step: Any, start: Any, end: Any) -> Fractions:
 
 
 def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
-    """A blend of two heights that is exact at both ends, for use in your own formulas.
+    """A blend of two values that is exact at both ends, for use in your own formulas.
 
         a (1 - w) + b w,    a = at_zero,  b = at_one,  w = weight
 
@@ -140,8 +140,8 @@ def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.A
     beyond the two.
 
     Args:
-      at_zero: the height at weight 0.
-      at_one: the height at weight 1.
+      at_zero: the value at weight 0.
+      at_one: the value at weight 1.
       weight: from 0 to 1.
       complement: `1 - weight`, where you know it more exactly than by that subtraction; for
         `weight = progress(step, steps)` it is `remaining(step, steps)`.
@@ -155,8 +155,8 @@ def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.A
     if complement is None:
         complement = 1 - weight
     blend = at_zero * complement + at_one * weight
-    # Rounding may take the blend an ulp beyond the two heights. Hide the correction from the gradient:
-    # the gradient of a clip is wrong where both heights are equal.
+    # Rounding may take the blend an ulp beyond the two values. Hide the correction from the gradient:
+    # the gradient of a clip is wrong where both values are equal.
     low, high = jnp.minimum(at_zero, at_one), jnp.maximum(at_zero, at_one)
     blend += jax.lax.stop_gradient(jnp.clip(blend, low, high) - blend)
     return jnp.where(complement == 0, at_one, jnp.where(weight == 0, at_zero, blend))

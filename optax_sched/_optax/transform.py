@@ -33,7 +33,7 @@ def live(schedule: Operand):
     It is an optax *stateful schedule* without a rule, so `update` takes no metric.
 
     A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
-    the program now says another. This line mends it:
+    the program now says another. This line fixes it:
 
         opt_state = replace_schedule(opt_state, schedule, retrace=True)
 
@@ -64,7 +64,7 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     an integer too where updates are integer arrays.
 
     A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
-    the program now says another: a longer horizon in the config changes nothing. This line mends it:
+    the program now says another: a longer horizon in the config changes nothing. This line fixes it:
 
         opt_state = replace_schedule(opt_state, schedule, retrace=True)
 

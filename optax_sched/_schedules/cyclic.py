@@ -100,8 +100,8 @@ def cyclic(
       peak_value: the rate at the top of the first cycle, 0 or more.
       steps_up: the length of the rise in steps, positive.
       steps_down: the length of the fall in steps, positive; None means as long as the rise.
-      cycle_scale: the factor on the height from one cycle to the next, in (0, 1].
-      step_scale: the factor on the height from one step to the next, in (0, 1].
+      cycle_scale: the factor on the height of the wave from one cycle to the next, in (0, 1].
+      step_scale: the factor on the height of the wave from one step to the next, in (0, 1].
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, a length not positive, a scale not in
@@ -109,7 +109,7 @@ def cyclic(
 
     Elsewhere: torch's and Paddle's `CyclicLR`: mode "triangular" is this, "triangular2" has
     cycle_scale 0.5, "exp_range" step_scale gamma. ignite's `LinearCyclicalScheduler` starts at the
-    top. fairseq's `triangular` shrinks the peak, not the height above the base. Not to be confused with
+    top. fairseq's `triangular` shrinks the peak, not the height of the wave. Not to be confused with
     `one_cycle`, a single rise and fall.
 
     References: Smith, 2017, "Cyclical Learning Rates", https://arxiv.org/abs/1506.01186

@@ -210,7 +210,7 @@ def tanh_decay(
     with t = step, i = init_value, e = end_value, T = decay_steps, z = min(t, T) / T and u = 1 - z. The
     code computes (1 - tanh(a)) / 2 as sigmoid(-2 a), the same number. Negative steps count as step 0.
     The value is exactly `init_value` at step 0, and exactly `end_value` from `decay_steps` on: with the
-    default bounds it jumps there from 0.25 % of the height.
+    default bounds it jumps there from 0.25 % of `init_value - end_value`.
 
     Args:
       init_value: the rate at step 0, 0 or more.
@@ -234,7 +234,7 @@ def tanh_decay(
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
     a = lower * u + upper * z
-    # At the ends the tangent has not arrived: a weight of 0 makes `mix` select the exact height.
+    # At the ends the tangent has not arrived: a weight of 0 makes `mix` select the exact value.
     weight, complement = jax.nn.sigmoid(-2 * a) * (u > 0), jax.nn.sigmoid(2 * a) * (z > 0)
     return mix(end_value, init_value, weight, complement)
 
@@ -253,7 +253,7 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       end_value: the rate from `decay_steps` on, 0 or more.
-      beta: how long it holds its height, from 0 (a straight line) to below 1.
+      beta: how long it stays high, from 0 (a straight line) to below 1.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the length not positive, beta not in

@@ -19,7 +19,7 @@ Units = Annotated[Scalar, "Positive", _UNITS]
 def inverse_time_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
 ):
-    """A hyperbola: half the height after decay_steps / decay_rate steps, a third after twice as many.
+    """A hyperbola: half the first value after decay_steps / decay_rate steps, a third after twice as many.
 
         max(i / (1 + r t / T), e)
 
@@ -50,7 +50,7 @@ def inverse_time_decay(
 
 @schedule(check=floor_below_start)
 def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
-    """One over the square root of time, from a given height: slow, and without a horizon.
+    """One over the square root of time, from a given value: slow, and without an end.
 
         max(i sqrt(tau / (t + tau)), e) = max(i / sqrt(1 + t / tau), e)
 
@@ -59,7 +59,7 @@ def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate
 
     Args:
       init_value: the rate at step 0, 0 or more.
-      timescale: the steps after which it has fallen to 1 / sqrt(2) of its height, positive.
+      timescale: the steps after which it has fallen to 1 / sqrt(2) of its first value, positive.
       end_value: the floor, 0 or more.
 
     Raises:

@@ -151,7 +151,7 @@ def repeat(
         num_cycles not a whole number of 1 or more.
 
     Elsewhere: praxis' `CycleSchedule` (which hands the absolute step on), levanter's cycles. Not
-    keras' polynomial `cycle`, whose n-th cycle has 1/n of the height. `cosine_restarts` is
+    keras' polynomial `cycle`, whose n-th cycle is 1/n as high. `cosine_restarts` is
     `repeat(cosine_decay(i, P, e), P, m)`. Not to be confused with `every`, which slows the clock.
 
     >>> import optax_sched

@@ -48,14 +48,14 @@ def transfer_factor(
     Args:
       tuned: the schedule at the rates that were found best, as for `convex_bound`.
       num_steps: the updates of its run.
-      other: the schedule to scale, at any height.
+      other: the schedule to scale; a factor on all of it changes only the result.
       other_num_steps: the updates of its run; None for as many.
       horizon_exponent: e in "the best rate is as horizon^-e"; it may be left out where the horizons are
         equal.
 
     Returns:
       The factor, a scalar: `multiply(other, factor)` is the schedule to use, or `other.replace` with
-      heights that many times as high.
+      its rates multiplied by the factor.
 
     Raises:
       TypeError, ValueError: an argument is not as described, a schedule has a negative rate or none
@@ -94,13 +94,13 @@ def transfer_factor(
 
 @checked
 def extend(schedule: Operand, spent_steps: Size, total_steps: Size, tuned_steps: Size) -> Schedule:
-    """How a run best goes on that has spent part of a schedule, and is now to end at another step.
+    """The best way to continue a run that is now to end at another step than its schedule.
 
-    It assumes what `convex_bound` assumes, that the heights of the schedule were tuned for a run of
+    It assumes what `convex_bound` assumes, that the rates of the schedule were tuned for a run of
     `tuned_steps`, and that after one jump the rate falls in a straight line to 0: after 800 steps at a
     constant rate, tuned for 1000, the bound then comes within 0.6 % of that of a linear decay that is
     tuned from scratch, at twice the length and at four times. In real runs a language model of 124M
-    that had to go on from a constant rate ended better with one drop of the rate (a loss of 2.8975)
+    that continued from a constant rate ended better with one drop of the rate (a loss of 2.8975)
     than without (2.9037), and best with a longer cooldown (2.8878); one of 210M in the same order. The
     jump follows the bound's own exponent of the horizon, 0.5, which is more than was found in those
     runs: where the new end is far away, it may be too low.
@@ -112,14 +112,14 @@ def extend(schedule: Operand, spent_steps: Size, total_steps: Size, tuned_steps:
     best for `tuned_steps`.
 
     Args:
-      schedule: what has been spent so far, at the rates that were used; as for `convex_bound`.
+      schedule: the schedule so far, at the rates that were used; as for `convex_bound`.
       spent_steps: the updates made so far, a whole number, 1 or more.
       total_steps: the updates at the end, those made so far included.
-      tuned_steps: the length of the run for which the heights of `schedule` were tuned.
+      tuned_steps: the length of the run for which the rates of `schedule` were tuned.
 
     Returns:
-      `join([schedule, linear(q, 0.0, T - m)], [m])`, on the clock of `schedule`: with it the optimizer
-      goes on from the count in its state.
+      `join([schedule, linear(q, 0.0, T - m)], [m])`, in the steps of `schedule`: the optimizer
+      continues from the count in its state.
 
     Raises:
       TypeError, ValueError: an argument is not as described, `total_steps` is not more than
