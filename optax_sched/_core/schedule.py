@@ -93,8 +93,8 @@ def schedule(
         number, a sequence of such numbers, or a schedule.
       name: the builder's name, for `repr` and errors; by default the name of the function.
       check: a relation between hyperparameters, as a function. Its parameters have the names of the
-        hyperparameters that it needs. It returns None, or the name of the hyperparameter that is wrong and
-        the rule that it breaks. `optax_sched.is_traced` tells whether it can compare their values.
+        hyperparameters that it needs. It returns None, or the name of the hyperparameter that is
+        wrong and the rule that it breaks. `optax_sched.is_traced` tells whether it can compare their values.
 
     Returns:
       The builder.
