@@ -94,7 +94,7 @@ def schedule(
       name: the builder's name, for `repr` and errors; by default the name of the function.
       check: a relation between hyperparameters, as a function. Its parameters have the names of the
         hyperparameters that it needs. It returns None, or the name of the hyperparameter that is
-        wrong and the rule that it breaks. `optax_sched.is_traced` tells whether it can compare their values.
+        wrong and the rule that it breaks. `optax_sched.is_traced` tells whether it can compare values.
 
     Returns:
       The builder.

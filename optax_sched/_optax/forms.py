@@ -64,7 +64,9 @@ def without_variables(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], 
     leaves, structure = jax.tree.flatten(opt_state, is_leaf=is_variable)
     if not any(map(is_variable, leaves)):
         return opt_state, lambda state: state
-    plain = jax.tree.unflatten(structure, [x.get_value() if is_variable(x) else x for x in leaves])
+    # Before flax 0.12 a Variable has no get_value, and passes unknown names on to its array.
+    value_of = getattr(nnx.Variable, "get_value", lambda variable: variable.value)
+    plain = jax.tree.unflatten(structure, [value_of(x) if is_variable(x) else x for x in leaves])
     before = dict(zip(flat(plain), leaves, strict=True))
     # nnx.Optimizer holds every array in a Variable; optax over an nnx.State only those of the
     # parameters. What a new structure adds is a Variable in the first case alone.

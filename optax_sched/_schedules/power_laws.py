@@ -19,7 +19,7 @@ Units = Annotated[Scalar, "Positive", _UNITS]
 def inverse_time_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
 ):
-    """A hyperbola: half the first value after decay_steps / decay_rate steps, a third after twice that.
+    """A hyperbola: half the first value after decay_steps / decay_rate steps, a third after twice.
 
         max(i / (1 + r t / T), e)
 
