@@ -162,7 +162,8 @@ def page() -> str:
     """The whole page."""
     text = HEAD
     for peer, rows in EQUIVALENTS.items():
-        text += f"\n## {peer}\n{BEFORE.get(peer, '')}\n| {peer} | here | the difference |\n| --- | --- | --- |\n"
+        text += f"\n## {peer}\n{BEFORE.get(peer, '')}\n"
+        text += f"| {peer} | here | the difference |\n| --- | --- | --- |\n"
         for it in rows:
             cells = (f"`{it.name}({it.parameters})`", f"`{it.code}`", it.difference)
             text += _row(cells)
