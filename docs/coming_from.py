@@ -15,10 +15,13 @@ PAGE = Path(__file__).with_name("coming-from.md")
 HEAD = """\
 # Coming from optax, torch, transformers, keras or timm
 
-Your line on the left, the same here on the right, in your library's own parameter names; `lr` is the
-rate that the optimizer was given. Each row is evaluated against the real library by a test
-(`python -m pytest tests/peers/test_equivalents.py`). This page is written by
-`python docs/coming_from.py` from the table that the error messages use, too:
+Each table below is for one library. Find your call in the left column. The right column is the call
+that makes the same schedule here. It uses the parameter names of your library, so put your own numbers
+in their place. `lr` is the rate that you gave to your optimizer. The third column says where the two
+calls differ.
+
+A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`).
+An error message tells you the same, if you use a name from another library:
 
 ```python
 import optax_sched
@@ -33,18 +36,20 @@ except AttributeError as error:
 ...is `cosine_decay(lr, T_max, eta_min)` here...
 ```
 
-A scheduler *object* of torch, transformers, keras or timm is converted by `optax_sched.porting.port`,
-with its settings: `print(port(scheduler))` is the source to paste. What it cannot convert exactly it
-refuses by name. `python examples/port_a_recipe.py` shows it.
+If you have a scheduler *object* of torch, transformers, keras or timm, `optax_sched.porting.port`
+converts it with its settings. `print(port(scheduler))` prints the line to paste into your script. If
+`port` cannot convert a scheduler exactly, it raises an error that names this scheduler.
+`python examples/port_a_recipe.py` shows it.
 
 Three conventions explain most differences:
 
 * **Steps count from 0**, and a decay of `T` steps has its end value at `t = T`. torch's `OneCycleLR`
   and transformers' `..._with_warmup_lr_rate` end one step earlier.
-* **A boundary belongs to the new piece**, as in torch and optax; in keras to the old one; timm's
-  milestones come one step early.
-* **`X_steps` is that phase's own length**; only `total_steps` counts everything. optax's `decay_steps`
-  in `warmup_cosine_decay_schedule` counts the warm-up too, keras' in `CosineDecay` does not.
+* **A boundary belongs to the new piece**, as in torch and optax. In keras it belongs to the old piece.
+  timm's milestones come one step early.
+* **A length such as `warmup_steps` or `decay_steps` is that of its own phase.** Only `total_steps`
+  counts everything. In optax, the `decay_steps` of `warmup_cosine_decay_schedule` counts the warm-up,
+  too. In keras, the `decay_steps` of `CosineDecay` does not.
 
 After its end a schedule here holds its last value. torch's and transformers' cosines rise again.
 
@@ -75,6 +80,12 @@ print(f"{rate(0):.2e} {rate(500):.2e} {rate(10_000):.2e}")
 
 Call `scheduler.step()` nowhere: the optimizer counts its updates.
 """
+
+# What stands above the table of a library.
+BEFORE = {
+    "torch": "\nA `SequentialLR` of a warm-up and a decay is one schedule here: see\n"
+    "[A recipe, step by step](#a-recipe-step-by-step).\n",
+}
 
 COMPOSED = """
 ## What has one name elsewhere, and is composed here
@@ -151,7 +162,8 @@ def page() -> str:
     """The whole page."""
     text = HEAD
     for peer, rows in EQUIVALENTS.items():
-        text += f"\n## {peer}\n\n| {peer} | here | the difference |\n| --- | --- | --- |\n"
+        text += f"\n## {peer}\n{BEFORE.get(peer, '')}\n"
+        text += f"| {peer} | here | the difference |\n| --- | --- | --- |\n"
         for it in rows:
             cells = (f"`{it.name}({it.parameters})`", f"`{it.code}`", it.difference)
             text += _row(cells)
