@@ -2,7 +2,7 @@
 
 import contextlib
 import doctest
-import importlib.util
+import importlib.metadata
 import io
 import itertools
 import os
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from support.pages import OTHERS, PAGES, ROOT, Block, anchors, blocks, links, needs
 
 MOST_WORDS = 600  # of the README, code and links too
@@ -42,9 +43,13 @@ def programs(page: str) -> list[tuple[Block, str]]:
 )
 def test_its_code_runs_and_prints_what_it_shows(path: Path, tmp_path: Path, monkeypatch):
     page = path.read_text(encoding="utf-8")
-    for package in needs(page):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
+    for requirement in map(Requirement, needs(page)):
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{requirement.name} is not installed")
+        if version not in requirement.specifier:
+            pytest.skip(f"{requirement}, and {version} is installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     names = {"__name__": "page"}

@@ -11,7 +11,7 @@ OTHERS = [ROOT / "BUILD_NOTES.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.m
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOT_RUN = re.compile(r"<!-- not run: \w.*? -->\s*\Z", re.DOTALL)
-NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
+NEEDS = re.compile(r"^<!-- needs: (\S+) -->$", re.MULTILINE)
 LINK = re.compile(r"\[(?:[^][]|\[[^][]*\])*\]\(([^)\s]+)\)")
 
 
@@ -42,7 +42,7 @@ def links(page: str) -> list[str]:
 
 
 def needs(page: str) -> list[str]:
-    """Packages beside those of the extra `test` that the page's code imports."""
+    """What the page's code requires beside the extra `test`, such as keras or optax>=0.2.7."""
     return NEEDS.findall(page)
 
 

@@ -252,6 +252,7 @@ def test_nnx_takes_another_structure_and_labels():
         observe(optimizer.opt_state, 1.0)
 
 
+@pytest.mark.skipif(not hasattr(nnx, "as_pure"), reason="flax before 0.12 has no as_pure")
 def test_a_pickled_state_of_nnx_is_one_of_plain_arrays():
     state = nnx.as_pure(optimizer_of(STATES["plateau"])[1].opt_state)
     chex.assert_trees_all_equal(pickle.loads(pickle.dumps(state)), state)
