@@ -40,8 +40,8 @@ def replace_schedule(opt_state: State, schedule: Any, *, retrace: bool = False) 
         library restores it in dicts and lists.
       schedule: the new schedule, or a number; a dict of new ones by label of `optax.multi_transform`,
         or by name of a hyperparameter of `optax.inject_hyperparams` (what it leaves out stays as it
-        is); or a function `old -> new` that is called with each schedule. Wrap a function of the
-        step in `schedule` first.
+        is; a value may be a function or a dict, too); or a function `old -> new` that is called with
+        each schedule. Wrap a function of the step in `schedule` first.
       retrace: whether a schedule of another structure may come instead, at the cost of one new trace.
 
     Returns:
