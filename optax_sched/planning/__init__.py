@@ -1,8 +1,9 @@
-"""Which schedule, which rate, how to go on: what is known about a schedule before it trains anything.
+"""Which schedule, which rate, how to continue: what is known about a schedule before any training.
 
-Everything here takes any schedule, or function of the step, and is pure: `jax.jit`, `jax.vmap` over a
-batch of schedules and `jax.grad` with respect to their hyperparameters work. Each docstring names the
-assumptions in its second paragraph: what the theory assumes, where real runs bear it out, where not.
+The bounds, factors, weights and loss laws take any schedule, or a function of the step. They are pure:
+`jax.jit`, `jax.vmap` over a batch of schedules and `jax.grad` with respect to the hyperparameters work.
+`fit_loss_law`, `best_schedule` and `refine` run outside `jit`, on known numbers. The second paragraph
+of each docstring names the assumptions: what the theory assumes, and where real runs agree with it.
 
 How good a schedule is, and at which rate
 
@@ -12,7 +13,7 @@ How good a schedule is, and at which rate
 From one tuned schedule to the next
 
 - `transfer_factor`: the rate for another shape or another length.
-- `extend`: how a running job best goes on to another end.
+- `extend`: the best way to continue a running job to another end.
 - `refine`: the schedule that the gradient norms of a logged run suggest.
 
 What a schedule makes of its updates
