@@ -44,8 +44,7 @@ def schedule_of(spec: str) -> Schedule:
     except (ImportError, TypeError, ValueError) as error:
         names = dict.fromkeys(re.findall(r"[^\W\d]\w*", spec))
         hints = "".join(hint(name) for name in names if name not in BUILT_IN)
-        reason = str(error).replace("; give your own as builders={name: it}", "")  # not from here
-        raise argparse.ArgumentTypeError(f"{reason}{hints}") from None
+        raise argparse.ArgumentTypeError(f"{error}{hints}") from None
 
 
 def law_of(file: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from optax_sched._core.errors import Refusal, complaint, in_a_word, refusal_of
 from optax_sched._core.formula import Formula
-from optax_sched._files.builders import MAX_DEPTH, MAX_SCHEDULES, known_builders, names_like
+from optax_sched._files.builders import BUILT_IN, MAX_DEPTH, MAX_SCHEDULES, known_builders, names_like
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
@@ -51,11 +51,18 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
         raise TypeError(complaint("from_source", "text", "a string", text))
     if not text.strip():
         raise ValueError(complaint("from_source", "text", _WHOLE, text))
-    return _Reader(text, known_builders("from_source", builders)).whole()
+    advice = "; give your own as builders={name: it}"
+    return _Reader(text, known_builders("from_source", builders), advice).whole()
+
+
+def read_call(text: str) -> Any:
+    """The same from the command line, where nobody can give builders."""
+    return _Reader(text, BUILT_IN, "").whole()
 
 
 class _Reader:
-    def __init__(self, text: str, known: Mapping[str, Formula]):
+    def __init__(self, text: str, known: Mapping[str, Formula], advice: str):
+        self.advice = advice  # about a name that is like none
         self.text = text.strip()
         ahead = text[: len(text) - len(text.lstrip())].splitlines(keepends=True)
         self.lines_ahead = sum(line.endswith(("\n", "\r")) for line in ahead)
@@ -106,8 +113,8 @@ class _Reader:
         if name is not None and name in self.known:
             return self.known[name]
         near = names_like(name or "", self.known)
-        hint = f"did you mean {near}?" if near else "give your own as builders={name: it}"
-        self.refuse(node, f"must be the name of a builder, got {self.excerpt(node)}; {hint}")
+        hint = f"; did you mean {near}?" if near else self.advice
+        self.refuse(node, f"must be the name of a builder, got {self.excerpt(node)}{hint}")
 
     def value(self, node: ast.expr, depth: int) -> Any:
         if isinstance(node, ast.Call):

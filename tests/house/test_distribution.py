@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -105,14 +104,11 @@ def test_the_wheel_alone_imports_and_says_what_it_is(user):
 
 
 def test_the_wheel_alone_runs_the_doctests(user):
-    # Some from every folder: the others need no other package and no other file.
-    some = "warmup or plateau or feedback or live or stack or sweep or range or config or transfer"
-    options = ("-q", "--doctest-modules", "--pyargs", "optax_sched", "-k", some, "-W", "error")
-    options += ("--rootdir", user, "-p", "no:cacheprovider")
-    report = run(user / "venv/bin/python", "-m", "pytest", *options, cwd=user)
-    (passed,) = re.findall(r"(\d+) passed", report.splitlines()[-1])
-    assert "failed" not in report
-    assert int(passed) >= 15
+    options = ("-q", "--doctest-modules", "--pyargs", "optax_sched", "-W", "error", "--rootdir", user)
+    report = run(user / "venv/bin/python", "-m", "pytest", *options, "-p", "no:cacheprovider", cwd=user)
+    passed, word, *_ = report.splitlines()[-1].split()
+    assert word == "passed"
+    assert int(passed) > 60
 
 
 def test_the_wheel_alone_runs_a_users_program(user):
