@@ -113,6 +113,9 @@ class _Rule(Formula):
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
         for it in self.memory_names:
             if it not in self.own.parameters:
+                if inspect.isclass(memory):
+                    words = f"init must be a NamedTuple, got its class: write {memory.__name__}()"
+                    raise TypeError(f"{name}: {words}")
                 raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
 
 
@@ -219,8 +222,6 @@ observe_only=False)
     if not callable(rule):
         raise TypeError(f"feedback: rule must be a function or a lambda, got {in_a_word(rule)}")
     name = name or rule.__name__
-    if inspect.isclass(init):
-        raise TypeError(f"{name}: init must be a NamedTuple, got its class: write {init.__name__}()")
     memory = 1.0 if init is None else init
     if not (init is None or callable(init)):
         _check_memory(name, init)
@@ -279,7 +280,9 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
 def _in_words(memory: Any) -> str:
     """A memory as an error shows it: its fields, and the shapes that are not ()."""
     if hasattr(memory, "_fields"):
-        return f"{type(memory).__name__}({', '.join(memory._fields)})"
+        shapes = {name: jax.tree.map(jnp.shape, getattr(memory, name)) for name in memory._fields}
+        parts = [name + (f" of shape {shape}" if shape != () else "") for name, shape in shapes.items()]
+        return f"{type(memory).__name__}({', '.join(parts)})"
     if memory is None or isinstance(memory, tuple | list | dict):
         return in_a_word(jax.tree.map(jnp.shape, memory))
     shape = jnp.shape(memory)

@@ -322,6 +322,19 @@ WRONG_RULES = {
 }
 
 
+def test_the_shape_that_a_rule_got_wrong_is_shown():
+    rule, init = WRONG_RULES["another shape"]
+    loop = feedback(rule, name="mine", init=init)(0.1)
+    shown = r"was given, Memory\(scale, seen\), got Memory\(scale of shape \(2,\), seen\)"
+    with pytest.raises(TypeError, match=shown):
+        loop.update(loop.init(), value=1.0)
+
+
+def test_a_class_whose_fields_are_hyperparameters_makes_the_memory():
+    made = feedback(lambda memory, value, scale, seen: memory, name="mine", init=Memory)
+    assert float(made(0.1, scale=0.5, seen=2).init().scale) == 0.5
+
+
 @pytest.mark.parametrize("case", WRONG_RULES)
 def test_a_rule_that_returns_something_else_is_named(case: str):
     rule, init = WRONG_RULES[case]
