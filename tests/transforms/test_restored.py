@@ -107,7 +107,7 @@ def test_another_schedule_is_refused_by_name():
 def test_who_does_not_use_flax_does_not_import_it():
     code = (
         "import sys, jax.numpy as jnp, optax_sched as o\n"
-        "s = o.reduce_on_plateau().init(1.0); s = o.observe(s, 1.0); o.replace_feedback(s, patience=2)\n"
+        "s = o.observe(o.reduce_on_plateau().init(1.0), 1.0); o.replace_feedback(s, patience=2)\n"
         "r = o.scale_by_learning_rate(0.1).init(1.0); o.current_value(r); o.replace_schedule(r, 0.2)\n"
         "assert not [name for name in sys.modules if name.startswith(('flax', 'orbax'))]"
     )
