@@ -1,21 +1,18 @@
 """Schedules from their source text: it is parsed, its names are looked up, nothing is executed."""
 
 import ast
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from optax_sched._core.errors import Refusal, complaint, in_a_word, refusal_of
+from optax_sched._core.errors import complaint, in_a_word
 from optax_sched._core.formula import Formula
-from optax_sched._files.builders import BUILT_IN, MAX_DEPTH, MAX_SCHEDULES, known_builders, names_like
+from optax_sched._files.builders import BUILT_IN, known_builders
+from optax_sched._files.reader import Reader
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
+_DEEP = "it is nested too deeply"
 _ARRAYS = ("jax.numpy.array", "jnp.array")
 
 
@@ -35,7 +32,8 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
 
     Raises:
       TypeError, ValueError: the text is no such call, a name is unknown, or a builder refuses an
-        argument. The error is one line. It says in which line and column the mistake is.
+        argument. The error is one line. It gives the line and column of what cannot be read, and the
+        path of what a builder refuses, as in `schedules[1].decay_steps`.
 
     Elsewhere: none of the peers reads schedules from text without running it; Hydra and keras read
     dicts, for which there is `from_config`.
@@ -43,34 +41,34 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
     >>> s = from_source("warmup(cosine_decay(1e-3, 900), warmup_steps=100)")
     >>> s.schedule.decay_steps, repr(from_source(repr(s))) == repr(s)
     (900, True)
-    >>> from_source("cosine_decay(1e-3, decay_step=900)")
+    >>> from_source("warmup(cosine_decay(1e-3, decay_step=900), 100)")
     Traceback (most recent call last):
-    TypeError: from_source: line 1, column 1: cosine_decay: ...
+    TypeError: from_source: schedule.decay_step is unknown; did you mean decay_steps?; ...
     """
     if not isinstance(text, str):
         raise TypeError(complaint("from_source", "text", "a string", text))
-    if not text.strip():
-        raise ValueError(complaint("from_source", "text", _WHOLE, text))
-    advice = "; give your own as builders={name: it}"
-    return _Reader(text, known_builders("from_source", builders), advice).whole()
+    known = known_builders("from_source", builders)
+    return Reader("from_source", "text", known).schedule(_Parser(text, known).whole())
 
 
 def read_call(text: str) -> Any:
     """The same from the command line, where nobody can give builders."""
-    return _Reader(text, BUILT_IN, "").whole()
+    return Reader("from_source", "text", BUILT_IN, advice="").schedule(_Parser(text, BUILT_IN).whole())
 
 
-class _Reader:
-    def __init__(self, text: str, known: Mapping[str, Formula], advice: str):
-        self.advice = advice  # about a name that is like none
-        self.text = text.strip()
-        ahead = text[: len(text) - len(text.lstrip())].splitlines(keepends=True)
-        self.lines_ahead = sum(line.endswith(("\n", "\r")) for line in ahead)
-        self.indent = len("".join(ahead[self.lines_ahead :]))
+class _Parser:
+    """A text as the nested dicts that `from_config` reads."""
+
+    def __init__(self, text: str, known: Mapping[str, Formula]):
         self.known = known
-        self.count = 0
+        self.text = text.lstrip("\ufeff \t\r\n\f")
+        ahead = text[: len(text) - len(self.text)]
+        self.lines_ahead = ahead.count("\n")
+        self.indent = len(ahead) - ahead.rfind("\n") - 1
 
-    def whole(self) -> Any:
+    def whole(self) -> dict[str, Any]:
+        if not self.text:
+            raise ValueError(complaint("from_source", "text", _WHOLE, self.text))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
@@ -79,51 +77,44 @@ class _Reader:
             place = self.place(error.lineno or 1, (error.offset or 1) - 1)
             raise ValueError(f"from_source: {place}: this is not valid Python: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError) as error:
-            reason = str(error) or "it is nested too deeply"
-            raise ValueError(f"from_source: text must be {_WHOLE}: {reason}") from None
+            raise ValueError(f"from_source: text must be {_WHOLE}: {str(error) or _DEEP}") from None
         if not isinstance(tree, ast.Call):
             self.refuse(tree, f"must be {_WHOLE}, got {self.excerpt(tree)}")
-        return self.call(tree, 1)
+        try:
+            return self.call(tree)
+        except RecursionError:
+            raise ValueError(f"from_source: text must be {_WHOLE}: {_DEEP}") from None
 
-    def call(self, node: ast.Call, depth: int) -> Any:
-        name = self.dotted(node.func)
+    def call(self, node: ast.Call) -> dict[str, Any]:
+        name = ast.unparse(node.func)
         if name == _KEY:
             return self.key(node)
-        self.count += 1
-        if depth > MAX_DEPTH or self.count > MAX_SCHEDULES:
-            self.refuse(node, f"must be at most {MAX_DEPTH} calls deep and {MAX_SCHEDULES} in all")
-        formula = self.formula(node.func, name)
-        args = [self.value(item, depth) for item in node.args]
-        kwargs: dict[str, Any] = {}
-        for keyword in node.keywords:
-            if keyword.arg is None:
-                self.refuse(keyword.value, "must be written out: ** is not read")
-            if keyword.arg in kwargs:
-                self.refuse(keyword.value, f"{keyword.arg} is given twice")
-            kwargs[keyword.arg] = self.value(keyword.value, depth)
+        name = name.removeprefix("optax_sched.")
+        call: dict[str, Any] = {"builder": name}
+        if name in self.known:
+            call |= self.by_position(node, self.known[name])
+            for keyword in node.keywords:
+                if keyword.arg is None:
+                    self.refuse(keyword.value, "must be written out: ** is not read")
+                if keyword.arg in call:
+                    self.refuse(keyword.value, f"{keyword.arg} is given twice")
+                call[keyword.arg] = self.value(keyword.value)
+        return call  # with a name that is unknown, which the reader refuses
+
+    def by_position(self, node: ast.Call, formula: Formula) -> dict[str, Any]:
+        values = [self.value(item) for item in node.args]
         try:
-            return formula.builder(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            place = self.place_of(self.offender(node, formula, refusal_of(error)))
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"from_source: {place}: {error}") from None
+            bound = formula.signature.bind_partial(*values).arguments
+        except TypeError as error:
+            takes = f"{formula.name} takes {', '.join(formula.domains)}"
+            self.refuse(node, f"{formula.name}: {error}; {takes}")
+        return {name: list(it) if isinstance(it, tuple) else it for name, it in bound.items()}
 
-    def formula(self, node: ast.expr, name: str | None) -> Formula:
-        name = name and name.removeprefix("optax_sched.")
-        if name is not None and name in self.known:
-            return self.known[name]
-        near = names_like(name or "", self.known)
-        hint = f"; did you mean {near}?" if near else self.advice
-        self.refuse(node, f"must be the name of a builder, got {self.excerpt(node)}{hint}")
-
-    def value(self, node: ast.expr, depth: int) -> Any:
+    def value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Call):
-            return self.call(node, depth + 1)
+            return self.call(node)
         if isinstance(node, ast.List | ast.Tuple):
-            for item in node.elts:
-                if isinstance(item, ast.List | ast.Tuple):  # no builder takes a list in a list
-                    self.refuse(item, "must be a number or a schedule, got a list in a list")
-            return [self.value(item, depth) for item in node.elts]
+            return [self.value(item) for item in node.elts]
         sign = 1
         literal: ast.expr = node
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
@@ -139,46 +130,23 @@ class _Reader:
         hint = "write its value" if is_computed else "only literals and calls are read"
         self.refuse(node, f"must be a number, a string or a call, got {self.excerpt(node)}; {hint}")
 
-    def key(self, node: ast.Call) -> jax.Array:
+    def key(self, node: ast.Call) -> dict[str, Any]:
         """A random key: `jax.random.wrap_key_data(jax.numpy.array([0, 1], 'uint32'), impl='rbg')`."""
         try:
             (array,) = node.args
             settings = {str(it.arg): ast.literal_eval(it.value) for it in node.keywords}
-            assert isinstance(array, ast.Call) and self.dotted(array.func) in _ARRAYS
+            assert isinstance(array, ast.Call) and ast.unparse(array.func) in _ARRAYS
             assert settings.keys() <= {"impl"} and not array.keywords
             words, dtype = map(ast.literal_eval, array.args)
-            assert dtype == "uint32" and all(type(word) is int for word in words)
-            return jax.random.wrap_key_data(jnp.asarray(np.asarray(words, np.uint32)), **settings)
-        except (AssertionError, TypeError, ValueError, OverflowError, RecursionError):
+            assert dtype == "uint32"
+            return {"impl": "threefry2x32", "key_data": words} | settings
+        except (AssertionError, TypeError, ValueError, RecursionError):
             self.refuse(node, f"must be a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
 
-    def offender(self, node: ast.Call, formula: Formula, refusal: Refusal | None) -> ast.expr:
-        """The argument that the builder refuses, or the call where no single argument is at fault."""
-        if refusal is not None and refusal.where == formula.name:
-            offender = re.split(r"[.\[]", refusal.name)[0]  # it may lie within an operand
-            for keyword in node.keywords:
-                if keyword.arg == offender:
-                    return keyword.value
-            for name, argument in zip(formula.domains, node.args, strict=False):
-                if name == offender:
-                    return argument
-        return node
-
-    def dotted(self, node: ast.expr) -> str | None:
-        """A name, or names with dots between them."""
-        parts = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
-
     def refuse(self, node: ast.expr, rule: str) -> NoReturn:
-        raise ValueError(f"from_source: {self.place_of(node)}: {rule}")
-
-    def place_of(self, node: ast.expr) -> str:
         # The parser counts in bytes of UTF-8.
-        ahead = self.line(node).encode()[: node.col_offset]
-        return self.place(node.lineno, len(ahead.decode(errors="ignore")))
+        ahead = self.text.split("\n")[node.lineno - 1].encode()[: node.col_offset]
+        raise ValueError(f"from_source: {self.place(node.lineno, len(ahead.decode()))}: {rule}")
 
     def place(self, line: int, characters_ahead: int) -> str:
         column = characters_ahead + 1 + (self.indent if line == 1 else 0)
@@ -186,8 +154,4 @@ class _Reader:
 
     def excerpt(self, node: ast.expr) -> str:
         """The source of a node, in short."""
-        end = node.end_col_offset if node.end_lineno == node.lineno else None
-        return in_a_word(self.line(node).encode()[node.col_offset : end].decode(errors="ignore"))
-
-    def line(self, node: ast.expr) -> str:
-        return self.text.split("\n")[node.lineno - 1]
+        return in_a_word(ast.get_source_segment(self.text, node))
