@@ -1,5 +1,7 @@
 """Operators: which builder they call with what, with which neighbours, and what they refuse."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,7 +82,8 @@ def test_tracers_stand_on_either_side_in_one_trace():
 def test_a_function_of_the_step_may_be_optaxs():
     rate = optax.linear_schedule(1.0, 0.0, 4) * A + optax.constant_schedule(1.0)
     assert float(rate(2)) == pytest.approx(0.5 * 0.42 + 1, rel=1e-6)
-    assert float(sum([A, optax.constant_schedule(1.0)])(0)) == 1.5
+    total: Any = sum([A, optax.constant_schedule(1.0)])
+    assert float(total(0)) == 1.5
 
 
 def test_a_batch_is_mapped():
