@@ -106,7 +106,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
-- `replace_plateau`: changes the settings of a running rule
+- `replace_feedback`: changes the settings of a running rule
 
 **In optax**
 
@@ -151,7 +151,7 @@ from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
-from optax_sched._optax.observing import observe, replace_plateau
+from optax_sched._optax.observing import observe, replace_feedback
 from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
 from optax_sched._optax.plateau_rule import PlateauState
 from optax_sched._optax.reading import current_value
@@ -267,7 +267,7 @@ __all__ = [
     "reduce_on_plateau",
     "remaining",
     "repeat",
-    "replace_plateau",
+    "replace_feedback",
     "replace_schedule",
     "rex_decay",
     "rounded",
