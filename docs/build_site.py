@@ -26,8 +26,12 @@ import optax_sched
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "reference/optax_sched.html"
-# The function `port` and the file it is in have one name.
-MODULES = ["optax_sched", "optax_sched.planning", "optax_sched.porting", "!optax_sched.porting.port"]
+# These functions and the files they are in have one name.
+FUNCTIONS = ["port", "read_log"]
+MODULES = [
+    *("optax_sched", "optax_sched.planning", "optax_sched.porting"),
+    *(f"!optax_sched.porting.{name}" for name in FUNCTIONS),
+]
 EXTRAS = ["fenced-code-blocks", "tables", "cuddled-lists", "smarty-pants"]
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
