@@ -180,7 +180,7 @@ def feedback(
     is, a negative one too. The rule sees scalars in float32 and int32, and what it returns is cast to
     the types that the memory has. All that holds of `plateau` holds of every rule: one compilation,
     a state of fixed types in float32 and int32 whatever the parameters' dtype, `observe`,
-    `current_value`, `replace_schedule` and `replace_plateau`, sweeps over its hyperparameters.
+    `current_value`, `replace_schedule` and `replace_feedback`, sweeps over its hyperparameters.
 
     Args:
       rule: the rule, a function or a lambda. Its annotations say what each hyperparameter may be, as

@@ -151,7 +151,7 @@ FAULTS = {
     '{"step": 1}\n{"step": 2,\n': "log.csv, row 2, column 12: Expecting",
     '{\n"step": 1,\n"lr": }\n': "log.csv, row 3, column 7: Expecting value",
     '[{"step": 1, "lr": 1}, 5]': "log.csv, row 2 must be a JSON object, got 5",
-    '[{"step": 1, "a": 1}, {"step": 2, "a": "b"}]': "log.csv, row 2, column 'a' must be a number, got 'b'",
+    '[{"step": 1, "a": 1}, {"step": 2, "a": "b"}]': "log.csv, row 2, column 'a' must be a number,",
 }
 
 
