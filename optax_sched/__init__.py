@@ -74,7 +74,11 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `cooldown`: a fall that ends a schedule
 - `join`: one schedule after another
 - `select`: one of several, by number
-- `multiply`: the product
+- `add`: the sum, `a + b`
+- `multiply`: the product, `a * b`
+- `power`: a power, `a ** 2`
+- `minimum`: the least
+- `maximum`: the greatest
 - `clip`: between two bounds
 - `noisy`: random factors, the same for the same key and step
 - `delay`: begins later
@@ -143,6 +147,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 import importlib
 import typing as _typing  # `typing` is a module of this package, too
 
+from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.domains import is_traced
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule, schedule
@@ -172,7 +177,16 @@ from optax_sched._schedules.by_factors import (
     multistep_decay,
     step_decay,
 )
-from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.combine import (
+    clip,
+    cooldown,
+    join,
+    maximum,
+    minimum,
+    noisy,
+    select,
+    warmup,
+)
 from optax_sched._schedules.counts import count_updates, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
@@ -216,6 +230,7 @@ __all__ = [
     "Schedule",
     "ScheduleState",
     "Shape",
+    "add",
     "chebyshev",
     "clip",
     "constant",
@@ -247,6 +262,8 @@ __all__ = [
     "live",
     "log_decay",
     "lr_range_test",
+    "maximum",
+    "minimum",
     "mix",
     "multiply",
     "multistep_decay",
@@ -260,6 +277,7 @@ __all__ = [
     "plateau",
     "plot",
     "polynomial_decay",
+    "power",
     "power_law_decay",
     "power_shape",
     "progress",

@@ -16,6 +16,8 @@ from optax_sched import piecewise_constant, warmup, warmup_cosine_decay
 from optax_sched.__main__ import main as command
 from optax_sched.planning import MultiPowerLaw
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "examples/predict_loss.py"
 ROW = re.compile(
     r"^│ (.+?) +│" + r" +(\d+) │" + r" +([\d.]+) │" * 3 + r" +([+-][\d.]+) │ +([\d.]+) │$", re.MULTILINE
