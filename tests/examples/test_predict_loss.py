@@ -73,7 +73,7 @@ def test_a_file_that_is_no_log_is_told_so(tmp_path):
     rule = "bad.csv: must have the columns loss and lr or learning_rate, got rate\n"
     for text, told in {
         "step,rate\n1,2\n": rule,
-        "step,lr,loss\n1,2,x\n": "read_log: bad.csv, row 2, column 'loss' must be a number, got 'x'\n",
+        "step,lr,loss\n1,2,3\n2,2,x\n": "read_log: bad.csv, row 3, column 'loss' must be a number, got 'x'\n",
     }.items():
         (tmp_path / "bad.csv").write_text(text, encoding="utf-8")
         done = run("--runs", "bad.csv", cwd=tmp_path)
