@@ -56,7 +56,7 @@ def observe(opt_state: State, value: Any) -> State:
     return _each_loop("observe", opt_state, seen)
 
 
-def replace_plateau(opt_state: State, *, reset: bool = False, **settings: Any) -> State:
+def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) -> State:
     """Give a running plateau, or another closed loop, other settings: no new trace.
 
     Args:
@@ -75,7 +75,7 @@ def replace_plateau(opt_state: State, *, reset: bool = False, **settings: Any) -
     >>> import jax.numpy as jnp, optax_sched
     >>> opt = optax_sched.reduce_on_plateau(factor=0.5, patience=10)
     >>> state = opt.init(jnp.ones(2))
-    >>> state = optax_sched.replace_plateau(state, patience=0)
+    >>> state = optax_sched.replace_feedback(state, patience=0)
     >>> for loss in (1.0, 1.0):
     ...     state = optax_sched.observe(state, loss)
     >>> print(f"{state.scale:.1f}")
@@ -95,11 +95,11 @@ def replace_plateau(opt_state: State, *, reset: bool = False, **settings: Any) -
         rule = _changed(state.rule, own)
         return FeedbackState(state.schedule, first_memory(rule) if reset else state.memory, rule)
 
-    result = _each_loop("replace_plateau", opt_state, replaced)
+    result = _each_loop("replace_feedback", opt_state, replaced)
     for name in settings:
         if name not in taken:
             raise TypeError(
-                f"replace_plateau: no closed loop in opt_state has the setting {name}; "
+                f"replace_feedback: no closed loop in opt_state has the setting {name}; "
                 f"there are {', '.join(sorted(known))}"
             )
     return result
@@ -112,7 +112,7 @@ def _changed(rule: Any, settings: dict[str, Any]) -> Any:
     new = without_schedule(whole.replace(**settings))
     if _form(new) != _form(rule):
         raise ValueError(
-            f"replace_plateau: {', '.join(settings)} must keep the structure of the rule, {rule!r}, "
+            f"replace_feedback: {', '.join(settings)} must keep the structure of the rule, {rule!r}, "
             f"got {new!r}"
         )
     return jax.tree.map(lambda leaf, old: leaf.astype(old.dtype), new, rule)

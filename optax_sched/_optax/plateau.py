@@ -69,7 +69,7 @@ def plateau(
       observe_only: whether `update` takes no metric and passes a `value` by; `observe` alone feeds it.
 
     All numbers and words but the last may be traced, so that a sweep maps over them. They ride in the
-    state: `replace_plateau` changes them in a running job.
+    state: `replace_feedback` changes them in a running job.
 
     Raises:
       TypeError, ValueError: a setting breaks its rule above; at update: `value` is left out, or is

@@ -190,7 +190,7 @@ EDITED = {
     "another plateau": Edited(
         "plateau",
         lambda: injected(o.plateau(COSINE, factor=0.7, patience=0, window=3)),
-        lambda opt_state: o.replace_plateau(opt_state, factor=0.7, patience=0, cooldown=0, window=3),
+        lambda opt_state: o.replace_feedback(opt_state, factor=0.7, patience=0, cooldown=0, window=3),
     ),
 }
 

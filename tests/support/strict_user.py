@@ -8,14 +8,9 @@ import optax  # pyright: ignore[reportMissingTypeStubs]  # it ships no py.typed
 
 from optax_sched import (
     ClosedLoop,
-    Growth,
     LiveSchedule,
-    Operand,
-    Positive,
     RangeTest,
-    Rate,
     Schedule,
-    Steps,
     constant,
     cosine_decay,
     current_value,
@@ -35,7 +30,7 @@ from optax_sched import (
     progress,
     reduce_on_plateau,
     remaining,
-    replace_plateau,
+    replace_feedback,
     replace_schedule,
     scale_by_feedback,
     scale_by_learning_rate,
@@ -49,6 +44,7 @@ from optax_sched import (
     warmup,
     wsd,
 )
+from optax_sched.typing import Growth, Operand, Positive, Rate, Steps
 
 
 def root(step: jax.Array) -> jax.Array:
@@ -87,7 +83,7 @@ grouped = optax.multi_transform(
     {"x": scale_by_learning_rate(rate), "y": scale_by_learning_rate(0.1)}, {"w": "x"}
 ).init(params)
 grouped = replace_schedule(grouped, {"x": rate, "y": 0.2}, retrace=True)
-state = replace_plateau(state, reset=True, patience=3)
+state = replace_feedback(state, reset=True, patience=3)
 
 
 @feedback

@@ -248,7 +248,11 @@ def _select(deep: Trees, flat: Trees) -> st.SearchStrategy[dict[str, Any]]:
 
 COMBINATORS: dict[str, Callable[[Trees, Trees], st.SearchStrategy[dict[str, Any]]]] = {
     "join": _join,
-    "multiply": lambda deep, flat: given_by(schedules=many(deep, flat)),
+    **dict.fromkeys(
+        ("add", "minimum", "maximum", "multiply"),
+        lambda deep, flat: given_by(schedules=many(deep, flat)),
+    ),
+    "power": lambda deep, flat: given_by(schedule=deep, exponent=st.sampled_from([1, 0.5, 2.0])),
     "warmup": lambda deep, flat: given_by(
         schedule=deep, warmup_steps=length_or_zero, init_value=height, shape=shape
     ),

@@ -88,8 +88,8 @@ def test_one_transformation_serves_two_trainings_with_donated_states(name: str):
     for _ in range(2):
         state = step(step(opt.init(params)))
         if "plateau" in name or "feedback" in name:
-            state = step(o.replace_plateau(o.observe(state, 1.0), patience=3, reset=True))
-            state = step(step(o.replace_plateau(state, patience=2)))
+            state = step(o.replace_feedback(o.observe(state, 1.0), patience=3, reset=True))
+            state = step(step(o.replace_feedback(state, patience=2)))
         jax.block_until_ready(state)
 
 

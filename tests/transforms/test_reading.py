@@ -317,7 +317,7 @@ def test_an_optimizer_instead_of_its_state_is_named():
     uses = {
         "current_value": lambda: o.current_value(opt),
         "replace_schedule": lambda: o.replace_schedule(opt, 0.1),
-        "replace_plateau": lambda: o.replace_plateau(opt, patience=3),
+        "replace_feedback": lambda: o.replace_feedback(opt, patience=3),
         "observe": lambda: o.observe(opt, 0.1),
     }
     for where, use in uses.items():

@@ -16,7 +16,7 @@ from optax_sched import FeedbackState, current_value, linear, observe, replace_s
 
 # To optax's types a state is any tree, so a checker does not know the fields of these.
 o: Any = optax_sched
-replace_plateau: Any = optax_sched.replace_plateau
+replace_feedback: Any = optax_sched.replace_feedback
 
 ONE = np.float32(1.0)
 
@@ -236,7 +236,7 @@ def test_every_setting_of_a_running_plateau_can_be_replaced_without_a_trace():
     ):
         update = once(lambda state, value, opt=opt: opt.update(PARAMS, state, PARAMS, value=value)[1])
         state = update(opt.init(PARAMS), np.float32(1))
-        new = replace_plateau(state, patience=0, factor=0.25, threshold_mode="abs", mode="max")
+        new = replace_feedback(state, patience=0, factor=0.25, threshold_mode="abs", mode="max")
         assert layout(new) == layout(state)
         kept = loops_in(update(new, np.float32(1)))
         assert kept[0].memory.scale == 0.25
@@ -254,12 +254,12 @@ def loops_in(state: Any) -> list[Any]:
 def test_a_running_rule_of_any_kind_takes_other_settings(name: str):
     setting, _, other = LOOPS[name].setting
     loop = LOOPS[name].make(0.5)
-    state = replace_plateau(loop.init(), **{setting: other})
+    state = replace_feedback(loop.init(), **{setting: other})
     wanted = loop.replace(**{setting: other}).init()
     for value in LOOPS[name].metrics:
         state, wanted = loop.update(state, value=value), loop.update(wanted, value=value)
         np.testing.assert_array_equal(loop(state), loop(wanted))
-    jitted = jax.jit(lambda state, x: replace_plateau(state, **{setting: x}))(loop.init(), other)
+    jitted = jax.jit(lambda state, x: replace_feedback(state, **{setting: x}))(loop.init(), other)
     assert layout(jitted) == layout(loop.init())
 
 
@@ -269,7 +269,7 @@ def test_reset_forgets_what_was_seen_and_the_schedule_goes_on(name: str):
     state = loop.init()
     for value in LOOPS[name].metrics[:2]:
         state = loop.update(state, value=value)
-    new = replace_plateau(state, reset=True)
+    new = replace_feedback(state, reset=True)
     close(loop(new), 0.2)
     assert new.schedule.count == 2
     for leaf, first in zip(
@@ -280,12 +280,12 @@ def test_reset_forgets_what_was_seen_and_the_schedule_goes_on(name: str):
 
 def test_the_floor_is_min_value_and_min_scale_for_reduce_on_plateau():
     opt = o.reduce_on_plateau(0.5, 0)
-    state = replace_plateau(opt.init(ONE), min_scale=0.3)
+    state = replace_feedback(opt.init(ONE), min_scale=0.3)
     for _ in range(4):
         state = observe(state, 1.0)
     assert state.scale == np.float32(0.3)
     loop = o.plateau(1.0, 0.5, 0)
-    state = replace_plateau(loop.init(), min_value=0.3)
+    state = replace_feedback(loop.init(), min_value=0.3)
     for _ in range(4):
         state = loop.update(state, value=1.0)
     assert loop(state) == np.float32(0.3)
@@ -295,29 +295,29 @@ def test_each_loop_takes_the_settings_that_it_has():
     opt = optax.chain(
         inject(LOOPS["kl_adaptive"].make(0.5)), o.reduce_on_plateau(), inject(o.greedy(1.0))
     )
-    state = replace_plateau(opt.init(ONE), target=3.0, patience=7, max_scale=2.0)
+    state = replace_feedback(opt.init(ONE), target=3.0, patience=7, max_scale=2.0)
     kl, cut, greedy = [loop.rule for loop in loops_in(state)]
     assert (kl.target, cut.patience, greedy.patience, greedy.max_scale) == (3, 7, 7, 2)
 
 
-def test_what_replace_plateau_refuses():
+def test_what_replace_feedback_refuses():
     state = o.reduce_on_plateau().init(ONE)
     for name in ("patients", "schedule", "observe_only", "max_scale"):
         with pytest.raises(
-            TypeError, match=rf"^replace_plateau: no closed loop .* setting {name}; there "
+            TypeError, match=rf"^replace_feedback: no closed loop .* setting {name}; there "
         ):
-            replace_plateau(state, **{name: 1})
+            replace_feedback(state, **{name: 1})
     with pytest.raises(TypeError, match=r"setting min_scale"):
-        replace_plateau(o.plateau(0.5).init(), min_scale=0.5)
+        replace_feedback(o.plateau(0.5).init(), min_scale=0.5)
     with pytest.raises(
         ValueError, match=r"^plateau: factor must be a factor above 0 and below 1, got 2$"
     ):
-        replace_plateau(state, factor=2)
+        replace_feedback(state, factor=2)
     for other in (rate(), inject(o.live(0.1)), optax.adam(0.1)):
-        with pytest.raises(ValueError, match=r"^replace_plateau: opt_state must hold a plateau"):
-            replace_plateau(other.init(ONE), patience=3)
+        with pytest.raises(ValueError, match=r"^replace_feedback: opt_state must hold a plateau"):
+            replace_feedback(other.init(ONE), patience=3)
     knots = o.feedback(lambda scale, value, values: jnp.interp(value, values, values), name="knots")
     with pytest.raises(
-        ValueError, match=r"^replace_plateau: values must keep the structure of the rule"
+        ValueError, match=r"^replace_feedback: values must keep the structure of the rule"
     ):
-        replace_plateau(knots(0.1, [1.0, 2.0]).init(), values=[1.0, 2.0, 3.0])
+        replace_feedback(knots(0.1, [1.0, 2.0]).init(), values=[1.0, 2.0, 3.0])

@@ -16,7 +16,7 @@ from support.injected import FALL, PARAMS, close, inject, labelled, rate
 from tables.loops import LOOPS
 
 import optax_sched
-from optax_sched import current_value, linear, observe, replace_plateau, replace_schedule
+from optax_sched import current_value, linear, observe, replace_feedback, replace_schedule
 
 nnx = pytest.importorskip("flax.nnx", reason="flax needs wheels that this Python has not yet")
 orbax = pytest.importorskip("orbax.checkpoint", reason="it has no wheels for this Python yet")
@@ -107,7 +107,7 @@ def test_another_schedule_is_refused_by_name():
 def test_who_does_not_use_flax_does_not_import_it():
     code = (
         "import sys, jax.numpy as jnp, optax_sched as o\n"
-        "s = o.reduce_on_plateau().init(1.0); s = o.observe(s, 1.0); o.replace_plateau(s, patience=2)\n"
+        "s = o.observe(o.reduce_on_plateau().init(1.0), 1.0); o.replace_feedback(s, patience=2)\n"
         "r = o.scale_by_learning_rate(0.1).init(1.0); o.current_value(r); o.replace_schedule(r, 0.2)\n"
         "assert not [name for name in sys.modules if name.startswith(('flax', 'orbax'))]"
     )
@@ -128,9 +128,9 @@ def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_for
         close(current_value(restored), 0.4)
         for change in (
             lambda state: observe(observe(state, 1.0), 1.0),
-            lambda state: replace_plateau(observe(state, 1.0), factor=0.25, mode="max"),
-            lambda state: observe(replace_plateau(observe(state, 1.0), factor=0.25), 1.0),
-            lambda state: replace_plateau(observe(state, 1.0), reset=True),
+            lambda state: replace_feedback(observe(state, 1.0), factor=0.25, mode="max"),
+            lambda state: observe(replace_feedback(observe(state, 1.0), factor=0.25), 1.0),
+            lambda state: replace_feedback(observe(state, 1.0), reset=True),
         ):
             changed = change(restored)
             assert jax.tree.structure(changed) == jax.tree.structure(restored)
@@ -168,7 +168,7 @@ def test_schedules_in_restored_states_are_replaced_in_their_form(form: str, tmp_
 def test_what_no_dict_can_do_says_so(form: str, tmp_path: Path):
     restored = FORMS[form](STATES["kl_adaptive"].init(ONE), tmp_path / "kl")
     close(current_value(restored), 0.4)
-    for change in (observe, lambda state, _: replace_plateau(state, target=1.0)):
+    for change in (observe, lambda state, _: replace_feedback(state, target=1.0)):
         with pytest.raises(
             ValueError, match=r"holds the closed loop kl_adaptive as a dict, .*eval_shape"
         ):
@@ -218,7 +218,7 @@ def test_nnx_opt_state_works_as_it_is(name: str, compiled: bool):
 
     @jit
     def settled(optimizer, value):
-        optimizer.opt_state = replace_plateau(optimizer.opt_state, reset=True, min_value=value)
+        optimizer.opt_state = replace_feedback(optimizer.opt_state, reset=True, min_value=value)
 
     before = jax.tree.structure(optimizer.opt_state)
     close(current_value(optimizer.opt_state), 0.4)
