@@ -11,8 +11,8 @@ is a pytree whose leaves are its hyperparameters. Every optax optimizer takes it
 
 Step 0 is the first update, lengths are in steps, and `X_steps` is the length of that phase alone (only
 `total_steps` counts everything). `help(optax_sched.NAME)` explains each name of this index. The loss
-laws and bounds are in `optax_sched.planning`, and other libraries' schedulers go through
-`optax_sched.porting`.
+laws and bounds are in `optax_sched.planning`, other libraries' schedulers go through
+`optax_sched.porting`, and `optax_sched.typing` has the annotations for formulas of your own.
 
 **Decays to an end**, over a given number of steps
 
@@ -74,7 +74,11 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `cooldown`: a fall that ends a schedule
 - `join`: one schedule after another
 - `select`: one of several, by number
-- `multiply`: the product
+- `add`: the sum, `a + b`
+- `multiply`: the product, `a * b`
+- `power`: a power, `a ** 2`
+- `minimum`: the least
+- `maximum`: the greatest
 - `clip`: between two bounds
 - `noisy`: random factors, the same for the same key and step
 - `delay`: begins later
@@ -82,11 +86,13 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `stretch`: slower, or in other units than steps
 - `every`: changes only once in an interval, such as an epoch
 - `repeat`: again and again
+- `retime`: on another clock, such as examples or seconds
 
 **Shapes with a number**, for `shape=`
 
 - `power_shape`: a power of the progress
 - `k_shape`: one minus a power of what remains
+- `Shape`: what these make
 
 **Your own**
 
@@ -137,62 +143,16 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `to_config`: a schedule as a dict for JSON or YAML
 - `from_config`: a schedule from such a dict
 - `from_source`: a schedule from its source text
-
-**Words for hyperparameters**, the annotations of formulas
-
-- `Rate`: a learning rate or another value, 0 or more
-- `Rates`: a sequence of such values
-- `Real`: any finite number
-- `Reals`: a sequence of such numbers
-- `Positive`: a number above 0
-- `Negative`: a number below 0
-- `Factor`: in (0, 1]
-- `FactorOrFactors`: one factor or a sequence of them
-- `Fraction`: in (0, 1)
-- `PartOfOne`: in [0, 1)
-- `Growth`: a factor of 1 or more
-- `Steps`: a length in steps, above 0
-- `StepsOrZero`: a length that may be 0
-- `Boundaries`: an increasing sequence of steps
-- `Count`: a whole number, 1 or more
-- `CountOrZero`: a whole number, 0 or more
-- `Switch`: True or False
-- `ShapeName`: the shape of a phase
-- `Shape`: what `power_shape` and `k_shape` make
-- `Noise`: the distribution of random factors
-- `Key`: a random key or a seed
-- `Operand`: a schedule inside another
-- `Operands`: several of them
 """
 
 import importlib
-import typing
+import typing as _typing  # `typing` is a module of this package, too
 
+from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.domains import is_traced
-from optax_sched._core.hyperparameters import (
-    Boundaries,
-    Count,
-    CountOrZero,
-    Factor,
-    FactorOrFactors,
-    Fraction,
-    Growth,
-    Key,
-    Negative,
-    Noise,
-    PartOfOne,
-    Positive,
-    Rate,
-    Rates,
-    Real,
-    Reals,
-    Steps,
-    StepsOrZero,
-    Switch,
-)
-from optax_sched._core.operands import Operand, Operands, constant
+from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule, schedule
-from optax_sched._core.shapes import Shape, ShapeName
+from optax_sched._core.shapes import Shape
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
@@ -218,7 +178,16 @@ from optax_sched._schedules.by_factors import (
     multistep_decay,
     step_decay,
 )
-from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.combine import (
+    clip,
+    cooldown,
+    join,
+    maximum,
+    minimum,
+    noisy,
+    select,
+    warmup,
+)
 from optax_sched._schedules.counts import count_updates, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
@@ -240,7 +209,7 @@ from optax_sched._schedules.piecewise import (
     table,
 )
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
-from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
@@ -254,36 +223,15 @@ from optax_sched._view.plot import plot
 __version__ = "0.1.0"
 
 __all__ = [
-    "Boundaries",
     "ClosedLoop",
-    "Count",
-    "CountOrZero",
-    "Factor",
-    "FactorOrFactors",
     "FeedbackState",
-    "Fraction",
-    "Growth",
-    "Key",
     "LiveSchedule",
-    "Negative",
-    "Noise",
-    "Operand",
-    "Operands",
-    "PartOfOne",
     "PlateauState",
-    "Positive",
     "RangeTest",
-    "Rate",
-    "Rates",
-    "Real",
-    "Reals",
     "Schedule",
     "ScheduleState",
     "Shape",
-    "ShapeName",
-    "Steps",
-    "StepsOrZero",
-    "Switch",
+    "add",
     "chebyshev",
     "clip",
     "constant",
@@ -315,6 +263,8 @@ __all__ = [
     "live",
     "log_decay",
     "lr_range_test",
+    "maximum",
+    "minimum",
     "mix",
     "multiply",
     "multistep_decay",
@@ -328,6 +278,7 @@ __all__ = [
     "plateau",
     "plot",
     "polynomial_decay",
+    "power",
     "power_law_decay",
     "power_shape",
     "progress",
@@ -337,6 +288,7 @@ __all__ = [
     "repeat",
     "replace_feedback",
     "replace_schedule",
+    "retime",
     "rex_decay",
     "rounded",
     "scale_by_feedback",
@@ -368,10 +320,10 @@ for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
 
-if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
+if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
 
     def __getattr__(name: str) -> object:
-        parts = ("planning", "porting")
+        parts = ("planning", "porting", "typing")
         if name in parts:  # imported when they are needed
             return importlib.import_module(f"{__name__}.{name}")
         paths = {it: it for it in __all__}

@@ -98,6 +98,7 @@ def test_the_readme_lists_what_the_gallery_lists():
         assert re.findall(r"`(\w+)`", names) == re.findall(r"^\* \[`(\w+)`\]", body, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_readme_has_the_counts_that_its_command_prints():
     """The number of ends that optax misses hangs on how a processor rounds; the others do not."""
     done = subprocess.run(
