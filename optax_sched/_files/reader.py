@@ -1,5 +1,6 @@
 """The one reader: from nested plain data, of a file or of a parsed text, to a schedule."""
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,6 +52,14 @@ class Walk:
         return text.removeprefix(".") or self.whole
 
 
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """Schedules and numbers under one of Python's operators, as a text may have them."""
+
+    compute: Callable[..., Any]
+    operands: Sequence[Any]  # numbers and what describes schedules
+
+
 class Reader(Walk):
     """Nested mappings with the key "builder", each read by the domains of its builder."""
 
@@ -60,6 +69,14 @@ class Reader(Walk):
         self.advice = advice  # about a name that is like none
 
     def schedule(self, config: Any, path: Path = ()) -> Any:
+        if isinstance(config, Arithmetic):
+            read = [
+                it if isinstance(it, int | float) else self.schedule(it, path) for it in config.operands
+            ]
+            try:
+                return config.compute(*read)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{self.where}: {error}") from None
         self.enter(path)
         if not is_mapping(config):
             rule = "a dict with the key 'builder'"
@@ -111,7 +128,7 @@ class Reader(Walk):
     def value(self, formula: Formula, domain: Domain, value: Any, path: Path) -> Any:
         if isinstance(domain, Optional) and value is not None:
             domain = domain.of
-        if is_mapping(value):
+        if is_mapping(value) or isinstance(value, Arithmetic):
             return (
                 self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
             )

@@ -1,6 +1,7 @@
 """Schedules from their source text: it is parsed, its names are looked up, nothing is executed."""
 
 import ast
+import operator
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -8,7 +9,7 @@ from typing import Any, NoReturn
 from optax_sched._core.errors import complaint, in_a_word
 from optax_sched._core.formula import Formula
 from optax_sched._files.builders import BUILT_IN, known_builders
-from optax_sched._files.reader import Reader
+from optax_sched._files.reader import Arithmetic, Reader
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
@@ -19,10 +20,11 @@ _ARRAYS = ("jax.numpy.array", "jnp.array")
 def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = None) -> Any:
     """The schedule that a source text builds: `from_source(repr(s))` is `s` again.
 
-    The text is a call of a builder, such as `warmup(cosine_decay(1e-3, 900), 100)`. Its arguments are
-    numbers, strings, True, False, None, lists or tuples of them, further calls, and random keys as
-    `repr` writes them. It is parsed: names are looked up among the built-in builders and yours, and
-    nothing is evaluated, imported or called but these. There is no arithmetic: write 100, not 10 * 10.
+    The text is a call of a builder, such as `warmup(cosine_decay(1e-3, 900), 100)`, or arithmetic of
+    calls and numbers, `0.1 * cosine_decay(1.0, 900) + 1e-5`. Arguments are numbers, strings, True,
+    False, None, lists or tuples of them, further calls, arithmetic, and random keys as `repr` writes
+    them. The text is parsed: names are looked up among the built-in builders and yours, and nothing is
+    evaluated, imported or called but these and `+ - * / **`.
 
     Args:
       text: the source, which may go over several lines; at most 30 calls deep and 10,000 in all.
@@ -41,6 +43,8 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
     >>> s = from_source("warmup(cosine_decay(1e-3, 900), warmup_steps=100)")
     >>> s.schedule.decay_steps, repr(from_source(repr(s))) == repr(s)
     (900, True)
+    >>> from_source("constant(0.1) / 4 - 0.02")
+    add(multiply(constant(value=0.1), constant(value=0.25)), constant(value=-0.02))
     >>> from_source("warmup(cosine_decay(1e-3, decay_step=900), 100)")
     Traceback (most recent call last):
     TypeError: from_source: schedule.decay_step is unknown; did you mean decay_steps?; ...
@@ -56,6 +60,29 @@ def read_call(text: str) -> Any:
     return Reader("from_source", "text", BUILT_IN, advice="").schedule(_Parser(text, BUILT_IN).whole())
 
 
+def _power(base: Any, exponent: Any) -> Any:
+    """Of two numbers by way of floats: no text is to fill the memory with an integer."""
+    if not (_is_number(base) and _is_number(exponent)):
+        return base**exponent
+    value = float(base) ** exponent
+    is_whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    return int(value) if is_whole and abs(value) < 2**53 else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_UNARY = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_BINARY: dict[type[ast.operator], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: _power,
+}
+
+
 class _Parser:
     """A text as the nested dicts that `from_config` reads."""
 
@@ -66,7 +93,7 @@ class _Parser:
         self.lines_ahead = ahead.count("\n")
         self.indent = len(ahead) - ahead.rfind("\n") - 1
 
-    def whole(self) -> dict[str, Any]:
+    def whole(self) -> Any:
         if not self.text:
             raise ValueError(complaint("from_source", "text", _WHOLE, self.text))
         try:
@@ -78,12 +105,14 @@ class _Parser:
             raise ValueError(f"from_source: {place}: this is not valid Python: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError) as error:
             raise ValueError(f"from_source: text must be {_WHOLE}: {str(error) or _DEEP}") from None
-        if not isinstance(tree, ast.Call):
-            self.refuse(tree, f"must be {_WHOLE}, got {self.excerpt(tree)}")
-        try:
-            return self.call(tree)
-        except RecursionError:
-            raise ValueError(f"from_source: text must be {_WHOLE}: {_DEEP}") from None
+        if isinstance(tree, ast.Call | ast.BinOp | ast.UnaryOp):
+            try:
+                made = self.value(tree)
+            except RecursionError:
+                raise ValueError(f"from_source: text must be {_WHOLE}: {_DEEP}") from None
+            if not _is_number(made):
+                return made
+        self.refuse(tree, f"must be {_WHOLE}, got {self.excerpt(tree)}")
 
     def call(self, node: ast.Call) -> dict[str, Any]:
         name = ast.unparse(node.func)
@@ -115,20 +144,32 @@ class _Parser:
             return self.call(node)
         if isinstance(node, ast.List | ast.Tuple):
             return [self.value(item) for item in node.elts]
-        sign = 1
-        literal: ast.expr = node
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-            sign = -1 if isinstance(node.op, ast.USub) else 1
-            literal = node.operand
-        if isinstance(literal, ast.Constant):
-            value = literal.value
-            if literal is node and (value is None or isinstance(value, bool | str)):
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if value is None or isinstance(value, bool | str | int | float):
                 return value
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return sign * value
-        is_computed = isinstance(node, ast.BinOp | ast.Name)
-        hint = "write its value" if is_computed else "only literals and calls are read"
+        if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+            return self.combined(node, _UNARY[type(node.op)], [node.operand])
+        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+            return self.combined(node, _BINARY[type(node.op)], [node.left, node.right])
+        hint = "write its value" if isinstance(node, ast.Name) else "only literals and calls are read"
         self.refuse(node, f"must be a number, a string or a call, got {self.excerpt(node)}; {hint}")
+
+    def combined(self, node: ast.expr, compute: Callable[..., Any], parts: list[ast.expr]) -> Any:
+        """A number, if the operands are numbers."""
+        operands = [self.value(part) for part in parts]
+        for part, operand in zip(parts, operands, strict=True):
+            if not _is_number(operand) and not isinstance(operand, dict | Arithmetic):
+                self.refuse(part, f"must be a number or a call, got {self.excerpt(part)}")
+        if not all(map(_is_number, operands)):
+            return Arithmetic(compute, operands)
+        try:
+            result = compute(*operands)
+            if _is_number(result):
+                return result
+        except ArithmeticError:
+            pass
+        self.refuse(node, f"must be a finite number, got {self.excerpt(node)}")
 
     def key(self, node: ast.Call) -> dict[str, Any]:
         """A random key: `jax.random.wrap_key_data(jax.numpy.array([0, 1], 'uint32'), impl='rbg')`."""

@@ -85,6 +85,26 @@ def test_shapes_come_back_alone_and_within(shape):
     assert_same(schedule, from_source(repr(schedule)))
 
 
+ARITHMETIC = [
+    "0.1 * cosine_decay(1.0, 900) + 1e-5",
+    "1 - inverse_time_decay(1.0, 1, 1.0)",
+    "-constant(0.1) + +constant(0.3)",
+    "constant(0.1) / 4 - 0.02 - linear(0.1, 0.0, 9)",
+    "(constant(1) + constant(2)) + 2 * (constant(3) * 0.5)",
+    "linear(1.0, 0.0, 9) ** 2 ** 0.5",
+    "warmup(0.1 * constant(0.1) + 0.2, 10 - 2 * -3, shape='cosine')",
+    "join([0.1 * constant(1), -1 * constant(3)], [4 * 5])",
+    "multiply(constant(2) + 1, -(2 - 1) / 4)",
+    "cosine_decay(1 / 3, 10**6 + 7)",
+    "cosine_decay(0.1, 2**3.0, --0.01)",
+]
+
+
+@pytest.mark.parametrize("text", ARITHMETIC)
+def test_arithmetic_builds_what_python_builds(text):
+    assert repr(from_source(text)) == repr(eval(text, dict(vars(os))))
+
+
 def test_users_builders():
     made = from_source("warmup(halving(0.1, period=3), 10)", {"halving": halving})
     assert repr(made) == repr(os.warmup(halving(0.1, 3), 10))
@@ -135,10 +155,24 @@ BAD = [
     ("(lambda: 0)()", "builder must be the name of a builder"),
     ("constant(0.1)(5)", "builder must be the name of a builder"),
     ("schedule(0.1)", "builder must be the name of a builder"),
+    ("2 * 3", "line 1, column 1: must be a call of a builder"),
+    ("constant(1) + 'x'", "line 1, column 15: must be a number or a call, got "),
+    ("constant(1) + True", "line 1, column 15: must be a number or a call, got 'True'"),
+    ("[constant(1)] * 2", "line 1, column 1: must be a number or a call, got '[constant(1)]'"),
     (
-        "cosine_decay(0.1, 10 * 100)",
-        "line 1, column 19: must be a number, a string or a call, got '10 * 100'; ",
+        "constant(1) % 2",
+        "line 1, column 1: must be a number, a string or a call, got 'constant(1) % ",
     ),
+    ("constant(1) ** 0", "power: exponent must be a positive finite number, got 0"),
+    ("2 ** constant(1)", "power: exponent must be a positive finite number, got constant("),
+    ("constant(1) / 0", "divide: divisor must be a finite number other than 0, got 0"),
+    ("1 / constant(1)", "divide: divisor must be a finite number other than 0, got constant("),
+    ("1 / 0 * constant(1)", "line 1, column 1: must be a finite number, got '1 / 0'"),
+    ("9**9**9 * constant(1)", "line 1, column 1: must be a finite number, got '9**9**9'"),
+    ("(-8)**0.5 * constant(1)", "line 1, column 1: must be a finite number, got '(-8)**0.5'"),
+    ("0.1 * warmup(cosine_decay(-1, 9), 10)", "schedule.init_value must be a finite number, 0 or more"),
+    ("plateau(0.1) * 2", "plateau: a closed loop has no arithmetic: put it inside"),
+    ("+".join(["constant(1)"] * 3000), "text must be a call of a builder"),
     (
         "cosine_decay(0.1, T)",
         "line 1, column 19: must be a number, a string or a call, got 'T'; write its value",
@@ -146,8 +180,8 @@ BAD = [
     ("cosine_decay(1j, 10)", "line 1, column 14: must be a number"),
     ("cosine_decay(b'1', 10)", "line 1, column 14: must be a number"),
     ("cosine_decay(f'{1}', 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(--1, 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(-True, 10)", "line 1, column 14: must be a number"),
+    ("cosine_decay(~1, 10)", "line 1, column 14: must be a number"),
+    ("cosine_decay(-True, 10)", "line 1, column 15: must be a number"),
     ("cosine_decay(..., 10)", "line 1, column 14: must be a number"),
     ("cosine_decay({}, 10)", "line 1, column 14: must be a number"),
     ("cosine_decay(x := 1, 10)", "line 1, column 14: must be a number"),
