@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from optax_sched._core.errors import in_a_word
 from optax_sched.planning.bound import convex_bound
-from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw, parameter_names
+from optax_sched.planning.kinds import KINDS
+from optax_sched.planning.loss_law import LossLaw
 from optax_sched.planning.transfer import transfer_factor
 
-LAWS = {law.__name__: law for law in (MultiPowerLaw, AnnealingLaw)}
 NO_DIFFERENCE = 1.03  # ratios of bounds below it have been in the reverse order of real losses
 ASSUMPTION = (
     "The bound is that of the last step on convex, non-smooth problems with equal gradient norms, each "
@@ -63,15 +63,15 @@ def read_law(name: str) -> LossLaw:
         raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"must be JSON, {name} is not: {' '.join(str(error).split())}") from None
-    law = LAWS.get(str(data.get("law"))) if isinstance(data, dict) else None
+    law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None
     if law is None:
-        known = " or ".join(f'"{known}"' for known in LAWS)
+        known = " or ".join(f'"{known}"' for known in KINDS)
         raise ValueError(f'{name}: must be an object with "law": {known}, got {in_a_word(data)}')
     numbers = {key: value for key, value in data.items() if key != "law"}
-    if set(numbers) != set(parameter_names(law)):
-        rule = f"{law.__name__} has the parameters {', '.join(parameter_names(law))}"
+    if set(numbers) != set(law.names):
+        rule = f"{law.name} has the parameters {', '.join(law.names)}"
         raise ValueError(f"{name}: {rule}, got {', '.join(numbers) or 'none'}")
     try:
-        return law(**numbers)
+        return law.law(**numbers)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
