@@ -23,11 +23,17 @@ from matplotlib.axes import Axes
 from pygments.formatters import HtmlFormatter
 
 import optax_sched
+from optax_sched import typing
+from optax_sched._core import hyperparameters, operands, shapes
+from optax_sched._optax import plateau_rule
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "reference/optax_sched.html"
 # The function `port` and the file it is in have one name.
-MODULES = ["optax_sched", "optax_sched.planning", "optax_sched.porting", "!optax_sched.porting.port"]
+MODULES = [
+    *("optax_sched", "optax_sched.planning", "optax_sched.porting", "optax_sched.typing"),
+    "!optax_sched.porting.port",
+]
 EXTRAS = ["fenced-code-blocks", "tables", "cuddled-lists", "smarty-pants"]
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
@@ -164,6 +170,13 @@ def members(module: pdoc.doc.Module) -> dict[str, list[pdoc.doc.Doc]]:
     return {title: [module.members[name] for name in names] for title, names in found}
 
 
+def words() -> dict[str, str]:
+    """The annotations, each with the docstring that it has where it is made."""
+    modules = [pdoc.doc.Module(it) for it in (hyperparameters, operands, shapes, plateau_rule)]
+    places = [(word, module.get(word)) for word in typing.__all__ for module in modules]
+    return {word: made.docstring for word, made in places if made and made.docstring}
+
+
 def build(folder: Path) -> None:
     """Makes the whole site in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +193,7 @@ def build(folder: Path) -> None:
     optax_sched.__dict__["Axes"] = Axes  # in an annotation of plot, which imports it for types only
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")
     pdoc.render.env.globals["groups"] = members
+    pdoc.render.env.globals["words"] = words()
     pdoc.render.env.globals["pictures"] = {panel.name for panel in panels}
     # Public classes name the package as their module, where pdoc then looks for their source in vain.
     # What it assumes instead is right.

@@ -11,7 +11,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from optax_sched import Factor, Operand, Steps, log_decay, mix, progress, schedule
+from optax_sched import log_decay, mix, progress, schedule
+from optax_sched.typing import Factor, Operand, Steps
 
 # As one writes it down first. It works, but nothing stops it at the end: there it turns negative.
 naive_log_decay = schedule(

@@ -14,19 +14,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optax_sched import (
-    Fraction,
-    Growth,
-    Positive,
-    current_value,
-    feedback,
-    grid,
-    linear,
-    live,
-    observe,
-    sweep,
-    warmup,
-)
+from optax_sched import current_value, feedback, grid, linear, live, observe, sweep, warmup
+from optax_sched.typing import Fraction, Growth, Positive
 
 
 @feedback

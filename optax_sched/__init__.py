@@ -11,8 +11,8 @@ is a pytree whose leaves are its hyperparameters. Every optax optimizer takes it
 
 Step 0 is the first update, lengths are in steps, and `X_steps` is the length of that phase alone (only
 `total_steps` counts everything). `help(optax_sched.NAME)` explains each name of this index. The loss
-laws and bounds are in `optax_sched.planning`, and other libraries' schedulers go through
-`optax_sched.porting`.
+laws and bounds are in `optax_sched.planning`, other libraries' schedulers go through
+`optax_sched.porting`, and `optax_sched.typing` has the annotations for formulas of your own.
 
 **Decays to an end**, over a given number of steps
 
@@ -87,6 +87,7 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 
 - `power_shape`: a power of the progress
 - `k_shape`: one minus a power of what remains
+- `Shape`: what these make
 
 **Your own**
 
@@ -137,62 +138,15 @@ laws and bounds are in `optax_sched.planning`, and other libraries' schedulers g
 - `to_config`: a schedule as a dict for JSON or YAML
 - `from_config`: a schedule from such a dict
 - `from_source`: a schedule from its source text
-
-**Words for hyperparameters**, the annotations of formulas
-
-- `Rate`: a learning rate or another value, 0 or more
-- `Rates`: a sequence of such values
-- `Real`: any finite number
-- `Reals`: a sequence of such numbers
-- `Positive`: a number above 0
-- `Negative`: a number below 0
-- `Factor`: in (0, 1]
-- `FactorOrFactors`: one factor or a sequence of them
-- `Fraction`: in (0, 1)
-- `PartOfOne`: in [0, 1)
-- `Growth`: a factor of 1 or more
-- `Steps`: a length in steps, above 0
-- `StepsOrZero`: a length that may be 0
-- `Boundaries`: an increasing sequence of steps
-- `Count`: a whole number, 1 or more
-- `CountOrZero`: a whole number, 0 or more
-- `Switch`: True or False
-- `ShapeName`: the shape of a phase
-- `Shape`: what `power_shape` and `k_shape` make
-- `Noise`: the distribution of random factors
-- `Key`: a random key or a seed
-- `Operand`: a schedule inside another
-- `Operands`: several of them
 """
 
 import importlib
-import typing
+import typing as _typing  # `typing` is a module of this package, too
 
 from optax_sched._core.domains import is_traced
-from optax_sched._core.hyperparameters import (
-    Boundaries,
-    Count,
-    CountOrZero,
-    Factor,
-    FactorOrFactors,
-    Fraction,
-    Growth,
-    Key,
-    Negative,
-    Noise,
-    PartOfOne,
-    Positive,
-    Rate,
-    Rates,
-    Real,
-    Reals,
-    Steps,
-    StepsOrZero,
-    Switch,
-)
-from optax_sched._core.operands import Operand, Operands, constant
+from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule, schedule
-from optax_sched._core.shapes import Shape, ShapeName
+from optax_sched._core.shapes import Shape
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
@@ -254,36 +208,14 @@ from optax_sched._view.plot import plot
 __version__ = "0.1.0"
 
 __all__ = [
-    "Boundaries",
     "ClosedLoop",
-    "Count",
-    "CountOrZero",
-    "Factor",
-    "FactorOrFactors",
     "FeedbackState",
-    "Fraction",
-    "Growth",
-    "Key",
     "LiveSchedule",
-    "Negative",
-    "Noise",
-    "Operand",
-    "Operands",
-    "PartOfOne",
     "PlateauState",
-    "Positive",
     "RangeTest",
-    "Rate",
-    "Rates",
-    "Real",
-    "Reals",
     "Schedule",
     "ScheduleState",
     "Shape",
-    "ShapeName",
-    "Steps",
-    "StepsOrZero",
-    "Switch",
     "chebyshev",
     "clip",
     "constant",
@@ -368,10 +300,10 @@ for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
 
-if not typing.TYPE_CHECKING:  # type checkers are to know which names there are
+if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
 
     def __getattr__(name: str) -> object:
-        parts = ("planning", "porting")
+        parts = ("planning", "porting", "typing")
         if name in parts:  # imported when they are needed
             return importlib.import_module(f"{__name__}.{name}")
         paths = {it: it for it in __all__}

@@ -58,11 +58,15 @@ class WordDomain(Domain):
 _CUT = Number("a factor above 0 and below 1", 0.0, 1.0, above_minimum=True, below_maximum=True)
 
 Cut = Annotated[Scalar, "Cut", _CUT]
+"""A factor above 0 and below 1."""
 Scale = Annotated[Scalar, "Scale", Number("a number from 0 to 1", 0.0, 1.0)]
+"""A number from 0 to 1."""
 Mode = Annotated[Literal["min", "max"], "Mode", WordDomain((("min", 1.0), ("max", -1.0)))]
+"""Whether the metric should be low, "min", or high, "max"."""
 ThresholdMode = Annotated[
     Literal["rel", "abs"], "ThresholdMode", WordDomain((("rel", 1.0), ("abs", 0.0)))
 ]
+"""Whether a threshold is a part of the best value, "rel", or a difference from it, "abs"."""
 
 
 def observed(

@@ -21,6 +21,7 @@ from tables.trees import leaves, trees
 import optax_sched as os
 from optax_sched import Schedule, from_config, to_config
 from optax_sched._files import config as _config
+from optax_sched.typing import Operands, Rate, Switch
 
 COSINE = os.cosine_decay(0.1, 1000)
 PLAIN_TYPES = {dict, list, str, int, float, bool, type(None)}
@@ -226,7 +227,7 @@ def test_own_builders_are_found_under_the_names_they_are_given():
 
 def test_own_operands_positional_ones_and_scalars_come_back():
     @os.schedule
-    def blend(step, *schedules: os.Operands, weight: os.Rate, flip: os.Switch = False):
+    def blend(step, *schedules: Operands, weight: Rate, flip: Switch = False):
         return weight * schedules[-1 if flip else 0](step)
 
     given = blend(COSINE, os.linear(1.0, 0.0, 3), weight=0.5, flip=True)

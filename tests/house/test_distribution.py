@@ -224,18 +224,20 @@ A rise to where a schedule starts, and then that schedule on its own clock.
 
 @needs_pyright
 def test_an_editors_hover_shows_how_a_builder_is_called(user):
-    text = "".join(f"from optax_sched import {name}\n" for name in HOVERS)
+    imports = [
+        f"from optax_sched{'.typing' if name == 'Rate' else ''} import {name}\n" for name in HOVERS
+    ]
     config = {"venvPath": str(user), "venv": "venv"}
     (user / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
     uri = (user / "hover.py").as_uri()
-    opened = {"uri": uri, "languageId": "python", "version": 1, "text": text}
+    opened = {"uri": uri, "languageId": "python", "version": 1, "text": "".join(imports)}
     plain = {"textDocument": {"hover": {"contentFormat": ["plaintext"]}}}
     folders = [{"uri": user.as_uri(), "name": "user"}]
     root = {"processId": None, "rootUri": None, "workspaceFolders": folders, "capabilities": plain}
-    place = len("from optax_sched import ")
+    places = [(line, len(text) - 2) for line, text in enumerate(imports)]  # in the name
     where = [
-        {"textDocument": {"uri": uri}, "position": {"line": line, "character": place}}
-        for line in range(len(HOVERS))
+        {"textDocument": {"uri": uri}, "position": {"line": line, "character": character}}
+        for line, character in places
     ]
     messages = [
         message("initialize", root, 99),

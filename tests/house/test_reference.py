@@ -17,6 +17,7 @@ import families
 import pytest
 
 import optax_sched
+from optax_sched import typing
 
 ROOT = Path(__file__).parents[2]
 SIGNATURES = {
@@ -94,7 +95,7 @@ def test_every_page_is_on_the_site_and_is_reached_from_its_first(site):
             waiting += [(here.parent / target.partition("#")[0]).resolve() for target in targets]
     assert {site / build_site.page_of(name_of(source)) for source in build_site.sources()} <= reached
     assert {page.stem for page in reached if "reference" in page.parts} >= {
-        *("optax_sched", "planning", "porting")
+        *("optax_sched", "planning", "porting", "typing")
     }
 
 
@@ -122,17 +123,10 @@ def test_the_reference_has_the_groups_of_the_index_in_its_order(page):
     assert [title or name for title, name in shown] == [word for group in expected for word in group]
 
 
-def docstring(name: str) -> str:
-    """What stands under a name where it is made."""
-    value = getattr(optax_sched, name)
-    if inspect.isfunction(value) or inspect.isclass(value):
-        return inspect.getdoc(value) or ""
-    for module in (
-        "hyperparameters",
-        "operands",
-        "shapes",
-    ):  # of a word: the string after its assignment
-        body = ast.parse((ROOT / f"optax_sched/_core/{module}.py").read_text(encoding="utf-8")).body
+def docstring_of_word(name: str) -> str:
+    """The string after the assignment that makes a word."""
+    for path in (*ROOT.glob("optax_sched/_core/*.py"), ROOT / "optax_sched/_optax/plateau_rule.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, after in itertools.pairwise(body):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
                 return ast.literal_eval(ast.unparse(after))
@@ -155,8 +149,16 @@ def section(page: str, name: str) -> str:
 def test_the_reference_has_each_public_name_with_its_whole_docstring(page):
     assert set(re.findall(r'<section id="(\w+)">', page)) == set(optax_sched.__all__)
     for name in optax_sched.__all__:
-        assert docstring(name), name
-        assert letters(docstring(name)) in letters(section(page, name)), name
+        docstring = inspect.getdoc(getattr(optax_sched, name))
+        assert docstring, name
+        assert letters(docstring) in letters(section(page, name)), name
+
+
+def test_the_reference_has_each_word_with_its_whole_docstring(site):
+    page = (site / "reference/optax_sched/typing.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'<section id="(\w+)">', page)) == set(typing.__all__)
+    for name in typing.__all__:
+        assert letters(docstring_of_word(name)) in letters(section(page, name)), name
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -167,6 +169,7 @@ def test_the_reference_shows_how_it_is_called(page, name):
 
 def test_the_reference_links_the_words_of_a_signature(page):
     start, _, _ = page.partition('<section id="cosine_decay">')[2].partition("docstring")
-    links = re.findall(r'<a href="#(\w+)">(\w+)</a>', start)
-    words = ["Rate", "Steps", "Rate", "Positive", "Schedule"]
-    assert links == [(word, word) for word in words]
+    links = re.findall(r'<a href="([\w./]*)#(\w+)">(\w+)</a>', start)
+    words = ["Rate", "Steps", "Rate", "Positive"]
+    typed = [("optax_sched/typing.html", word, word) for word in words]
+    assert links == [*typed, ("", "Schedule", "Schedule")]

@@ -13,6 +13,7 @@ from tables.bad_calls import BAD, COS, GOOD, REFUSED
 from tables.cases import BUILDERS, OWN, ROWS, halving
 
 import optax_sched as os
+from optax_sched.typing import Operands
 
 NAMES = pytest.mark.parametrize("name", [name for name in GOOD if name != "plain"])
 
@@ -224,7 +225,7 @@ def test_a_number_that_python_itself_refuses_to_print_is_told_by_its_digits(call
     assert str(caught.value) == line
 
 
-def blend(step, weight, *schedules: os.Operands, scale=1.0):
+def blend(step, weight, *schedules: Operands, scale=1.0):
     first, second = schedules
     return scale * (weight * first(step) + (1 - weight) * second(step))
 

@@ -8,14 +8,9 @@ import optax  # pyright: ignore[reportMissingTypeStubs]  # it ships no py.typed
 
 from optax_sched import (
     ClosedLoop,
-    Growth,
     LiveSchedule,
-    Operand,
-    Positive,
     RangeTest,
-    Rate,
     Schedule,
-    Steps,
     constant,
     cosine_decay,
     current_value,
@@ -49,6 +44,7 @@ from optax_sched import (
     warmup,
     wsd,
 )
+from optax_sched.typing import Growth, Operand, Positive, Rate, Steps
 
 
 def root(step: jax.Array) -> jax.Array:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from optax_sched import ClosedLoop, Growth, Positive, feedback, greedy, plateau
+from optax_sched import ClosedLoop, feedback, greedy, plateau
+from optax_sched.typing import Growth, Positive
 
 
 @feedback
