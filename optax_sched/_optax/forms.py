@@ -1,4 +1,4 @@
-"""The one door for optimizer states: as optax makes them, in nnx Variables, in dicts from a checkpoint."""
+"""The one door for optimizer states: optax's own, those in nnx Variables, those restored as dicts."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind 
 
 
 class Place:
-    """Where a schedule or a closed loop stands in an optimizer's state: a leaf that takes another one."""
+    """Where a schedule or a closed loop stands in an optimizer's state; another may be put there."""
 
     def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
         self.state = state  # a ScheduleState or a FeedbackState
@@ -47,7 +47,7 @@ def opened(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
         rule = "an optimizer's state, as optimizer.init(params) gives it"
         raise TypeError(f"{where}: opt_state must be {rule}, got the optimizer itself")
     plain, wrapped = _without_variables(opt_state)
-    if not any(map(_kind, jax.tree.leaves(plain, is_leaf=_kind))):
+    if not any(map(_kind, jax.tree.leaves(plain, is_leaf=_is_dict))):
         return plain, wrapped
     return _typed(plain), lambda new: wrapped(_as_before(plain, new))
 
@@ -100,6 +100,10 @@ def _kind(node: Any) -> Any:
     return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
 
 
+def _is_dict(node: Any) -> bool:
+    return _kind(node) is not None
+
+
 def _typed(tree: Any) -> Any:
     def one(node: Any) -> Any:
         kind = _kind(node)
@@ -109,7 +113,7 @@ def _typed(tree: Any) -> Any:
             return _loop(node)
         return kind(**{name: _typed(node[name]) for name in kind._fields})
 
-    return jax.tree.map(one, tree, is_leaf=_kind)
+    return jax.tree.map(one, tree, is_leaf=_is_dict)
 
 
 def _loop(node: Any) -> FeedbackState:
@@ -139,9 +143,10 @@ def _as_before(old: Any, new: Any) -> Any:
         if olds.keys() == news.keys():
             return jax.tree.unflatten(jax.tree.structure(old), [news[path] for path in olds])
         return as_dicts(new)
-    nodes, structure = jax.tree.flatten(old, is_leaf=_kind)
+    nodes, structure = jax.tree.flatten(old, is_leaf=_is_dict)
     pairs = zip(nodes, structure.flatten_up_to(new), strict=True)
-    return jax.tree.unflatten(structure, [_as_before(*pair) if _kind(pair[0]) else pair[1] for pair in pairs])
+    back = [_as_before(old, new) if _is_dict(old) else new for old, new in pairs]
+    return jax.tree.unflatten(structure, back)
 
 
 # --- nnx

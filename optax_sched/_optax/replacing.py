@@ -9,17 +9,16 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import batched_name
-from optax_sched._core.domains import Number, PlainFunction, is_traced
+from optax_sched._core.domains import PlainFunction, is_traced
 from optax_sched._core.errors import in_a_word
+from optax_sched._core.formula import formula_of
+from optax_sched._core.hyperparameters import CountOrZero, domain_of
 from optax_sched._core.operands import OneSchedule
-from optax_sched._math.phases import LAST_STEP
-from optax_sched._optax.forms import Place, places, refuse_batch
+from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
-from optax_sched._optax.state import ScheduleState, is_key, laid, same, strong
+from optax_sched._optax.state import ScheduleState, is_key, laid, refuse_batch, same, strong
 
 State = TypeVar("State")
-
-_COUNT = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
 
 
 def replace_schedule(
@@ -36,12 +35,12 @@ def replace_schedule(
         library restores it in dicts and lists.
       schedule: the new schedule, or a number, or a function `old -> new`, for the rates alone: those of
         `scale_by_schedule`, `scale_by_learning_rate` and `scale_by_feedback`, and hyperparameters named
-        `learning_rate` or `..._learning_rate`. Several different rates take only a function, which
-        is called with each. A dict names other places, by label of `optax.multi_transform`, by name of
-        a hyperparameter of `optax.inject_hyperparams`, or, nested, by both; it leaves the others as they
-        are. Wrap a function of the step in `schedule` first.
-      count: the number of updates from which these schedules go on, 0 or more; with no `schedule`, all of
-        them. Or a dict of such numbers, as for `schedule`.
+        `learning_rate` or `..._learning_rate`. The function is called with each rate; a schedule is
+        refused where there are several different ones. A dict names other places, by label of
+        `optax.multi_transform`, by name of a hyperparameter of `optax.inject_hyperparams`, or, nested,
+        by both; what it does not name stays. Wrap a function of the step in `schedule` first.
+      count: the number of updates from which the replaced schedules go on, 0 or more; without a
+        `schedule`, all of them. A dict of such numbers, as for `schedule`, names some.
       retrace: whether a schedule of another structure may come instead, at the cost of one new trace.
 
     Returns:
@@ -83,7 +82,7 @@ def replace_schedule(
             goes_on += rates
     if count is not None:
         for name, wanted, _, inside in _meant(found, count, "count", 0):
-            number = admit("replace_schedule", name, _COUNT, wanted)
+            number = admit("replace_schedule", name, domain_of("count", CountOrZero), wanted)
             for place in goes_on if inside is found else inside:
                 place.put(_read_at(place.schedule, number))
     return closed()
@@ -122,7 +121,7 @@ def _no_rate(inside: Sequence[Place]) -> Any:
 def _replace(rates: Sequence[Place], wanted: Any, name: str, retrace: bool) -> None:
     """One new schedule for all of some places, or what a function makes of each."""
     olds = [place.schedule.schedule for place in rates]
-    if callable(wanted) and jax.tree_util.all_leaves([wanted]) and not hasattr(wanted, "formula"):
+    if callable(wanted) and jax.tree_util.all_leaves([wanted]) and not formula_of(wanted):
         news = [_made_by(wanted, old, name) for old in olds]
     else:
         news = [admit("replace_schedule", name, OneSchedule(), wanted)] * len(olds)
@@ -178,11 +177,11 @@ def _with(state: ScheduleState, new: Any, retrace: bool) -> ScheduleState:
         leaves = list(map(strong, leaves))
         olds = [_Like(leaf.dtype, state.value) for leaf in leaves]
     held = jax.tree.unflatten(jax.tree.structure(new), laid(leaves, olds))
-    return _at_start(state._replace(schedule=held), state.count)
+    return _at_start(state._replace(schedule=held), state.count, new)
 
 
 def _matched(new: Any, old: Any) -> tuple[str | None, list[Any], list[Any]]:
-    """What keeps a schedule from the other's place, if anything, and the leaves of both in one order."""
+    """What keeps a schedule from the other's place, if anything, and the leaves of both in order."""
     if callable(old):
         leaves, structure = jax.tree.flatten(new)
         olds, before = jax.tree.flatten(old)
@@ -217,7 +216,7 @@ def _remedy(new: Any, old: Any) -> str:
         return f"{name} of the new one has the leading axis of a batch: give one schedule"
     takes = "retrace=True takes it, at the cost of one new trace"
     if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
-        return f"{takes}; a cooldown(..., start={LAST_STEP}) from the beginning needs no new trace"
+        return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     return takes
 
 
@@ -233,17 +232,17 @@ class _Like:
 def _read_at(state: ScheduleState, count: Any) -> ScheduleState:
     """The state from another count on."""
     (new,) = laid([count], [state.count])
-    return _at_start(state._replace(count=new), state.count)
+    return _at_start(state._replace(count=new), state.count, state.schedule)
 
 
-def _at_start(state: ScheduleState, before: Any) -> ScheduleState:
+def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState:
     """The state, with the rate that it will use where no update was made."""
-    if not callable(state.schedule):
+    if not callable(schedule):  # only the numbers of a schedule, as a checkpoint restores them
         return state
     count, value = state.count, state.value
-    is_start = (jnp.asarray(before) == 0) | (jnp.asarray(count) == 0)
-    if not is_traced(is_start) and not is_start:
+    if is_traced((before, count)):
+        first = strong(schedule(count)).astype(value.dtype)
+        return state._replace(value=jnp.where((before == 0) | (count == 0), first, value))
+    if np.asarray(before) and np.asarray(count):
         return state
-    first = strong(state.schedule(jnp.asarray(count))).astype(value.dtype)
-    (value,) = laid([jnp.where(is_start, first, value)], [value])
-    return state._replace(value=value)
+    return state._replace(value=laid([schedule(count)], [value])[0])

@@ -69,7 +69,7 @@ def is_key(leaf: Any) -> bool:
 
 
 def laid(leaves: Sequence[Any], olds: Sequence[Any]) -> list[Any]:
-    """Arrays of their own in the dtypes of the old ones, and where these lie: nothing compiles again."""
+    """New arrays in the dtypes of the old ones, and where these lie, so that nothing compiles again."""
     if is_traced((leaves, olds)):
         return [jnp.copy(_cast(leaf, old.dtype)) for leaf, old in zip(leaves, olds, strict=True)]
     placed: list[Any] = [None] * len(leaves)
@@ -94,6 +94,30 @@ def _cast(leaf: Any, dtype: Any) -> Any:
 def _copies(place: jax.sharding.Sharding | None) -> Callable[[list[Any]], list[jax.Array]]:
     # One program moves them all: device_put takes as long for each array.
     return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), out_shardings=place)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two trees are equal, as far as one can know: traced numbers count as different."""
+    leaves, structure = jax.tree.flatten(a)
+    others, other = jax.tree.flatten(b)
+    return structure == other and all(map(_equal, leaves, others))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is b or is_traced((a, b)):
+        return a is b
+    if is_key(a) or is_key(b):
+        return a.dtype == b.dtype and _equal(jax.random.key_data(a), jax.random.key_data(b))
+    return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def refuse_batch(where: str, count: Any) -> None:
+    """Raise if a number that one state has once is there many times."""
+    if jnp.ndim(count):
+        raise ValueError(
+            f"{where}: opt_state must be one optimizer's state, got a batch of "
+            f"{jnp.shape(count)[0]}: map over it, jax.vmap({where})(opt_state, ...)"
+        )
 
 
 def start(schedule: Any) -> ScheduleState:
