@@ -17,6 +17,8 @@ from support.pictures import assert_is_a_picture
 import optax_sched
 from optax_sched.planning import transfer_factor
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -266,14 +268,3 @@ def test_port_a_recipe(run):
     ]
     apart = [float(number) for number in re.findall(r"largest difference: (\S+) of", printed)]
     assert len(apart) == 2 and max(apart) < 1e-5
-
-
-def test_each_example_has_a_test():
-    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    tested |= {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
-    tested.add("beside_optax")  # tests/house/test_docs.py compares what it prints with the README
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested - {
-        "each_example_has_a_test",
-        "examples",
-        "tour",
-    }

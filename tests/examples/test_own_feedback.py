@@ -21,6 +21,7 @@ def example() -> dict[str, Any]:
     return runpy.run_path(str(SCRIPT))
 
 
+@pytest.mark.slow
 def test_it_trains_what_a_fixed_rate_does_not(tmp_path):
     command = [sys.executable, "-W", "error", str(SCRIPT), "--seed", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300)

@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow
+
 TOUR = Path(__file__).parents[2] / "examples" / "tour.ipynb"
 
 

@@ -4,6 +4,7 @@ import ast
 import graphlib
 import importlib.resources
 import inspect
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def graph() -> dict[str, set[str]]:
     ("extra", "command"),
     [
         ("examples", 'python -m pip install -e ".[examples]" && python examples/compare_schedules.py'),
-        ("test", 'python -m pip install -e ".[test]" && python -m pytest'),
+        ("test", 'python -m pip install -e ".[test]" && python -m pytest -n auto'),
     ],
 )
 def test_readme_has_the_command_that_ci_runs(extra: str, command: str):
@@ -66,6 +67,16 @@ def test_readme_has_the_command_that_ci_runs(extra: str, command: str):
     lines = [line for block in outside_inside[1::2] for line in block.splitlines()[1:]]
     start = f'python -m pip install -e ".[{extra}]" && '
     assert [line for line in lines if line.startswith(start)] == [command]
+
+
+def test_each_example_has_a_test():
+    tests = ROOT / "tests/examples"
+    tested = {path.stem.removeprefix("test_") for path in tests.glob("test_*.py")}
+    tested |= set(
+        re.findall(r"^def test_(\w+)\(", (tests / "test_examples.py").read_text(), re.MULTILINE)
+    )
+    tested.add("beside_optax")  # test_docs.py compares what it prints with the README
+    assert {path.stem for path in ROOT.glob("examples/*.py")} <= tested
 
 
 def test_all_is_sorted_and_is_what_is_public():

@@ -85,6 +85,7 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path):
     assert build_site.broken_links(tmp_path) == ["c.html: a.html#c", "c.html: d.png"]
 
 
+@pytest.mark.slow
 def test_every_page_is_on_the_site_and_is_reached_from_its_first(site):
     reached, waiting = set(), ["index.html"]
     while waiting:
@@ -103,6 +104,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.slow
 def test_the_gallery_has_a_picture_of_each_builder_that_leads_to_its_place(site):
     gallery = (site / "docs/gallery.html").read_text(encoding="utf-8")
     cards = re.findall(
@@ -116,6 +118,7 @@ def test_the_gallery_has_a_picture_of_each_builder_that_leads_to_its_place(site)
     assert all(picture == target for picture, target in cards)
 
 
+@pytest.mark.slow
 def test_the_reference_has_the_groups_of_the_index_in_its_order(page):
     shown = re.findall(r'<h2 class="group"[^>]*>(.*?)</h2>|<section id="(\w+)">', page)
     index = families.groups(optax_sched)
@@ -146,6 +149,7 @@ def section(page: str, name: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", unfolded))
 
 
+@pytest.mark.slow
 def test_the_reference_has_each_public_name_with_its_whole_docstring(page):
     assert set(re.findall(r'<section id="(\w+)">', page)) == set(optax_sched.__all__)
     for name in optax_sched.__all__:
@@ -161,12 +165,14 @@ def test_the_reference_has_each_word_with_its_whole_docstring(site):
         assert letters(docstring_of_word(name)) in letters(section(page, name)), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_the_reference_shows_how_it_is_called(page, name):
     arguments, _, _ = SIGNATURES[name].partition(" -> ")
     assert letters(section(page, name)).startswith(letters(f"def{name}{arguments}"))
 
 
+@pytest.mark.slow
 def test_the_reference_links_the_words_of_a_signature(page):
     start, _, _ = page.partition('<section id="cosine_decay">')[2].partition("docstring")
     links = re.findall(r'<a href="([\w./]*)#(\w+)">(\w+)</a>', start)

@@ -12,6 +12,8 @@ from support import sweep_process
 
 import optax_sched as o
 
+pytestmark = pytest.mark.slow
+
 
 def free_port() -> int:
     with socket.socket() as listener:

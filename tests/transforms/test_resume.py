@@ -28,6 +28,8 @@ from support.resumed_runs import (
 
 import optax_sched as o
 
+pytestmark = pytest.mark.slow
+
 orbax = pytest.importorskip("orbax.checkpoint", reason="it has no wheels for this Python yet")
 
 STOPS = 3  # for each run
