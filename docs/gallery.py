@@ -73,7 +73,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
 # In a thousand steps these curves are needles.
 SHORT = {"chebyshev": 62, "silver": 62}
 
-CLOSED_LOOPS = {"plateau", "greedy", "reduce_on_plateau"}
+CLOSED_LOOPS = {"plateau", "greedy", "kl_adaptive", "reduce_on_plateau"}
 
 # The colour of each group, in turn.
 COLORS = ["#1b62a5", "#c4302b", "#8c5109", "#7b3fa0", "#2a7f3f", "#b0407f", "#44617b", "#a06a00"]
