@@ -129,8 +129,8 @@ class Number(Domain):
                 rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
-        if not self._holds(rounded) or not self._holds(seen):
-            if self._holds(number):
+        if not self.holds(rounded) or not self.holds(seen):
+            if self.holds(number):
                 raise Unfit(f"in {default_float()} JAX takes {in_a_word(number)} for {seen}")
             raise ValueError
         if self.whole and not isinstance(number, int):
@@ -146,7 +146,8 @@ class Number(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
 
-    def _holds(self, number: float) -> bool:
+    def holds(self, number: float) -> bool:
+        """Whether a number obeys the bounds."""
         return (
             math.isfinite(number)
             and self.minimum <= number <= self.maximum
@@ -304,6 +305,7 @@ class OneOrMany(Domain):
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
             refuse_uncalled(value)
+            refuse_loop(value)
             return as_pytree(value)
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -317,6 +319,15 @@ def refuse_uncalled(value: Any) -> None:
     """Raise if the value is a builder, where what it makes is meant."""
     if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
         raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
+
+
+def refuse_loop(value: Any) -> None:
+    """Raise if the value is a closed loop or `live`, where a schedule is meant."""
+    if isinstance(value, Node) and hasattr(type(value), "init"):
+        raise Misplaced(
+            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
+            "give a schedule alone here"
+        )
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:

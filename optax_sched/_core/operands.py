@@ -10,11 +10,11 @@ import numpy as np
 from optax_sched._core.built import Built, is_batch, joined, lengths_of, split
 from optax_sched._core.domains import (
     Domain,
-    Misplaced,
     Node,
     as_array,
     as_pytree,
     read_only,
+    refuse_loop,
     refuse_uncalled,
 )
 from optax_sched._core.evaluate import is_float_clock
@@ -69,11 +69,7 @@ class OneSchedule(Domain):
         if isinstance(value, Schedule):
             return value
         if isinstance(value, Built):
-            if hasattr(type(value), "init"):
-                raise Misplaced(
-                    "plateau, live and other closed loops go around a schedule, as in "
-                    "plateau(warmup(...)): give a schedule alone here"
-                )
+            refuse_loop(value)
             raise TypeError  # a shape
         refuse_uncalled(value)
         return as_pytree(value) if callable(value) else constant(value)
