@@ -334,4 +334,5 @@ if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
         for part in parts:
             inner = importlib.import_module(f"{__name__}.{part}").__all__
             paths |= {it: f"{part}.{it}" for it in inner}
-        raise importlib.import_module(f"{__name__}.porting.equivalents").missing(name, paths)
+        hint = importlib.import_module(f"{__name__}._core.peer_words").called_here(name, paths)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)
