@@ -107,6 +107,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 
 - `plateau`: cuts a schedule when the loss stops improving
 - `greedy`: cuts it, and raises it while the loss improves
+- `kl_adaptive`: keeps a metric near a target, as PPO does with the KL divergence
 - `reduce_on_plateau`: the cuts as an optax transformation
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
@@ -160,7 +161,7 @@ from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
 from optax_sched._optax.observing import observe, replace_feedback
-from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
+from optax_sched._optax.plateau import greedy, kl_adaptive, plateau, reduce_on_plateau
 from optax_sched._optax.plateau_rule import PlateauState
 from optax_sched._optax.reading import current_value
 from optax_sched._optax.replacing import replace_schedule
@@ -262,6 +263,7 @@ __all__ = [
     "join",
     "k_decay",
     "k_shape",
+    "kl_adaptive",
     "knee",
     "linear",
     "live",
