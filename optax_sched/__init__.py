@@ -123,6 +123,8 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `replace_schedule`: changes the schedule of a running job
 - `rounded`: a schedule of whole numbers, for `optax.MultiSteps`
 - `count_updates`: how many updates a training makes
+- `count_examples`: how many examples they take
+- `examples_seen`: the same as a clock for `retime`
 - `ScheduleState`: the state of a schedule
 - `LiveSchedule`: what `live` makes
 - `ClosedLoop`: what `plateau`, `greedy` and your own rules make
@@ -189,7 +191,7 @@ from optax_sched._schedules.combine import (
     select,
     warmup,
 )
-from optax_sched._schedules.counts import count_updates, rounded
+from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -240,11 +242,13 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "count_examples",
     "count_updates",
     "current_value",
     "cyclic",
     "delay",
     "every",
+    "examples_seen",
     "exponential",
     "exponential_decay",
     "feedback",
