@@ -1,7 +1,4 @@
-"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
-
-A domain cannot check the value of a tracer; it still checks its shape and type.
-"""
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
 import dataclasses
 import inspect
@@ -46,11 +43,13 @@ class Unfit(ValueError):
 
 
 class Misplaced(Unfit, TypeError):
-    """An object of ours where another kind is meant; the message says where it belongs."""
+    """What is raised for a closed loop, or `live`, where a schedule is meant."""
+
+    words = "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...))"
 
 
 class Domain:
-    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
+    """What one hyperparameter may be: `admit` refuses by a bare error, a tracer by shape and type."""
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
@@ -305,7 +304,8 @@ class OneOrMany(Domain):
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
             refuse_uncalled(value)
-            refuse_loop(value)
+            if isinstance(value, Node) and hasattr(type(value), "init"):
+                raise Misplaced(f"{Misplaced.words}: give a schedule alone here")
             return as_pytree(value)
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -319,15 +319,6 @@ def refuse_uncalled(value: Any) -> None:
     """Raise if the value is a builder, where what it makes is meant."""
     if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
         raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
-
-
-def refuse_loop(value: Any) -> None:
-    """Raise if the value is a closed loop or `live`, where a schedule is meant."""
-    if isinstance(value, Node) and hasattr(type(value), "init"):
-        raise Misplaced(
-            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
-            "give a schedule alone here"
-        )
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:

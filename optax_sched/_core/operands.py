@@ -10,11 +10,11 @@ import numpy as np
 from optax_sched._core.built import Built, is_batch, joined, lengths_of, split
 from optax_sched._core.domains import (
     Domain,
+    Misplaced,
     Node,
     as_array,
     as_pytree,
     read_only,
-    refuse_loop,
     refuse_uncalled,
 )
 from optax_sched._core.evaluate import is_float_clock
@@ -69,7 +69,8 @@ class OneSchedule(Domain):
         if isinstance(value, Schedule):
             return value
         if isinstance(value, Built):
-            refuse_loop(value)
+            if hasattr(type(value), "init"):
+                raise Misplaced(f"{Misplaced.words}: give a schedule alone here")
             raise TypeError  # a shape
         refuse_uncalled(value)
         return as_pytree(value) if callable(value) else constant(value)
