@@ -17,6 +17,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.errors import in_a_word
+from optax_sched._core.lengths import ratio_among_steps
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -80,6 +81,10 @@ class Domain:
 
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         """The lengths on the clock of the call, each with its path from the parameter on."""
+        return ()
+
+    def constants(self, stored: Any) -> Any:
+        """The height, or the heights, of an operand that was a plain number, or of several."""
         return ()
 
     def word(self, stored: Any) -> str | None:
@@ -180,6 +185,9 @@ class Numbers(Domain):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise TypeError
         scalars = [self.of.admit(item) for item in value]
+        mixed = ratio_among_steps(scalars) if self.of.is_length else None
+        if mixed:
+            raise Unfit(mixed)
         if not all(isinstance(item, int | float) for item in scalars):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, is_batch, joined, lengths_of, split
+from optax_sched._core.built import Built, is_batch, is_made_by, joined, lengths_of, split
 from optax_sched._core.domains import (
     Domain,
     Misplaced,
@@ -88,6 +88,9 @@ class OneSchedule(Domain):
         if not self.has_own_clock:
             yield from ((f".{name}", length) for name, length in lengths_of(stored))
 
+    def constants(self, stored: Any) -> Any:
+        return stored.value if is_made_by(constant, stored) else ()
+
 
 class ManySchedules(Domain):
     """A sequence of schedules, those of equal structure stacked leaf by leaf."""
@@ -118,6 +121,9 @@ class ManySchedules(Domain):
             for name, length in lengths_of(family):
                 members = [length] if stored.layout.is_alone(number) else list(length)
                 yield from ((f"[{i}].{name}", it) for i, it in zip(indices, members, strict=True))
+
+    def constants(self, stored: "Parts") -> list[Any]:
+        return [family.value for family in stored.families if is_made_by(constant, family)]
 
     def packed(self, stored: "Parts") -> Any:
         return stored.families, stored.layout._key

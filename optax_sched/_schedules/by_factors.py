@@ -8,10 +8,10 @@ from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
 from optax_sched._math.powers import as_float
-from optax_sched._schedules.checks import floor_below_start
+from optax_sched._schedules.checks import decay_falls
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def exponential_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0
 ):
@@ -42,7 +42,7 @@ def exponential_decay(
     return jnp.maximum(init_value * decay_rate ** ratio(step, decay_steps), end_value)
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0):
     """A staircase: every `decay_steps` steps multiply the rate by `decay_rate`, down to a floor.
 

@@ -21,9 +21,10 @@ from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
 from optax_sched._math.powers import as_float
 from optax_sched._math.shapes import half_wave
+from optax_sched._schedules.checks import decay_falls
 
 
-@schedule
+@schedule(check=decay_falls)
 def cosine_restarts(
     step,
     init_value: Rate,

@@ -15,6 +15,7 @@ from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
 from optax_sched._math.shapes import half_wave
+from optax_sched._schedules.checks import decay_falls
 
 
 @schedule
@@ -50,7 +51,7 @@ def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
     return mix(init_value, end_value, z, u)
 
 
-@schedule
+@schedule(check=decay_falls)
 def polynomial_decay(
     step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, power: Positive = 1.0
 ):
@@ -85,7 +86,7 @@ def polynomial_decay(
     return mix(end_value, init_value, *raised(u, z, power))
 
 
-@schedule
+@schedule(check=decay_falls)
 def cosine_decay(
     step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, exponent: Positive = 1.0
 ):
@@ -164,7 +165,7 @@ def cosine_waves(
     return mix(end_value, init_value, *half_wave(x, y))
 
 
-@schedule
+@schedule(check=decay_falls)
 def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
     """The first quarter of a cosine wave: flat at first, then ever steeper until the end.
 
@@ -194,7 +195,7 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     return mix(end_value, init_value, wave, rest)
 
 
-@schedule
+@schedule(check=decay_falls)
 def tanh_decay(
     step,
     init_value: Rate,
@@ -239,7 +240,7 @@ def tanh_decay(
     return mix(end_value, init_value, weight, complement)
 
 
-@schedule
+@schedule(check=decay_falls)
 def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, beta: PartOfOne = 0.5):
     """Reflected exponential: stays high for long, then falls ever faster to the end.
 
@@ -273,7 +274,7 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
     return mix(end_value, init_value, weight, complement)
 
 
-@schedule
+@schedule(check=decay_falls)
 def k_decay(
     step,
     init_value: Rate,
@@ -316,7 +317,7 @@ def k_decay(
     return mix(end_value, init_value, *f.weights(left, done))
 
 
-@schedule
+@schedule(check=decay_falls)
 def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
     """A logarithm upside down: most of the way in the first steps, then ever slower to the end.
 

@@ -8,14 +8,14 @@ from optax_sched._core.domains import Number
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
-from optax_sched._schedules.checks import floor_below_start
+from optax_sched._schedules.checks import decay_falls
 
 _UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
 
 Units = Annotated[Scalar, "Positive", _UNITS]
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def inverse_time_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
 ):
@@ -48,7 +48,7 @@ def inverse_time_decay(
     return jnp.maximum(init_value / (1 + decay_rate * ratio(step, decay_steps)), end_value)
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
     """One over the square root of time, from a given value: slow, and without an end.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
+    Factor,
     Fraction,
     Positive,
     Rate,
@@ -18,14 +19,18 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, start_below_peak
+from optax_sched._schedules.checks import at_least_the_sum, falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value):
-    return start_below_peak(init_value, peak_value) or at_least_the_sum(
-        "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value, end_value):
+    return (
+        start_below_peak(init_value, peak_value)
+        or falls(peak_value=peak_value, end_value=end_value)
+        or at_least_the_sum(
+            "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+        )
     )
 
 
@@ -77,7 +82,10 @@ def wsd(
     return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
 
 
-def _decays_apart(warmup_steps, budgets, decay_fraction):
+def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
+    rises = falls(peak_value=peak_value, end_value=end_value)
+    if rises:
+        return rises
     if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
         return None if len(budgets) else ("budgets", "a sequence of one or more steps")
     before = float(warmup_steps)
@@ -138,9 +146,15 @@ def wsd_cycles(
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
-def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
-    return at_least_the_sum(
-        "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
+def _anneal_after_cooldown(
+    peak_value, stable_value, end_value, warmup_steps, cooldown_steps, anneal_start
+):
+    return (
+        falls(peak_value=peak_value, stable_value=stable_value)
+        or falls(stable_value=stable_value, end_value=end_value)
+        or at_least_the_sum(
+            "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
+        )
     )
 
 
@@ -202,7 +216,7 @@ def tri_stage(
     hold_steps: StepsOrZero,
     decay_steps: Steps,
     init_scale: Rate = 0.01,
-    final_scale: Positive = 0.01,
+    final_scale: Factor = 0.01,
 ):
     """A straight rise, a stable phase, and an exponential fall, as used in speech recognition.
 
@@ -217,7 +231,7 @@ def tri_stage(
       hold_steps: the length of the stable phase in steps, 0 or more.
       decay_steps: the length of the fall in steps, positive.
       init_scale: the first rate as a part of the peak, 0 or more.
-      final_scale: the last rate as a part of the peak, positive.
+      final_scale: the last rate as a part of the peak, in (0, 1].
 
     Raises:
       TypeError, ValueError: a value is out of range.

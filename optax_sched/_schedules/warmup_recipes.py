@@ -5,17 +5,17 @@ import jax.numpy as jnp
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
 from optax_sched._core.schedule import schedule
-from optax_sched._schedules.checks import start_below_peak
+from optax_sched._schedules.checks import falls, start_below_peak
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.decays import cosine_decay, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay
 from optax_sched._schedules.retime import shift
 
 
-def _warmup_fits(peak_value, warmup_steps, total_steps, init_value):
+def _warmup_fits(peak_value, warmup_steps, total_steps, init_value, end_value):
     if not is_traced((warmup_steps, total_steps)) and warmup_steps > total_steps:
         return "warmup_steps", f"at most total_steps = {total_steps}"
-    return start_below_peak(init_value, peak_value)
+    return start_below_peak(init_value, peak_value) or falls(peak_value=peak_value, end_value=end_value)
 
 
 @schedule(check=_warmup_fits)
