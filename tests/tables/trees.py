@@ -55,10 +55,10 @@ def values_and_boundaries(values: st.SearchStrategy[Any]) -> st.SearchStrategy[d
     )
 
 
-def ordered(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+@st.composite
+def ordered(draw: Any, *names: str) -> dict[str, Any]:
     """Positive heights, each at least as high as the one before."""
-    heights = st.lists(positive, min_size=len(names), max_size=len(names)).map(sorted)
-    return heights.map(lambda each: dict(zip(names, each, strict=True)))
+    return dict(zip(names, sorted(draw(positive) for _ in names), strict=True))
 
 
 @st.composite
