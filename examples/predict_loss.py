@@ -8,7 +8,8 @@ another shape and a run twice as long, with a standard deviation, and `best_sche
 schedule. Then these three are trained too, and a table and a picture put what came out beside what was
 predicted.
 
-With your own logs, CSV files with the columns step,lr,loss, nothing is trained:
+With your own logs, nothing is trained. They are what `optax_sched.porting.read_log` reads (CSV, JSON
+lines, `trainer_state.json`), with a column of steps, `loss`, and `lr` or `learning_rate`:
 
     python examples/predict_loss.py --runs a.csv b.csv c.csv --test d.csv --law law.json
 
@@ -40,6 +41,7 @@ from optax_sched.planning import (
     best_schedule,
     fit_loss_law,
 )
+from optax_sched.porting import read_log
 
 LOGS = 50  # of a run of --steps updates
 HELD_OUT_WINDOWS = 128
@@ -121,22 +123,27 @@ def trained(law: Any, steps: int, peak: float, seed: int) -> tuple[LossFit, list
     return fit, runs
 
 
-def read_log(path: Path) -> LoggedRun:
-    """A run from a CSV file with the columns step, lr and loss."""
+def logged_run(path: Path) -> LoggedRun:
+    """A run from a trainer's log, in any format that `read_log` reads."""
     try:
-        rows = np.genfromtxt(path, delimiter=",", names=True, ndmin=1)
-        steps, rates, losses = (rows[name] for name in ("step", "lr", "loss"))
+        curves = read_log(path)
     except (OSError, ValueError) as error:
-        sys.exit(f"predict_loss.py: error: {path}: must have the columns step,lr,loss: {error}")
+        sys.exit(f"predict_loss.py: error: {error}")
+    rate = next((name for name in ("lr", "learning_rate") if name in curves), None)
+    if rate is None or "loss" not in curves:
+        rule = "must have the columns loss and lr or learning_rate"
+        sys.exit(f"predict_loss.py: error: {path}: {rule}, got {', '.join(curves)}")
+    steps, losses = curves["loss"]
     at = np.arange(int(steps[-1]) + 1)
-    known = np.append(-1, steps), np.append(0.0, rates)  # update 0 has a rate above 0
+    # Update 0 has a rate above 0.
+    known = np.append(-1, curves[rate][0]), np.append(0.0, curves[rate][1])
     return LoggedRun(np.interp(at, *known), steps.astype(int), losses)
 
 
 def from_logs(law: Any, fitted: list[Path], tested: list[Path]) -> tuple[LossFit, list[Run]]:
-    runs = [Run(path.stem, read_log(path), True) for path in fitted]
+    runs = [Run(path.stem, logged_run(path), True) for path in fitted]
     fit = fit_loss_law([run.logged for run in runs], law)
-    return fit, runs + [Run(path.stem, read_log(path), False) for path in tested]
+    return fit, runs + [Run(path.stem, logged_run(path), False) for path in tested]
 
 
 def print_table(fit: LossFit, runs: list[Run]) -> None:
@@ -197,8 +204,8 @@ def parse_options() -> argparse.Namespace:
     add("--steps", type=int, default=1000, help=f"updates of a run, a multiple of {LOGS}")
     add("--peak", type=float, default=0.004, help="the highest learning rate")
     add("--kind", choices=LAWS, default="MultiPowerLaw", help="which law")
-    add("--runs", type=Path, nargs="+", metavar="CSV", help="fit to these logs in place of training")
-    add("--test", type=Path, nargs="*", default=[], metavar="CSV", help="logs to predict, with --runs")
+    add("--runs", type=Path, nargs="+", metavar="LOG", help="fit to these logs in place of training")
+    add("--test", type=Path, nargs="*", default=[], metavar="LOG", help="logs to predict, with --runs")
     add("--law", type=Path, metavar="FILE", help="write the law here, as JSON")
     add("--seed", type=int, default=0)
     add("--out", type=Path, default="predict_loss.png", help="the picture")

@@ -74,7 +74,11 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `cooldown`: a fall that ends a schedule
 - `join`: one schedule after another
 - `select`: one of several, by number
-- `multiply`: the product
+- `add`: the sum, `a + b`
+- `multiply`: the product, `a * b`
+- `power`: a power, `a ** 2`
+- `minimum`: the least
+- `maximum`: the greatest
 - `clip`: between two bounds
 - `noisy`: random factors, the same for the same key and step
 - `delay`: begins later
@@ -82,6 +86,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `stretch`: slower, or in other units than steps
 - `every`: changes only once in an interval, such as an epoch
 - `repeat`: again and again
+- `retime`: on another clock, such as examples or seconds
 
 **Shapes with a number**, for `shape=`
 
@@ -143,6 +148,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 import importlib
 import typing as _typing  # `typing` is a module of this package, too
 
+from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.domains import is_traced
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule, schedule
@@ -172,7 +178,16 @@ from optax_sched._schedules.by_factors import (
     multistep_decay,
     step_decay,
 )
-from optax_sched._schedules.combine import clip, cooldown, join, multiply, noisy, select, warmup
+from optax_sched._schedules.combine import (
+    clip,
+    cooldown,
+    join,
+    maximum,
+    minimum,
+    noisy,
+    select,
+    warmup,
+)
 from optax_sched._schedules.counts import count_updates, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
@@ -194,7 +209,7 @@ from optax_sched._schedules.piecewise import (
     table,
 )
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
-from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
@@ -216,6 +231,7 @@ __all__ = [
     "Schedule",
     "ScheduleState",
     "Shape",
+    "add",
     "chebyshev",
     "clip",
     "constant",
@@ -247,6 +263,8 @@ __all__ = [
     "live",
     "log_decay",
     "lr_range_test",
+    "maximum",
+    "minimum",
     "mix",
     "multiply",
     "multistep_decay",
@@ -260,6 +278,7 @@ __all__ = [
     "plateau",
     "plot",
     "polynomial_decay",
+    "power",
     "power_law_decay",
     "power_shape",
     "progress",
@@ -269,6 +288,7 @@ __all__ = [
     "repeat",
     "replace_feedback",
     "replace_schedule",
+    "retime",
     "rex_decay",
     "rounded",
     "scale_by_feedback",
@@ -310,4 +330,5 @@ if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
         for part in parts:
             inner = importlib.import_module(f"{__name__}.{part}").__all__
             paths |= {it: f"{part}.{it}" for it in inner}
-        raise importlib.import_module(f"{__name__}.porting.equivalents").missing(name, paths)
+        hint = importlib.import_module(f"{__name__}._core.peer_words").called_here(name, paths)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)

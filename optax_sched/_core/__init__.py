@@ -14,9 +14,11 @@ A file imports from those above it:
     built             what builders make: an immutable pytree of hyperparameters
     evaluate          a call: one compiled program for all schedules of a structure
     curve             how far a schedule goes, and its picture in notebooks
+    operators         `+ - * / **` between schedules, numbers and functions of the step
     schedule          `Schedule`, and the decorator that makes builders of them
     shapes            `Shape`, the shapes of phases
     operands          schedules as hyperparameters of others, one or many
+    arithmetic        the builders of sums, products and powers, which the operators call
 
 Begin with `schedule`, then `built` and `formula`. A builder's call goes through `arguments` and
 `formula` to `built`; a schedule's call through `evaluate`.

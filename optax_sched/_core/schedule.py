@@ -11,17 +11,19 @@ from optax_sched._core.curve import as_html
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import Ready, call
 from optax_sched._core.formula import Check, Formula
+from optax_sched._core.operators import Operators
 
 P = ParamSpec("P")
 
 
-class Schedule(Built):
+class Schedule(Operators, Built):
     """A pure function `step -> value` that is also an immutable pytree of its hyperparameters.
 
     Builders make it (`cosine_decay(0.1, 1000)`), and `schedule` makes builders. Call it with a step, or
     an array of steps, to get the value there. Read a hyperparameter as an attribute; change one with
     `replace`. `repr` gives the source that builds it. You can pass it to functions under `jax.jit`,
-    `vmap`, `grad` and `scan`, and its leaves may be tracers.
+    `vmap`, `grad` and `scan`, and its leaves may be tracers. With `+ - * /` and `**` it forms sums,
+    products and powers with numbers, other schedules and functions of the step.
 
     Step 0 is the first update. Negative steps count as step 0. The result has the shape of the step, in
     the default float type, weakly typed: a bfloat16 update times the result stays bfloat16.

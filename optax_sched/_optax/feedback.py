@@ -5,7 +5,7 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, overload
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, overload
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,15 @@ class LiveSchedule(Built):
     def _at_this_update(self, state: Any, value: Any, where: str | None = None) -> Any:
         del value, where
         return at_this_update(state)
+
+    def _no_arithmetic(self, other: Any = None) -> NoReturn:
+        del other
+        name = formula_behind(self).name
+        raise TypeError(f"{name}: a closed loop has no arithmetic: put it inside, {name}(0.1 * s, ...)")
+
+    __array_ufunc__ = None  # so that NumPy's numbers, when they stand on the left, leave it to us
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _no_arithmetic
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = _no_arithmetic
 
 
 class ClosedLoop(LiveSchedule):

@@ -213,3 +213,6 @@ def reduce_on_plateau(
         observe_only=observe_only,
     )
     return scaling("reduce_on_plateau", loop)
+
+
+OUR_RULES = {"plateau": plateau, "greedy": greedy}

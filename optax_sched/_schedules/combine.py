@@ -1,7 +1,6 @@
 """Combinators: schedules in, schedule out."""
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -155,13 +154,12 @@ def cooldown(
 
 
 @decorate
-def multiply(step, *schedules: Operands):
-    """The product of schedules, all on the same clock.
+def minimum(step, *schedules: Operands):
+    """The least of several schedules at each step, all on the same clock.
 
-        s_1(t) s_2(t) ...
+        min(s_1(t), s_2(t), ...)
 
-    with t = step and s_1, s_2, ... the schedules. Negative steps count as step 0. Each factor keeps
-    its own start and end.
+    with t = step and s_1, s_2, ... the schedules. Negative steps count as step 0.
 
     Args:
       *schedules: one or more schedules, functions of the step, or numbers.
@@ -169,15 +167,40 @@ def multiply(step, *schedules: Operands):
     Raises:
       TypeError, ValueError: there is no schedule, or one of them is something else.
 
-    Elsewhere: torch's `ChainedScheduler` of factors, init2winit's compound "a * b". Not to be confused
-    with `join`, one schedule after another.
+    Elsewhere: fairseq's and tensor2tensor's schedules are minima of a rise and a decay. Not to be
+    confused with `clip`, whose bounds are two numbers.
 
     >>> import optax_sched
-    >>> s = multiply(optax_sched.linear(1.0, 0.0, 4), 0.5)
-    >>> [f"{s(t):.3f}" for t in range(5)]
-    ['0.500', '0.375', '0.250', '0.125', '0.000']
+    >>> s = minimum(optax_sched.linear(1.0, 0.0, 4), 0.6)
+    >>> [f"{s(t):.2f}" for t in range(5)]
+    ['0.60', '0.60', '0.50', '0.25', '0.00']
     """
-    return math.prod(s(step) for s in schedules)
+    return functools.reduce(jnp.minimum, [s(step) for s in schedules])
+
+
+@decorate
+def maximum(step, *schedules: Operands):
+    """The greatest of several schedules at each step, all on the same clock.
+
+        max(s_1(t), s_2(t), ...)
+
+    with t = step and s_1, s_2, ... the schedules. Negative steps count as step 0.
+
+    Args:
+      *schedules: one or more schedules, functions of the step, or numbers.
+
+    Raises:
+      TypeError, ValueError: there is no schedule, or one of them is something else.
+
+    Elsewhere: the `min_lr` of many peers is `maximum(schedule, min_lr)`. Not to be confused with
+    `clip`, whose bounds are two numbers.
+
+    >>> import optax_sched
+    >>> s = maximum(optax_sched.linear(1.0, 0.0, 4), 0.3)
+    >>> [f"{s(t):.2f}" for t in range(5)]
+    ['1.00', '0.75', '0.50', '0.30', '0.30']
+    """
+    return functools.reduce(jnp.maximum, [s(step) for s in schedules])
 
 
 def _index_in_range(index, schedules: Parts):

@@ -1,7 +1,9 @@
-"""From other libraries: their scheduler objects as schedules, their names as ours."""
+"""From other libraries: their scheduler objects and their logs as schedules, their names as ours."""
 
 from optax_sched.porting.port import port
+from optax_sched.porting.read_log import read_log
 
-__all__ = ["port"]
+__all__ = ["port", "read_log"]
 
-port.__module__ = __name__
+for _public in (port, read_log):
+    _public.__module__ = __name__

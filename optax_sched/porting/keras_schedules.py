@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
+from optax_sched._core.arithmetic import multiply
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import exponential_decay, step_decay
-from optax_sched._schedules.combine import join, multiply, warmup
+from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
 from optax_sched._schedules.decays import cosine_decay, linear, polynomial_decay
 from optax_sched._schedules.piecewise import piecewise_constant

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from optax_sched._core.arithmetic import multiply
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import multistep_decay, step_decay
-from optax_sched._schedules.combine import cooldown, join, multiply, warmup
+from optax_sched._schedules.combine import cooldown, join, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
 from optax_sched._schedules.decays import cosine_decay, k_decay, linear, polynomial_decay, tanh_decay
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, power_law_decay

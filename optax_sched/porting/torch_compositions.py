@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from optax_sched._core.arithmetic import multiply
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import multiply
 from optax_sched._schedules.retime import shift
 from optax_sched.porting.reading import number, refuse, tidy, whole
 from optax_sched.porting.simplify import joined

@@ -70,10 +70,13 @@ def test_logs_of_ones_own_are_fitted_and_predicted_without_training(tmp_path, ca
 
 
 def test_a_file_that_is_no_log_is_told_so(tmp_path):
-    (tmp_path / "bad.csv").write_text("step,rate\n1,2\n", encoding="utf-8")
-    done = run("--runs", "bad.csv", cwd=tmp_path)
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("predict_loss.py: error: bad.csv: must have the columns step,lr,loss")
+    columns = "bad.csv: must have the columns loss and lr or learning_rate, got rate\n"
+    cell = "read_log: bad.csv, row 3, column 'loss' must be a number, got 'x'\n"
+    for text, told in {"step,rate\n1,2\n": columns, "step,lr,loss\n1,2,3\n2,2,x\n": cell}.items():
+        (tmp_path / "bad.csv").write_text(text, encoding="utf-8")
+        done = run("--runs", "bad.csv", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"predict_loss.py: error: {told}"
 
 
 @pytest.mark.filterwarnings("ignore:fit_loss_law")  # so few losses do not tell the parameters apart

@@ -228,6 +228,32 @@ ROWS: dict[str, Row] = {
         Example(os.multiply(2, COSINE, LINE), [100, 1000], end=0.0),
         Example(os.multiply(LONG, LONG, halving(2.0, 9), optax.constant_schedule(0.5)), [9, 18]),
     ),
+    "add": Row(
+        Example(os.add(COSINE, LINE), [100, 1000], 0.2, 0.01),
+        Example(1e-5 + 2 * LONG + halving(2.0, 9), [9, 18]),
+        Example(1 - os.shift(os.power_law_decay(1.0, 1.0, -0.8), 1), start=0.0),  # Adafactor's decay
+        Example(os.add(optax.constant_schedule(0.5), -0.25), start=0.25, end=0.25),
+        Example(os.add(os.linear(0, LAST, LAST)), [LAST], 0.0, 2.0**31),
+        inner_zeros=True,
+    ),
+    "minimum": Row(
+        Example(os.minimum(COSINE, LINE, 0.07), [100, 1000], 0.07, 0.0),
+        Example(os.minimum(LONG, os.linear(0.0, 1.0, LAST)), [LAST], 0.0, 0.001),
+        Example(os.minimum(-1, 0.5), start=-1.0, end=-1.0),
+    ),
+    "maximum": Row(
+        Example(os.maximum(LINE, COSINE, 0.005), [100, 1000], 0.1, 0.01),
+        Example(
+            os.maximum(os.exponential_decay(1.0, 5, 0.5), optax.constant_schedule(0.25)), [10], 1.0
+        ),
+    ),
+    "power": Row(
+        Example(os.power(COSINE, 2.0), [1000], end=0.0),
+        Example(os.power(os.linear(0.0, 1.0, 10**6), 0.3), [10**6], 0.0, 1.0),
+        Example(os.power(os.linear(1.0, -1.0, 10), 1.5), [5, 10], 1.0, 0.0),
+        Example(LONG**3, [LAST]),
+        sensitive=True,
+    ),
     "warmup": Row(
         Example(os.warmup(COSINE, 100), [100, 1100], 0.0, 0.0),
         Example(os.warmup(COSINE, 0), [1000], 0.1, 0.0),
@@ -250,6 +276,17 @@ ROWS: dict[str, Row] = {
             os.cooldown(COSINE, 500, 10**6, shape=os.k_shape(0.4)), [500, 10**6 + 500], 0.1, 0.0, True
         ),
         Example(os.cooldown(0.3, 7, LAST - 7, 0.01, os.power_shape(0.3)), [7, LAST], 0.3, 0.01, True),
+    ),
+    "retime": Row(
+        Example(os.retime(COSINE, os.linear(0.0, 1000.0, 700)), [700], 0.1, 0.0),
+        Example(
+            os.retime(os.step_decay(0.1, 3, 0.5), os.linear(0.0, 7.0, 49)), [21, 42, 49], 0.1, 0.025
+        ),
+        Example(os.retime(LINE, os.linear(-5.0, 200.0, 82)), [2, 42, 82], 0.1, 0.01),
+        Example(
+            os.retime(os.cosine_decay(0.3, 0.5, 0.01), os.linear(0.0, 0.5, LAST)), [LAST], 0.3, 0.01
+        ),
+        sensitive=True,
     ),
     "delay": Row(
         Example(os.delay(COSINE, 101), [101, 1101], 0.1, 0.0),

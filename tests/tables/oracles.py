@@ -264,6 +264,22 @@ def multiply(t, schedules):
     return math.prod(schedule(t) for schedule in schedules)
 
 
+def add(t, schedules):
+    return sum(schedule(t) for schedule in schedules)
+
+
+def minimum(t, schedules):
+    return min(schedule(t) for schedule in schedules)
+
+
+def maximum(t, schedules):
+    return max(schedule(t) for schedule in schedules)
+
+
+def power(t, schedule, exponent):
+    return mpf(max(schedule(t), 0)) ** exponent
+
+
 def warmup(t, schedule, warmup_steps, init_value, shape):
     if t >= warmup_steps:
         return schedule(t - warmup_steps)
@@ -274,6 +290,10 @@ def cooldown(t, schedule, start, cooldown_steps, end_value, shape):
     if t < start:
         return schedule(t)
     return fallen(t - start, cooldown_steps, schedule(start), end_value, shape)
+
+
+def retime(t, schedule, clock):
+    return schedule(max(clock(t), 0))
 
 
 def delay(t, schedule, steps):
