@@ -4,7 +4,6 @@ A domain cannot check the value of a tracer; it still checks its shape and type.
 """
 
 import dataclasses
-import inspect
 import itertools
 import math
 import numbers
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import in_a_word
+from optax_sched._core.errors import in_a_word, uncalled
 from optax_sched._core.lengths import ratio_among_steps
 from optax_sched._math.phases import LAST_STEP
 
@@ -311,7 +310,7 @@ class OneOrMany(Domain):
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
-            refuse_uncalled(value)
+            refuse_no_schedule(value)
             return as_pytree(value)
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -321,10 +320,15 @@ class OneOrMany(Domain):
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
-def refuse_uncalled(value: Any) -> None:
-    """Raise if the value is a builder, where what it makes is meant."""
-    if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
-        raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
+def refuse_no_schedule(value: Any) -> None:
+    """Raise if the value is a builder, where what it makes is meant, or a closed loop."""
+    if hint := uncalled(value):
+        raise Unfit(hint.removeprefix(": "))
+    if isinstance(value, Node) and hasattr(type(value), "init"):
+        raise Misplaced(
+            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
+            "give a schedule alone here"
+        )
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:
@@ -390,8 +394,10 @@ def as_scalar(value: Any) -> Any:
         value = value.item()
     if isinstance(value, bool):
         raise TypeError
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
+        raise Misplaced("for several values, grid or stack makes a batch of schedules")
     if isinstance(value, jax.Array):
-        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number):
+        if not jnp.issubdtype(value.dtype, jnp.number):
             raise TypeError
         if jnp.issubdtype(value.dtype, jnp.complexfloating):
             raise TypeError

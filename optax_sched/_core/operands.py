@@ -10,12 +10,11 @@ import numpy as np
 from optax_sched._core.built import Built, is_batch, is_made_by, joined, lengths_of, split
 from optax_sched._core.domains import (
     Domain,
-    Misplaced,
     Node,
     as_array,
     as_pytree,
     read_only,
-    refuse_uncalled,
+    refuse_no_schedule,
 )
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
@@ -68,14 +67,9 @@ class OneSchedule(Domain):
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
-        if isinstance(value, Built):
-            if hasattr(type(value), "init"):
-                raise Misplaced(
-                    "plateau, live and other closed loops go around a schedule, as in "
-                    "plateau(warmup(...)): give a schedule alone here"
-                )
-            raise TypeError  # a shape
-        refuse_uncalled(value)
+        refuse_no_schedule(value)
+        if isinstance(value, Built):  # a shape
+            raise TypeError
         return as_pytree(value) if callable(value) else constant(value)
 
     def has_batch_axis(self, stored: Any) -> bool:

@@ -9,11 +9,12 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import exponential_decay, step_decay
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import cosine_decay, linear, polynomial_decay
+from optax_sched._schedules.decays import polynomial_decay
 from optax_sched._schedules.piecewise import piecewise_constant
 from optax_sched._schedules.power_laws import inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import every, repeat, shift
 from optax_sched._schedules.warmup_recipes import warmup_cosine_decay
+from optax_sched.porting.curves import half_cosine, power_of_rest
 from optax_sched.porting.reading import increasing, number, refuse, steps, tidy
 
 MODULE = "keras.src.optimizers.schedules.learning_rate_schedule"
@@ -47,9 +48,7 @@ def polynomial(it: Any) -> Schedule:
     rate, length = _rate(it), _length(it)
     end, power = number(it, "end_learning_rate", it.end_learning_rate), number(it, "power", it.power)
     if not it.cycle:
-        if power == 1:
-            return linear(rate, end, length)
-        return polynomial_decay(rate, length, end, power)
+        return power_of_rest(rate, length, end, power)
     # Cycle k lasts k T steps, of which (k - 1) T are over when it begins: what remains of it falls as
     # in the first, from 1/k^power. At its last step keras is still at its end.
     if end != 0:
@@ -72,14 +71,14 @@ def cosine(it: Any) -> Schedule:
     """keras' warm-up comes before decay_steps, and counts only with a target."""
     rate, length, alpha = _rate(it), _length(it), number(it, "alpha", it.alpha)
     if it.warmup_target is None:
-        return cosine_decay(rate, length, tidy(alpha * rate))
+        return half_cosine(rate, length, tidy(alpha * rate))
     peak = number(it, "warmup_target", it.warmup_target)
     warm, end = steps(number(it, "warmup_steps", it.warmup_steps)), tidy(alpha * peak)
     if warm <= 0:
-        return cosine_decay(peak, length, end)
+        return half_cosine(peak, length, end)
     if rate <= peak and end <= peak:
         return warmup_cosine_decay(peak, warm, warm + length, rate, end)
-    return warmup(cosine_decay(peak, length, end), warm, rate)
+    return warmup(half_cosine(peak, length, end), warm, rate)
 
 
 def restarts(it: Any) -> Schedule:
@@ -88,6 +87,8 @@ def restarts(it: Any) -> Schedule:
     growth, fall = steps(number(it, "t_mul", it._t_mul)), number(it, "m_mul", it._m_mul)
     if alpha != 0 and fall != 1:
         refuse(it, "m_mul", "1.0 where alpha is not 0", fall, SUM)
+    if alpha > 1:
+        refuse(it, "alpha", "at most 1", alpha)
     return cosine_restarts(rate, first, tidy(alpha * rate), None if growth == 1 else growth, fall)
 
 

@@ -58,17 +58,13 @@ def _warmed(parts: Sequence[Any], start: int) -> Any:
     if peak is None or not _rises_to(rise, peak, start):
         return None
     low = rise.init_value
-    if low > peak or _lowest(rest) > peak:
+    if low > peak or getattr(rest, "end_value", 0.0) > peak:
         return warmup(rest, start, low)
     if is_made_by(cosine_decay, rest) and rest.exponent == 1:
         return warmup_cosine_decay(peak, start, start + rest.decay_steps, low, rest.end_value)
     if is_made_by(linear, rest):
         return warmup_linear_decay(peak, start, start + rest.transition_steps, low, rest.end_value)
     return warmup(peak if is_made_by(constant, rest) else rest, start, low)
-
-
-def _lowest(schedule: Any) -> float:
-    return schedule.end_value if hasattr(schedule, "end_value") else 0.0
 
 
 def _stable(parts: Sequence[Any], starts: Sequence[int]) -> Any:

@@ -10,11 +10,12 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import multistep_decay, step_decay
 from optax_sched._schedules.combine import cooldown, join, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import cosine_decay, k_decay, linear, polynomial_decay, tanh_decay
+from optax_sched._schedules.decays import k_decay, linear, tanh_decay
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, power_law_decay
 from optax_sched._schedules.retime import repeat, shift
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import wsd
+from optax_sched.porting.curves import half_cosine, power_of_rest
 from optax_sched.porting.reading import increasing, number, refuse, steps, tidy, whole
 from optax_sched.porting.torch_schedulers import closed_loop
 
@@ -48,6 +49,11 @@ class Group:
     @property
     def low(self) -> float:
         return tidy(self.scale * self["lr_min"])
+
+    def low_below(self, peak: float) -> float:
+        if self.low > peak:
+            refuse(self.scheduler, "lr_min", f"at most {peak}, from where it falls", self["lr_min"])
+        return self.low
 
     def warmed(self, curve: Schedule, at_once: float | None = None) -> Schedule:
         """The curve with timm's warm-up, which rises to the base rate, not to the curve.
@@ -87,11 +93,15 @@ def cosine(it: Group) -> Schedule:
     if k == 1 and limit > 1 and growth >= 1 and it["cycle_decay"] > 0:
         count = whole(it.scheduler, "cycle_limit", limit)
         longer, length = None if growth == 1 else growth, steps(it["t_initial"])
-        curve = cosine_restarts(it.peak, length, it.low, longer, it["cycle_decay"], count)
+        curve = cosine_restarts(
+            it.peak, length, it.low_below(it.peak), longer, it["cycle_decay"], count
+        )
         return it.warmed(curve)
 
     def curve_of(peak: float, length: Any) -> Schedule:
-        return cosine_decay(peak, length, it.low) if k == 1 else k_decay(peak, length, k, it.low)
+        if k == 1:
+            return half_cosine(peak, length, it.low)
+        return k_decay(peak, length, k, it.low_below(peak))
 
     return it.warmed(it.cycles(curve_of))
 
@@ -102,10 +112,8 @@ def polynomial(it: Group) -> Schedule:
 
     def curve_of(peak: float, length: Any) -> Schedule:
         if k != 1:
-            return k_decay(peak, length, k, it.low, shape)
-        if power == 1:
-            return linear(peak, it.low, length)
-        return polynomial_decay(peak, length, it.low, power)
+            return k_decay(peak, length, k, it.low_below(peak), shape)
+        return power_of_rest(peak, length, it.low, power)
 
     return it.warmed(it.cycles(curve_of))
 
@@ -121,10 +129,10 @@ def tanh(it: Group) -> Schedule:
 
     def curve_of(peak: float, length: Any) -> Schedule:
         if not begins_below or not (it.warm and it.scheduler.warmup_prefix):
-            return tanh_decay(peak, length, it.low, lower, upper)
+            return tanh_decay(peak, length, it.low_below(peak), lower, upper)
         # The same curve, begun a step earlier and read from there on.
         earlier = lower - (upper - lower) / length
-        return shift(tanh_decay(peak, length + 1, it.low, earlier, upper), 1)
+        return shift(tanh_decay(peak, length + 1, it.low_below(peak), earlier, upper), 1)
 
     curve = it.cycles(curve_of)
     if it.warm and not it.scheduler.warmup_prefix:  # here timm rises to where the curve is then

@@ -10,9 +10,10 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
 from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle
-from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.decays import cosine_waves, linear, polynomial_decay
 from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate
 from optax_sched._schedules.retime import shift
+from optax_sched.porting.curves import half_cosine
 from optax_sched.porting.reading import number, refuse, steps, tidy, whole
 
 
@@ -116,7 +117,7 @@ def cosine_annealing_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
         return floor + (rate - floor) * 2 / (1 + math.cos(math.pi / length))
 
     return Factors(
-        lambda rate: cosine_decay(rate, length, floor),
+        lambda rate: half_cosine(rate, length, floor),
         lambda t: (1 + math.cos(math.pi * t / length)) / 2,
         stepped_twice,
         period=length,
@@ -128,7 +129,7 @@ def waves(rate: float, length: float, half_waves: float, end: float, until: floa
     """Cosine waves over `length` steps, which go on where they are used for longer."""
     times = 1 if until is None else max(1, math.ceil(until / length))
     if times * half_waves == 1:
-        return cosine_decay(rate, length, end)
+        return half_cosine(rate, length, end)
     return cosine_waves(rate, steps(times * length), times * half_waves, end)
 
 
@@ -136,7 +137,10 @@ def cosine_annealing_warm_restarts(scheduler: Any, group: int) -> Schedule:
     mult = whole(scheduler, "T_mult", scheduler.T_mult)
     first = whole(scheduler, "T_0", scheduler.T_0)
     floor = number(scheduler, "eta_min", scheduler.eta_min)
-    return cosine_restarts(base_rate(scheduler, group), first, floor, mult if mult > 1 else None)
+    rate = base_rate(scheduler, group)
+    if floor > rate:
+        refuse(scheduler, "eta_min", f"at most the rate, {rate}", scheduler.eta_min)
+    return cosine_restarts(rate, first, floor, mult if mult > 1 else None)
 
 
 def cyclic_lr(scheduler: Any, group: int) -> Schedule:

@@ -8,7 +8,7 @@ from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import cooldown, join, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay
 from optax_sched._schedules.retime import shift
 from optax_sched._schedules.stable_recipes import wsd
@@ -17,6 +17,7 @@ from optax_sched._schedules.warmup_recipes import (
     warmup_inverse_sqrt_decay,
     warmup_linear_decay,
 )
+from optax_sched.porting.curves import power_of_rest
 from optax_sched.porting.reading import number, refuse, steps, tidy
 from optax_sched.porting.torch_schedulers import base_rate, waves
 
@@ -132,10 +133,9 @@ def polynomial(it: Settings) -> Schedule:
         it.refuse("num_training_steps", f"more than num_warmup_steps = {warm}")
     first = number(it.scheduler, "lr_init", it.keywords["lr_init"])
     low = tidy(it.rate * number(it.scheduler, "lr_end", it.keywords["lr_end"]) / first)
-    if power == 1:
-        plain = linear(it.rate, low, total)
-        return warmup_linear_decay(it.rate, warm, total, end_value=low) if warm > 0 else plain
-    made = polynomial_decay(it.rate, total - warm, low, power)
+    if power == 1 and warm > 0 and low <= it.rate:
+        return warmup_linear_decay(it.rate, warm, total, end_value=low)
+    made = power_of_rest(it.rate, total - warm, low, power)
     return warmup(made, warm) if warm > 0 else made
 
 

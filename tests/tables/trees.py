@@ -122,6 +122,9 @@ floored = positive.flatmap(
 # Settings that obey a relation, or that the tolerance above asks for.
 CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "polynomial_decay": both(decay, given_by(power=st.sampled_from([0.5, 1, 1.0, 2.0, 3.5]))),
+    "quarter_cosine_decay": decay,
+    "log_decay": decay,
+    "rex_decay": both(decay, given_by(beta=st.sampled_from([0, 0.5, 0.9]))),
     "cosine_decay": both(decay, given_by(exponent=st.sampled_from([1.0, 2, 0.5]))),
     # Its inner zeros are exact to the height only: none here.
     "cosine_waves": positive.flatmap(
