@@ -66,11 +66,12 @@ def polynomial_decay(
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       power: the exponent, positive; 1 is a straight line.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length or the power not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length or
+        the power not positive.
 
     Elsewhere: `optax.polynomial_schedule` (which turns NaN or negative at its end under jit for half
     of all lengths), torch's `PolynomialLR`, keras' `PolynomialDecay` (end_value 1e-4 by default),
@@ -103,11 +104,13 @@ def cosine_decay(
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive. It does not count a warm-up before it.
-      end_value: the rate from `decay_steps` on, 0 or more; a rate, not a fraction of `init_value`.
+      end_value: the rate from `decay_steps` on, 0 to init_value. It is a rate, not a fraction of
+        `init_value`.
       exponent: the power of the wave, positive.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length or the exponent not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length or
+        the exponent not positive.
 
     Elsewhere: `optax.cosine_decay_schedule` and keras' `CosineDecay` (alpha = end_value /
     init_value). torch's `CosineAnnealingLR` and transformers' `cosine` rise again after the end.
@@ -178,10 +181,11 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or the
+        length is not positive.
 
     Elsewhere: OLMo-core's `HalfCosWithWarmup` is related: the second half of a half wave, here
     `shift(cosine_decay(..., 2 T), T)`. Not to be confused with `cosine_decay`, which is half a wave.
@@ -216,13 +220,13 @@ def tanh_decay(
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       lower: the argument of the tangent at the start, any finite number.
       upper: its argument at the end, any finite number.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the length not positive, a bound not
-        finite.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
+        not positive, a bound not finite.
 
     Elsewhere: timm's `tanh`, which is not exactly init_value at step 0. Not to be confused with the
     hyperbola of `inverse_time_decay`.
@@ -253,12 +257,12 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       beta: how long it stays high, from 0 (a straight line) to below 1.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the length not positive, beta not in
-        [0, 1).
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
+        not positive, beta not in [0, 1).
 
     Elsewhere: pytorch_optimizer's `REXScheduler`; init2winit's `rex` has beta 0.9 by default. Not to be
     confused with `exponential_decay`: nothing in this formula is exponential.
@@ -295,13 +299,13 @@ def k_decay(
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       k: the power of progress, positive; 1 is the decay of that shape itself.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       shape: the decay: "cosine", "linear", "sqrt", "square" or a function from [0, 1] to [0, 1]. It
         is read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length or k not positive, the shape
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length or
+        k not positive, the shape unknown.
 
     Elsewhere: timm's `cosine` and `poly` with k_decay. Not to be confused with the `exponent` of
     `cosine_decay`, a power of the wave.
@@ -330,10 +334,11 @@ def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0)
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or the
+        length is not positive.
 
     Elsewhere: no library has it under a settled name, and several other curves go by this one.
     Not to be confused with `exponential`, a straight line in log space.

@@ -59,13 +59,16 @@ def wsd(
       decay_steps: the length of the fall in steps, positive.
       total_steps: the length of the whole in steps, at least warmup_steps + decay_steps.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
       shape: how it falls: "sqrt" (1 - sqrt of progress), "linear", "cosine", "square" or a function
         from [0, 1] to [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length is
+        out of range, or the shape is unknown.
+
+    By default it falls by 1 - sqrt, which is best for a short fall (up to about 40 % of the run);
+    `cooldown` falls in a straight line by default, which is best for a long one.
 
     Elsewhere: transformers' `warmup_stable_decay` (cosine by default), Megatron's and MaxText's WSD,
     levanter's `decay`, pytorch_optimizer's WSD, the "trapezoid" schedule. With shape="linear" it is
@@ -122,13 +125,14 @@ def wsd_cycles(
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       budgets: the steps at which a fall ends, positive and increasing, shape [n].
       decay_fraction: the length of each fall as a part of its budget, in (0, 1).
-      end_value: the rate at the end of each fall, 0 or more.
+      end_value: the rate at the end of each fall, 0 to peak_value.
       shape: how it falls: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1],
         read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the budgets are not increasing or too
-        near one another, the fraction is not in (0, 1), or the shape is unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the budgets
+        are not increasing or too near one another, the fraction is not in (0, 1), or the shape is
+        unknown.
 
     Elsewhere: OLMo-core's `wsds`, levanter's `cycles` with `rewarmup` 0. Not to be confused with
     `cosine_restarts`, which has no stable phase.
@@ -183,16 +187,16 @@ def infinite(
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       cooldown_steps: the length in steps of the fall to the stable phase, from the end of the rise,
         positive.
-      stable_value: the rate of the stable phase, 0 or more.
+      stable_value: the rate of the stable phase, 0 to peak_value.
       anneal_start: the step at which the last fall begins, at least warmup_steps + cooldown_steps.
       anneal_steps: the length of the last fall in steps, positive.
-      end_value: the rate from anneal_start + anneal_steps on, 0 or more.
+      end_value: the rate from anneal_start + anneal_steps on, 0 to stable_value.
       shape: how both falls go: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to
         [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length is
+        out of range, or the shape is unknown.
 
     Elsewhere: gpt-neox's infinite learning rates. Not to be confused with `wsd`, whose stable phase is
     at the peak.

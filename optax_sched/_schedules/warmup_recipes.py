@@ -40,10 +40,11 @@ def warmup_cosine_decay(
       warmup_steps: the length of the rise in steps, 0 to total_steps.
       total_steps: the length of the whole in steps, the warm-up included; positive.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or a length
+        is out of range.
 
     Elsewhere: `optax.warmup_cosine_decay_schedule` (whose decay_steps is total_steps here), keras'
     `CosineDecay` with a warm-up (whose decay_steps is T - W), transformers' `cosine`. Not to be
@@ -81,10 +82,11 @@ def warmup_linear_decay(
       warmup_steps: the length of the rise in steps, 0 to total_steps.
       total_steps: the length of the whole in steps, the warm-up included; positive.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or a length
+        is out of range.
 
     Elsewhere: transformers' 'linear', fairseq's 'polynomial_decay' of power 1, BERT's schedule. Not to
     be confused with `slanted_triangular`, which does not fall to 0.
