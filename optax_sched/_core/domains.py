@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import in_a_word, uncalled
-from optax_sched._core.lengths import ratio_among_steps
+from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
+from optax_sched._core.lengths import refuse_ratio_among
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -39,14 +39,6 @@ def is_traced(value: Any) -> bool:
     (False, True)
     """
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
-
-
-class Unfit(ValueError):
-    """A value that looks as if it obeyed the rule; the message says why it does not."""
-
-
-class Misplaced(Unfit, TypeError):
-    """An object of ours where another kind is meant; the message says where it belongs."""
 
 
 class Domain:
@@ -184,9 +176,8 @@ class Numbers(Domain):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise TypeError
         scalars = [self.of.admit(item) for item in value]
-        mixed = ratio_among_steps(scalars) if self.of.is_length else None
-        if mixed:
-            raise Unfit(mixed)
+        if self.of.is_length:
+            refuse_ratio_among(scalars)
         if not all(isinstance(item, int | float) for item in scalars):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
@@ -397,9 +388,7 @@ def as_scalar(value: Any) -> Any:
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
         raise Misplaced("for several values, grid or stack makes a batch of schedules")
     if isinstance(value, jax.Array):
-        if not jnp.issubdtype(value.dtype, jnp.number):
-            raise TypeError
-        if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        if not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
             raise TypeError
         return value
     if isinstance(value, numbers.Integral):

@@ -26,6 +26,14 @@ class Refusal(NamedTuple):
         return error
 
 
+class Unfit(ValueError):
+    """A value that looks as if it obeyed the rule; the message says why it does not."""
+
+
+class Misplaced(Unfit, TypeError):
+    """A value of another kind than is meant; the message says where it belongs."""
+
+
 def refusal_of(error: Exception) -> Refusal | None:
     """The record that an error carries, or None if it is not one of ours."""
     return getattr(error, "refusal", None)

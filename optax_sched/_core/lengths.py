@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import Refusal
+from optax_sched._core.errors import Refusal, Unfit
 
 
 def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
@@ -30,14 +30,14 @@ def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
         raise Refusal(where, name, rule, ratio, f": {remedy(ratio, whole[other])}").error()
 
 
-def ratio_among_steps(numbers: Sequence[Any]) -> str | None:
-    """What to write instead of a sequence that holds both a ratio of the run and whole steps."""
+def refuse_ratio_among(numbers: Sequence[Any]) -> None:
+    """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
     known = [it for it in numbers if isinstance(it, int | float)]
     ratios = [it for it in known if isinstance(it, float) and 0 < it < 1]
     whole = [it for it in known if isinstance(it, int) and it > 1]
-    if not ratios or not whole:
-        return None
-    return f"{short(ratios[0])} is a ratio among steps: {remedy(short(ratios[0]), max(whole))}"
+    if ratios and whole:
+        ratio = short(ratios[0])
+        raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole))}")
 
 
 def remedy(ratio: float, steps: int) -> str:
