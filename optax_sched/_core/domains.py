@@ -1,7 +1,4 @@
-"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
-
-A domain cannot check the value of a tracer; it still checks its shape and type.
-"""
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
 import dataclasses
 import itertools
@@ -42,7 +39,7 @@ def is_traced(value: Any) -> bool:
 
 
 class Domain:
-    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
+    """What one hyperparameter may be: `admit` refuses by a bare error, a tracer by shape and type."""
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
@@ -125,8 +122,8 @@ class Number(Domain):
                 rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
-        if not self._holds(rounded) or not self._holds(seen):
-            if self._holds(number):
+        if not self.holds(rounded) or not self.holds(seen):
+            if self.holds(number):
                 raise Unfit(f"in {default_float()} JAX takes {in_a_word(number)} for {seen}")
             raise ValueError
         if self.whole and not isinstance(number, int):
@@ -142,7 +139,8 @@ class Number(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
 
-    def _holds(self, number: float) -> bool:
+    def holds(self, number: float) -> bool:
+        """Whether a number obeys the bounds."""
         return (
             math.isfinite(number)
             and self.minimum <= number <= self.maximum

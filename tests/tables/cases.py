@@ -2,10 +2,12 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 import optax
+import pytest
 from tables.oracles import LAST
 from tables.rows import Example, Row
 from tables.rows import expected as expected  # re-exported: the tests read both here
@@ -427,3 +429,12 @@ CASES = [
     for name, row in ROWS.items()
     for i, example in enumerate(row.examples)
 ]
+
+# They answer for all rows what is asked of `evaluate.py` and not of a formula.
+REPRESENTATIVES = {"constant", "linear", "table", "noisy", "multistep_decay", "halving", "wsd"}
+REPRESENTATIVES |= {"join", "select"}
+
+
+def wide(name: str) -> Any:
+    """The marks of a row for which a representative answers."""
+    return () if name in REPRESENTATIVES else pytest.mark.wide
