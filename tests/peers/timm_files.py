@@ -32,6 +32,8 @@ def timm_schedulers() -> Any:
         package = types.ModuleType(name)
         package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         package.__path__ = [path]
+        # transformers asks the specification whether timm is there.
+        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         sys.modules.setdefault(name, package)
     found = types.SimpleNamespace()
     for name in NAMES:
