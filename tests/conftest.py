@@ -28,6 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The workers of pytest-xdist must find the same names, and an address is another in each."""
+    wrong = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if wrong:
+        raise pytest.UsageError(f"a test's id holds an address: give parametrize ids= there: {wrong}")
+
+
 @pytest.fixture(autouse=True)
 def strict_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
     """Our code promotes no dtype or rank silently. Where optax does, a test is marked `promotes`."""
