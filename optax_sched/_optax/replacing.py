@@ -185,9 +185,10 @@ def _with(state: ScheduleState, new: Any, retrace: bool) -> ScheduleState:
             f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
         )
     if rule:
-        leaves = list(map(strong, leaves))
-        olds = [_Like(leaf.dtype, state.value) for leaf in leaves]
-    held = jax.tree.unflatten(jax.tree.structure(new), laid(leaves, olds))
+        placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)
+    else:
+        placed = laid(leaves, olds)
+    held = jax.tree.unflatten(jax.tree.structure(new), placed)
     return _at_start(state._replace(schedule=held), state.count, new)
 
 
@@ -229,15 +230,6 @@ def _remedy(new: Any, old: Any) -> str:
     if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
         return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     return takes
-
-
-class _Like:
-    """Where the leaves of another structure go: beside the rate."""
-
-    def __init__(self, dtype: Any, beside: Any):
-        self.dtype = dtype
-        self.sharding = getattr(beside, "sharding", None)
-        self.committed = getattr(beside, "committed", False)
 
 
 def _read_at(state: ScheduleState, count: Any) -> ScheduleState:
