@@ -62,10 +62,6 @@ class Domain:
         """What is stored for what the user wrote."""
         raise NotImplementedError
 
-    def read(self, stored: Any) -> Any:
-        """What the formula sees."""
-        return stored
-
     def public(self, stored: Any) -> Any:
         """What the user sees as an attribute of the schedule."""
         return stored
@@ -250,23 +246,19 @@ class Optional(Domain):
     def admit(self, value: Any) -> Any:
         return None if value is None else self.of.admit(value)
 
-    def read(self, stored: Any) -> Any:
-        return None if stored is None else self.of.read(stored)
 
-    def public(self, stored: Any) -> Any:
-        return None if stored is None else self.of.public(stored)
+def _of_what_is_there(
+    name: str, of_none: Callable[[Domain, Any], Any]
+) -> Callable[[Optional, Any], Any]:
+    def method(self: Optional, value: Any) -> Any:
+        return of_none(self, value) if value is None else getattr(self.of, name)(value)
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        return stored is not None and self.of.has_batch_axis(stored)
+    return method
 
-    def is_float_clock(self, stored: Any) -> bool:
-        return stored is not None and self.of.is_float_clock(stored)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
-        return () if stored is None else self.of.lengths(stored)
-
-    def word(self, stored: Any) -> str | None:
-        return None if stored is None else self.of.word(stored)
+for _name, _method in vars(Domain).items():
+    if inspect.isfunction(_method) and not _name.startswith("_") and _name != "admit":
+        setattr(Optional, _name, _of_what_is_there(_name, _method))
 
 
 class KeyDomain(Domain):
@@ -304,7 +296,7 @@ class OneOrMany(Domain):
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
             refuse_uncalled(value)
-            return as_pytree(value)
+            return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
 
@@ -317,45 +309,6 @@ def refuse_uncalled(value: Any) -> None:
     """Raise if the value is a builder, where what it makes is meant."""
     if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
         raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
-
-
-def as_pytree(function: Callable[..., Any]) -> Any:
-    """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
-    if jax.tree_util.all_leaves([function]):
-        return PlainFunction(function)
-    return function
-
-
-class Node:
-    """A pytree of ours. Where it has no leaves it is part of the structure around it."""
-
-    __slots__ = ()
-
-    def _parts(self) -> Iterable[Any]:
-        """What may hold its leaves."""
-        return ()
-
-
-def has_leaf(value: Any) -> bool:
-    """Whether JAX finds a leaf in a value, or None where a leaf was.
-
-    It does not flatten: a node looks at its parts before JAX flattens them, so a nest of `d` nodes
-    would be flattened 2^d times.
-    """
-    if isinstance(value, Node):
-        return any(map(has_leaf, value._parts()))
-    return bool(jax.tree.leaves(value, is_leaf=lambda node: node is None))
-
-
-@jax.tree_util.register_static
-class PlainFunction(jax.tree_util.Partial, Node):
-    """A function as a part of the structure. JAX's own Partial has empty children; orbax saves none."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlainFunction) and self.func == other.func
-
-    def __hash__(self) -> int:
-        return hash(self.func)
 
 
 def as_array(items: Any) -> np.ndarray:

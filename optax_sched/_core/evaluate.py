@@ -32,7 +32,7 @@ def call(schedule: Any, step: Any) -> jax.Array:
     if isinstance(step, Tracer):
         _check_dtype(schedule, step)
         return _evaluate(schedule, step)
-    ready = schedule._ready
+    ready = getattr(schedule, "_ready", None)
     if ready is None or ready.x64 is not _x64():
         if is_traced(schedule):  # caching a tracer would leak it
             return _evaluate(schedule, _as_clock(schedule, step, is_float_clock(schedule)))
@@ -159,7 +159,7 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
             "it, as in jax.vmap(lambda s: s(step))(batch)"
         )
     # Bind by position where possible: Python cannot pass a parameter before *schedules by name.
-    values = collections.OrderedDict((name, domain.read(value)) for name, domain, value in stored(s))
+    values = collections.OrderedDict((name, value) for name, _, value in stored(s))
     bound = inspect.BoundArguments(formula.signature, values)
     with advice_for_traced_code(formula.name):
         result = formula.function(step, *bound.args, **bound.kwargs)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Self, overload
+from typing import Any, Concatenate, ParamSpec, overload
 
 import jax
 
@@ -41,12 +41,6 @@ class Schedule(Operators, Built):
 
     def __init__(self, *_: Any, **__: Any):
         raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")
-
-    @classmethod
-    def _make(cls, formula: Formula, values: tuple[Any, ...]) -> Self:
-        made = super()._make(formula, values)
-        object.__setattr__(made, "_ready", None)
-        return made
 
     def __call__(self, step: Any) -> jax.Array:
         """The value at `step`, an integer or a float, or an array of them of any shape."""

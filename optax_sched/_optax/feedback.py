@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, batched_name, formula_behind, stored
+from optax_sched._core.built import Built, batched_name, formula_behind, stored, stored_values
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
@@ -48,7 +48,7 @@ class LiveSchedule(Built):
                 f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map "
                 "over it, as in sweep(train, batch)"
             )
-        return start(self.schedule)
+        return start(stored_values(self)["schedule"])
 
     def update(self, state: Any, **extra: Any) -> Any:
         """The state after an update; a closed loop needs its metric as `value`."""
@@ -212,8 +212,9 @@ def feedback(
     On several devices every replica must see the same metric: average it first.
 
     >>> import jax.numpy as jnp, optax, optax_sched
+    >>> from optax_sched.typing import Growth, Positive
     >>> @optax_sched.feedback
-    ... def kl_adaptive(scale, value, target: optax_sched.Positive, factor: optax_sched.Growth = 1.5):
+    ... def kl_adaptive(scale, value, target: Positive, factor: Growth = 1.5):
     ...     too_far, too_near = value > 2 * target, value < target / 2
     ...     return scale * jnp.where(too_far, 1 / factor, jnp.where(too_near, factor, 1.0))
     >>> rate = kl_adaptive(0.3, target=0.01)
@@ -245,8 +246,7 @@ def without_schedule(loop: ClosedLoop) -> Any:
 
 def _settings(rule: ClosedLoop) -> OrderedDict[str, Any]:
     """The rule's own hyperparameters as its function sees them."""
-    own = (it for it in stored(rule) if it[0] not in _OF_EVERY_LOOP)
-    return OrderedDict((name, domain.read(value)) for name, domain, value in own)
+    return OrderedDict((name, it) for name, _, it in stored(rule) if name not in _OF_EVERY_LOOP)
 
 
 def first_memory(rule: Any) -> Any:

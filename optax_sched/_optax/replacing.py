@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.domains import PlainFunction, is_traced
+from optax_sched._core.built import is_made_by
+from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import in_a_word
-from optax_sched._core.operands import OneSchedule
+from optax_sched._core.operands import OneSchedule, of_function
 from optax_sched._optax.forms import (
     LABELLED,
     PARTITION,
@@ -145,7 +146,7 @@ def _made_by(function: Callable[[Any], Any], state: Any, name: str) -> Any:
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
             "for a function old -> new restore the state into jax.eval_shape(optimizer.init, params)"
         )
-    if isinstance(old, PlainFunction) and old.func is function:
+    if is_made_by(of_function, old) and old.function is function:
         return old  # the same function of the step as before
     try:
         new = function(old)

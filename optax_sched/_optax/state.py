@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import Node, default_float
+from optax_sched._core.domains import default_float
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
