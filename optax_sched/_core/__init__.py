@@ -7,6 +7,7 @@ A file imports from those above it:
     peer_words        other libraries' words for a hyperparameter, for the hint in an error
     extras            modules that only an extra of the package installs
     lengths           a ratio that stands among steps is refused
+    nodes             a pytree of ours: its children, and the structure around them
     domains           what a hyperparameter may be, and what is stored for it
     hyperparameters   the words that annotate formulas (`Rate`, `Steps`, ...), each with its domain
     arguments         the door: arguments bound by name, each admitted by its domain

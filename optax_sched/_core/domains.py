@@ -1,7 +1,4 @@
-"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
-
-A domain cannot check the value of a tracer; it still checks its shape and type.
-"""
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
 import dataclasses
 import inspect
@@ -17,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.errors import in_a_word
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -46,11 +44,13 @@ class Unfit(ValueError):
 
 
 class Misplaced(Unfit, TypeError):
-    """An object of ours where another kind is meant; the message says where it belongs."""
+    """What is raised for a closed loop, or `live`, where a schedule is meant."""
+
+    words = "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...))"
 
 
 class Domain:
-    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
+    """What one hyperparameter may be: `admit` refuses by a bare error, a tracer by shape and type."""
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
@@ -125,8 +125,8 @@ class Number(Domain):
                 rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
-        if not self._holds(rounded) or not self._holds(seen):
-            if self._holds(number):
+        if not self.holds(rounded) or not self.holds(seen):
+            if self.holds(number):
                 raise Unfit(f"in {default_float()} JAX takes {in_a_word(number)} for {seen}")
             raise ValueError
         if self.whole and not isinstance(number, int):
@@ -142,7 +142,8 @@ class Number(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
 
-    def _holds(self, number: float) -> bool:
+    def holds(self, number: float) -> bool:
+        """Whether a number obeys the bounds."""
         return (
             math.isfinite(number)
             and self.minimum <= number <= self.maximum
@@ -296,6 +297,8 @@ class OneOrMany(Domain):
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
             refuse_uncalled(value)
+            if isinstance(value, Node) and hasattr(type(value), "init"):
+                raise Misplaced(f"{Misplaced.words}: give a schedule alone here")
             return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)

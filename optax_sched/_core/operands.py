@@ -63,10 +63,7 @@ class OneSchedule(Domain):
             return value
         if isinstance(value, Built):
             if hasattr(type(value), "init"):
-                raise Misplaced(
-                    "plateau, live and other closed loops go around a schedule, as in "
-                    "plateau(warmup(...)): give a schedule alone here"
-                )
+                raise Misplaced(f"{Misplaced.words}: give a schedule alone here")
             raise TypeError  # a shape
         refuse_uncalled(value)
         if not callable(value):

@@ -64,11 +64,11 @@ REFUSED = [
     ),
     (
         lambda: os.from_source("warmup(cosine_decay(1e-3, 900), 0.1)"),
-        "from_source: line 1, column 33: warmup: warmup_steps must be in steps as schedule.decay_steps",
+        "from_source: warmup_steps must be in steps as schedule.decay_steps",
     ),
     (
         lambda: os.from_source("warmup(cosine_decay(1e-3, 0.9), 100)"),
-        "from_source: line 1, column 8: warmup: schedule.decay_steps must be in steps as warmup_steps",
+        "from_source: schedule.decay_steps must be in steps as warmup_steps",
     ),
 ]
 
