@@ -1,7 +1,6 @@
 """Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
 import dataclasses
-import inspect
 import itertools
 import math
 import numbers
@@ -13,8 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+<<<<<<< HEAD
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.nodes import Node
+=======
+from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
+from optax_sched._core.lengths import refuse_ratio_among
+>>>>>>> main
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -37,16 +41,6 @@ def is_traced(value: Any) -> bool:
     (False, True)
     """
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
-
-
-class Unfit(ValueError):
-    """A value that looks as if it obeyed the rule; the message says why it does not."""
-
-
-class Misplaced(Unfit, TypeError):
-    """What is raised for a closed loop, or `live`, where a schedule is meant."""
-
-    words = "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...))"
 
 
 class Domain:
@@ -76,6 +70,10 @@ class Domain:
 
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         """The lengths on the clock of the call, each with its path from the parameter on."""
+        return ()
+
+    def constants(self, stored: Any) -> Any:
+        """The height, or the heights, of an operand that was a plain number, or of several."""
         return ()
 
     def word(self, stored: Any) -> str | None:
@@ -177,6 +175,8 @@ class Numbers(Domain):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise TypeError
         scalars = [self.of.admit(item) for item in value]
+        if self.of.is_length:
+            refuse_ratio_among(scalars)
         if not all(isinstance(item, int | float) for item in scalars):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
@@ -296,9 +296,7 @@ class OneOrMany(Domain):
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
-            refuse_uncalled(value)
-            if isinstance(value, Node) and hasattr(type(value), "init"):
-                raise Misplaced(f"{Misplaced.words}: give a schedule alone here")
+            refuse_no_schedule(value)
             return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -308,10 +306,15 @@ class OneOrMany(Domain):
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
-def refuse_uncalled(value: Any) -> None:
-    """Raise if the value is a builder, where what it makes is meant."""
-    if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
-        raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
+def refuse_no_schedule(value: Any) -> None:
+    """Raise if the value is a builder, where what it makes is meant, or a closed loop."""
+    if hint := uncalled(value):
+        raise Unfit(hint.removeprefix(": "))
+    if isinstance(value, Node) and hasattr(type(value), "init"):
+        raise Misplaced(
+            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
+            "give a schedule alone here"
+        )
 
 
 def as_array(items: Any) -> np.ndarray:
@@ -338,10 +341,10 @@ def as_scalar(value: Any) -> Any:
         value = value.item()
     if isinstance(value, bool):
         raise TypeError
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
+        raise Misplaced("for several values, grid or stack makes a batch of schedules")
     if isinstance(value, jax.Array):
-        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number):
-            raise TypeError
-        if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        if not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
             raise TypeError
         return value
     if isinstance(value, numbers.Integral):

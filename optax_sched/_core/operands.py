@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
-from optax_sched._core.domains import Domain, Misplaced, as_array, read_only, refuse_uncalled
+from optax_sched._core.domains import Domain, as_array, read_only, refuse_no_schedule
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
 from optax_sched._core.nodes import Node
@@ -61,11 +61,9 @@ class OneSchedule(Domain):
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
-        if isinstance(value, Built):
-            if hasattr(type(value), "init"):
-                raise Misplaced(f"{Misplaced.words}: give a schedule alone here")
-            raise TypeError  # a shape
-        refuse_uncalled(value)
+        refuse_no_schedule(value)
+        if isinstance(value, Built):  # a shape
+            raise TypeError
         if not callable(value):
             return constant(value)
         return of_function(value) if jax.tree_util.all_leaves([value]) else value
@@ -82,6 +80,9 @@ class OneSchedule(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         if not self.has_own_clock:
             yield from ((f".{name}", length) for name, length in lengths_of(stored))
+
+    def constants(self, stored: Any) -> Any:
+        return stored.value if is_made_by(constant, stored) else ()
 
 
 class ManySchedules(Domain):
@@ -110,6 +111,9 @@ class ManySchedules(Domain):
     def lengths(self, stored: "Parts") -> Iterable[tuple[str, Any]]:
         for index, part in zip(stored.first_indices(), stored._values, strict=True):
             yield from ((f"[{index}].{name}", length) for name, length in lengths_of(part))
+
+    def constants(self, stored: "Parts") -> list[Any]:
+        return [part.value for part in stored._values if is_made_by(constant, part)]
 
     def packed(self, stored: "Parts") -> Any:
         return stored._values, stored.families, isinstance(stored, Mixture)

@@ -31,6 +31,8 @@ def timm_schedulers() -> Any:
         # A package without the code of its __init__.
         package = types.ModuleType(name)
         package.__path__ = [path]
+        # transformers asks the specification whether timm is there.
+        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         sys.modules.setdefault(name, package)
     found = types.SimpleNamespace()
     for name in NAMES:
