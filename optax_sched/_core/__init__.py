@@ -19,6 +19,7 @@ A file imports from those above it:
     schedule          `Schedule`, and the decorator that makes builders of them
     shapes            `Shape`, the shapes of phases
     operands          schedules as hyperparameters of others, one or many
+    recipe            the decorator that makes builders of compositions
     arithmetic        the builders of sums, products and powers, which the operators call
 
 Begin with `schedule`, then `built` and `formula`. A builder's call goes through `arguments` and

@@ -1,6 +1,8 @@
 """What builders make: an immutable pytree whose leaves are its hyperparameters."""
 
+import inspect
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
@@ -46,7 +48,7 @@ class Built(Node):
 
     def __reduce__(self) -> Any:
         packed = [domain.packed(value) for _, domain, value in stored(self)]
-        return self._unpickle, (self._formula.builder, packed)
+        return self._unpickle, (self._formula.importable(), packed)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some hyperparameters changed; its builder checks them again.
@@ -102,6 +104,12 @@ def lengths_of(built: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(built, Built):
         for name, domain, value in stored(built):
             yield from ((name + rest, length) for rest, length in domain.lengths(value))
+
+
+def bound_values(built: Built) -> inspect.BoundArguments:
+    """The hyperparameters as they are stored, for the formula."""
+    # By position where possible: Python cannot pass a parameter before *schedules by name.
+    return inspect.BoundArguments(built._formula.signature, OrderedDict(stored_values(built)))
 
 
 def stored_values(built: Built) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
+import contextvars
 import dataclasses
+import inspect
 import itertools
 import math
 import numbers
@@ -12,13 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-<<<<<<< HEAD
-from optax_sched._core.errors import in_a_word
-from optax_sched._core.nodes import Node
-=======
 from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
 from optax_sched._core.lengths import refuse_ratio_among
->>>>>>> main
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -41,6 +39,10 @@ def is_traced(value: Any) -> bool:
     (False, True)
     """
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+
+
+# Whether a recipe composes, so that a length of 0 is a phase that it leaves out.
+PHASES_MAY_BE_EMPTY = contextvars.ContextVar("PHASES_MAY_BE_EMPTY", default=False)
 
 
 class Domain:
@@ -108,6 +110,8 @@ class Number(Domain):
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
+        if self.is_length and number == 0 and PHASES_MAY_BE_EMPTY.get():
+            return self._cast(scalar)
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:

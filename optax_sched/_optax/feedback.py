@@ -15,7 +15,7 @@ from optax_sched._core.built import Built, batched_name, formula_behind, stored,
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
-from optax_sched._core.formula import Check, Formula
+from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.hyperparameters import Rate, Switch
 from optax_sched._core.operands import Operand
 from optax_sched._optax.state import (
@@ -116,7 +116,7 @@ class ClosedLoop(LiveSchedule):
 class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
-    def __init__(self, rule: Callable[..., Any], name: str, check: Check | None, memory: Any):
+    def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: Any):
         super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
         self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
@@ -161,13 +161,13 @@ def feedback(
     *,
     init: Any = None,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> LoopBuilder[P]: ...
 
 
 @overload
 def feedback(
-    rule: None = None, *, init: Any = None, name: str | None = None, check: Check | None = None
+    rule: None = None, *, init: Any = None, name: str | None = None, check: Checks = ()
 ) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
 
 
@@ -176,7 +176,7 @@ def feedback(
     *,
     init: Any = None,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> Any:
     """Turn a rule `(memory, value, *hyperparameters) -> memory` into a builder of closed loops.
 
