@@ -74,7 +74,7 @@ def _factor(tree: Any) -> Any:
                 name: _factor_of(states[name])  # it may have been changed since
                 if isinstance(states.get(name), KEPT)
                 else _Factor(jnp.asarray(number), True)
-                for name, number in node.hyperparams.items()
+                for name, number in sorted(node.hyperparams.items())
                 if is_rate(name)
             }
             one = next(iter(rates.values()), None)
