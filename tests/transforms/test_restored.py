@@ -121,7 +121,14 @@ def test_who_does_not_use_flax_does_not_import_it():
 def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_form(
     form: str, tmp_path: Path
 ):
-    for name in ("plateau", "greedy", "reduce_on_plateau", "observe_only", "MultiSteps"):
+    for name in (
+        "plateau",
+        "greedy",
+        "kl_adaptive",
+        "reduce_on_plateau",
+        "observe_only",
+        "MultiSteps",
+    ):
         opt = STATES[name]
         state = opt.init(PARAMS)
         restored = FORMS[form](state, tmp_path / name)
@@ -166,11 +173,11 @@ def test_schedules_in_restored_states_are_replaced_in_their_form(form: str, tmp_
 
 @IN_FORMS
 def test_what_no_dict_can_do_says_so(form: str, tmp_path: Path):
-    restored = FORMS[form](STATES["kl_adaptive"].init(ONE), tmp_path / "kl")
+    restored = FORMS[form](STATES["spike_guard"].init(ONE), tmp_path / "spike")
     close(current_value(restored), 0.4)
-    for change in (observe, lambda state, _: replace_feedback(state, target=1.0)):
+    for change in (observe, lambda state, _: replace_feedback(state, limit=1.0)):
         with pytest.raises(
-            ValueError, match=r"holds the closed loop kl_adaptive as a dict, .*eval_shape"
+            ValueError, match=r"holds the closed loop spike_guard as a dict, .*eval_shape"
         ):
             change(restored, 1.0)
     with pytest.raises(
