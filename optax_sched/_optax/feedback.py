@@ -61,7 +61,8 @@ class LiveSchedule(Built):
             raise TypeError(
                 f"{name}: write optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)), "
                 f"which keeps its state; it was called with {in_a_word(state)}, as optax.adamw calls a "
-                "function of the step"
+                "function of the step, or after optax.tree.set(state, learning_rate=...): for that "
+                "write replace_schedule(state, ...)"
             )
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 

@@ -9,7 +9,7 @@ from optax_sched._core.built import assembled, formula_behind, stored_values
 from optax_sched._core.operands import constant
 from optax_sched._optax.feedback import ClosedLoop, first_memory, metric, remembered, without_schedule
 from optax_sched._optax.forms import Place, places
-from optax_sched._optax.state import FeedbackState, laid, refuse_batch, same
+from optax_sched._optax.state import FeedbackState, laid, refuse_batch, refuse_zeros, same
 
 State = TypeVar("State")
 
@@ -154,4 +154,5 @@ def _loops(where: str, opt_state: Any) -> Any:
                 f"{where}: opt_state holds the closed loop {loop.state.rule.name} as a dict, and no "
                 "checkpoint holds its rule: restore it into jax.eval_shape(optimizer.init, params)"
             )
+        refuse_zeros(where, loop.state)
     return loops, closed

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._optax.forms import INJECTED, KEPT, PARTITION, TELLING, is_rate, opened
-from optax_sched._optax.state import ScheduleState, rate_of
+from optax_sched._optax.state import ScheduleState, rate_of, refuse_zeros
 
 
 def current_value(opt_state: Any) -> Any:
@@ -74,7 +74,7 @@ def _factor(tree: Any) -> Any:
                 name: _factor_of(states[name])  # it may have been changed since
                 if isinstance(states.get(name), KEPT)
                 else _Factor(jnp.asarray(number), True)
-                for name, number in node.hyperparams.items()
+                for name, number in sorted(node.hyperparams.items())
                 if is_rate(name)
             }
             one = next(iter(rates.values()), None)
@@ -83,6 +83,7 @@ def _factor(tree: Any) -> Any:
 
 
 def _factor_of(state: Any) -> _Factor:
+    refuse_zeros("current_value", state)
     return _Factor(rate_of(state), isinstance(state, ScheduleState) or state.schedule is not None)
 
 

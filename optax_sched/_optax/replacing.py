@@ -16,7 +16,15 @@ from optax_sched._core.hyperparameters import CountOrZero, domain_of
 from optax_sched._core.operands import OneSchedule
 from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
-from optax_sched._optax.state import ScheduleState, is_key, laid, refuse_batch, same, strong
+from optax_sched._optax.state import (
+    ScheduleState,
+    is_key,
+    laid,
+    refuse_batch,
+    refuse_zeros,
+    same,
+    strong,
+)
 
 State = TypeVar("State")
 
@@ -73,7 +81,7 @@ def replace_schedule(
         )
     for place in found:
         refuse_batch("replace_schedule", place.schedule.count)
-    goes_on = found
+    goes_on, before = found, [place.schedule for place in found]
     if schedule is not None or count is None:
         goes_on = []
         for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
@@ -85,6 +93,9 @@ def replace_schedule(
             number = admit("replace_schedule", name, domain_of("count", CountOrZero), wanted)
             for place in goes_on if inside is found else inside:
                 place.put(_read_at(place.schedule, number))
+    for place, old in zip(found, before, strict=True):
+        if place.schedule.schedule is old.schedule:
+            refuse_zeros("replace_schedule", place.schedule)
     return closed()
 
 

@@ -2,14 +2,15 @@
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import Node, default_float, is_traced
+from optax_sched._core.built import Built, formula_behind, stored
+from optax_sched._core.domains import Node, Number, default_float, is_traced
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
@@ -120,9 +121,36 @@ def refuse_batch(where: str, count: Any) -> None:
         )
 
 
+def refuse_zeros(where: str, tree: Any) -> None:
+    """Raise if a number is 0 that its builder never lets be 0: then the state was mapped as a whole."""
+    for name in _zeros(tree):
+        raise ValueError(
+            f"{where}: opt_state must hold numbers that builders take, got {name}=0, as after "
+            "jax.tree.map(jnp.zeros_like, opt_state): make it anew with optimizer.init(params), or "
+            "replace all of its schedules with replace_schedule(opt_state, schedule)"
+        )
+
+
+def _zeros(tree: Any) -> Iterator[str]:
+    if isinstance(tree, Built):
+        for name, domain, value in stored(tree):
+            number = getattr(domain, "of", domain)
+            is_told = isinstance(number, Number) and not number.holds(0) and _is_known(value)
+            if is_told and not np.all(np.asarray(value)):
+                yield f"{formula_behind(tree).name}.{name}"
+    if isinstance(tree, Node | tuple):
+        for part in tree if isinstance(tree, tuple) else tree._parts():
+            yield from _zeros(part)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a number can be looked at without waiting for a step that still runs."""
+    return value is not None and not is_traced(value) and getattr(value, "is_ready", lambda: True)()
+
+
 def start(schedule: Any) -> ScheduleState:
     """The state before the first update."""
-    _register_with_flax()
+    register_with_flax()
     carried = jax.tree.map(owned, schedule)
     count = jnp.zeros((), jnp.int32)
     return ScheduleState(count, owned(carried(count)), carried)
@@ -151,7 +179,7 @@ def rate_of(state: Any) -> jax.Array:
         return jnp.where(s > 0, jnp.maximum(rate, jnp.minimum(s, state.rule.min_value)), rate)
 
 
-def _register_with_flax() -> None:
+def register_with_flax() -> None:
     """Let flax.serialization take what builders make, if the user has imported it."""
     serialization: Any = sys.modules.get("flax.serialization")
     if serialization is None:
