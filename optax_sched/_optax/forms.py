@@ -10,7 +10,7 @@ import jax
 import optax
 
 from optax_sched._core.built import assembled
-from optax_sched._core.domains import Node
+from optax_sched._core.nodes import Node
 from optax_sched._optax.paths import as_dicts, flat
 from optax_sched._optax.plateau import OUR_RULES
 from optax_sched._optax.plateau_rule import PlateauState

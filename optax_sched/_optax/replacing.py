@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import batched_name
-from optax_sched._core.domains import PlainFunction, is_traced
+from optax_sched._core.built import batched_name, is_made_by
+from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
 from optax_sched._core.hyperparameters import CountOrZero, domain_of
-from optax_sched._core.operands import OneSchedule
+from optax_sched._core.operands import OneSchedule, of_function
 from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
 from optax_sched._optax.state import (
@@ -154,7 +154,7 @@ def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
             "for a function old -> new restore the state into jax.eval_shape(optimizer.init, params)"
         )
-    if isinstance(old, PlainFunction) and old.func is function:
+    if is_made_by(of_function, old) and old.function is function:
         return old  # the same function of the step as before
     try:
         new = function(old)

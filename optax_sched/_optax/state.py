@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import Node, Number, default_float, is_traced
+from optax_sched._core.domains import Number, default_float, is_traced
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
@@ -139,7 +140,7 @@ def _zeros(tree: Any) -> Iterator[str]:
             if is_told and not np.all(np.asarray(value)):
                 yield f"{formula_behind(tree).name}.{name}"
     if isinstance(tree, Node | tuple):
-        for part in tree if isinstance(tree, tuple) else tree._parts():
+        for part in tree if isinstance(tree, tuple) else tree._children:
             yield from _zeros(part)
 
 
