@@ -69,7 +69,7 @@ def _factor(tree: Any) -> Any:
             product = _times(product, by_label if any(by_label.values()) else None)
         elif isinstance(node, INJECTED):
             product = _times(product, _factor(node.inner_state))
-            states = node.hyperparams_states if isinstance(node, INJECTED[0]) else {}
+            states = node.hyperparams_states
             rates = {
                 name: _factor_of(states[name])  # it may have been changed since
                 if isinstance(states.get(name), KEPT)
