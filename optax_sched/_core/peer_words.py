@@ -48,7 +48,8 @@ def meant_by(word: str, names: Iterable[str]) -> str:
     """A hint which of the names an unknown word stands for: "; " and a question, or nothing."""
     names = list(names)
     known = translated(word, names)
-    near = [known] if known else difflib.get_close_matches(word[:100], names, n=1)
+    longer = [name for name in names if name.startswith(f"{word}_")]  # peak: peak_value
+    near = [known] if known else longer or difflib.get_close_matches(word[:100], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
