@@ -113,7 +113,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
-- `replace_feedback`: changes the settings of a running rule
+- `replace_feedback`: changes the settings of a running closed loop
 
 **In optax**
 

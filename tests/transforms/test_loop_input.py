@@ -212,7 +212,7 @@ def test_a_traced_array_as_value_and_nothing_to_observe_raise():
         optax.contrib.reduce_on_plateau(),
         inject(o.live(1)),
     ):
-        with pytest.raises(ValueError, match=r"^observe: opt_state must hold a plateau[^\n]*$"):
+        with pytest.raises(ValueError, match=r"^observe: opt_state must hold a closed loop[^\n]*$"):
             observe(other.init(ONE), 1.0)
 
 
