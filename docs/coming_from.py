@@ -20,9 +20,9 @@ that makes the same schedule here. It uses the parameter names of your library, 
 in their place. `lr` is the rate that you gave to your optimizer. The third column says where the two
 calls differ.
 
-A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`). From
-DeepSpeed on it is the library's formula (`tests/peers/test_formulas.py`). An error message tells you the
-same, if you use a name from another library:
+A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`), and
+from DeepSpeed on with the library's formula (`tests/peers/test_formulas.py`). An error message tells you
+the same, if you use a name from another library:
 
 ```python
 import optax_sched
