@@ -113,7 +113,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
-- `replace_feedback`: changes the settings of a running rule
+- `replace_feedback`: changes the settings of a running closed loop
 
 **In optax**
 
@@ -326,8 +326,9 @@ __all__ = [
 ]
 
 for _name in __all__:  # pickles, help and the reference name no private file
-    if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
-        globals()[_name].__module__ = __name__
+    for _it in (globals()[_name], *getattr(globals()[_name], "__mro__", ())):
+        if getattr(_it, "__module__", "").startswith("optax_sched._"):
+            _it.__module__ = __name__
 
 if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
 

@@ -149,13 +149,13 @@ def _replace(rates: Sequence[Place], wanted: Any, name: str, retrace: bool) -> N
 
 def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
     """What a function `old -> new` makes of a schedule."""
+    if is_made_by(of_function, old) and old.function is function:
+        return old  # the same function of the step as before
     if not callable(old):
         raise ValueError(
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
             "for a function old -> new restore the state into jax.eval_shape(optimizer.init, params)"
         )
-    if is_made_by(of_function, old) and old.function is function:
-        return old  # the same function of the step as before
     try:
         new = function(old)
     except Exception as error:

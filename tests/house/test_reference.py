@@ -2,6 +2,7 @@
 
 import ast
 import html
+import importlib
 import inspect
 import itertools
 import json
@@ -52,6 +53,14 @@ def test_help_shows_how_it_is_called_in_words(name):
     # From Python 3.13 on a long call has one parameter a line.
     call = re.sub(r"-> [\w.]+\.", "-> ", re.sub(r"\s+", " ", call))
     assert call.replace("( ", "(").replace(" )", ")") == name + SIGNATURES[name]
+
+
+@pytest.mark.parametrize("module", ["", ".planning", ".porting", ".typing"])
+def test_help_names_no_private_module(module):
+    face = importlib.import_module(f"optax_sched{module}")
+    for name in face.__all__:
+        shown = pydoc.plain(pydoc.render_doc(getattr(face, name)))
+        assert re.findall(r"optax_sched(?:\.\w+)*\._\w+", shown) == [], name
 
 
 @pytest.fixture(scope="module")
