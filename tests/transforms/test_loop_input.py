@@ -43,6 +43,10 @@ HINTS = {
     "1e-40": ": in float32 JAX takes 1e-40 for 0.0",
     "0.99999999": ": in float32 JAX takes 0.99999999 for 1.0",
     "2147483648": ": an integer is at most 2147483647",
+    **dict.fromkeys(
+        ("an array of shape (2,)", "[0.5]"),
+        ": for several values, grid or stack makes a batch of schedules",
+    ),
 }
 PARAMETERS = {
     plateau: "schedule factor patience threshold threshold_mode mode cooldown window start min_value "
