@@ -7,9 +7,9 @@ import warnings
 import jax
 import jax.numpy as jnp
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from tables.cases import CASES, OWN, halving
-from tables.trees import trees
+from tables.trees import few, trees
 from test_config import assert_same, functions_in
 
 import optax_sched as os
@@ -31,14 +31,7 @@ def test_every_example_comes_back_exactly(name, label, example):
     assert jax.tree.structure(back) == jax.tree.structure(example.schedule)
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@few(max_examples=200)
 @given(trees(3))
 def test_compositions_come_back_exactly(tree):
     if not functions_in(tree):
