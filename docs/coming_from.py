@@ -21,7 +21,7 @@ in their place. `lr` is the rate that you gave to your optimizer. The third colu
 calls differ.
 
 A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`), and
-from DeepSpeed on with the library's formula (`tests/peers/test_formulas.py`). An error message tells you
+from DeepSpeed on with its formula (`tests/peers/test_formulas.py`). An error message tells you
 the same, if you use a name from another library:
 
 ```python

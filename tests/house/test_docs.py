@@ -38,8 +38,21 @@ def programs(page: str) -> list[tuple[Block, str]]:
     ]
 
 
+SLOW = [
+    "docs/planning.md",
+    *(f"docs/how-to/{page}.md" for page in ("groups-and-other-hyperparameters", "resume-and-extend")),
+    "docs/how-to/sweep.md",
+]
+
+
 @pytest.mark.parametrize(
-    "path", [path for path in PAGES if programs(path.read_text(encoding="utf-8"))], ids=name_of
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow if name_of(path) in SLOW else ())
+        for path in PAGES
+        if programs(path.read_text(encoding="utf-8"))
+    ],
+    ids=name_of,
 )
 def test_its_code_runs_and_prints_what_it_shows(path: Path, tmp_path: Path, monkeypatch):
     page = path.read_text(encoding="utf-8")
@@ -107,8 +120,6 @@ def test_the_readme_has_the_count_of_the_tests_that_its_command_runs(request):
         item
         for item in request.session.items
         if not item.get_closest_marker("slow") and not item.get_closest_marker("wide")
-        # The command installs no peers but optax.
-        if item.path.parent.name != "peers" or item.path.name == "test_optax.py"
     ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (said,) = re.findall(r"about ([\d,]+) tests", readme)
