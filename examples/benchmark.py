@@ -161,7 +161,7 @@ def new_values(options: argparse.Namespace) -> Iterator[Figure]:
         peak = 0.01 * (attempt + 1)
         others.append(seconds(lambda peak=peak: with_optax(peak)))
         ours.append(seconds(lambda peak=peak: with_ours(peak)))
-    yield compared("a new value in a running loop: recompile / replace", ">= 100", others, ours)
+    yield compared("a new value in a running loop: recompile / replace", ">= 150", others, ours)
 
 
 # --- one value at a time

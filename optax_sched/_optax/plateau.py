@@ -150,19 +150,19 @@ def greedy(
     return observed(**locals())
 
 
-def _changes(factor: Any) -> Violation:
+def _moves(factor: Any) -> Violation:
     return ("factor", "a positive finite number other than 1") if factor == 1 else None
 
 
-def _tolerates(tolerance: Any) -> Violation:
+def _leaves_a_band(tolerance: Any) -> Violation:
     return ("tolerance", "a finite number above 1") if tolerance <= 1 else None
 
 
-def _bounds_in_order(min_scale: Any, max_scale: Any) -> Violation:
+def _bounds(min_scale: Any, max_scale: Any) -> Violation:
     return ("min_scale", f"at most max_scale = {max_scale}") if min_scale > max_scale else None
 
 
-@feedback(check=[_changes, _tolerates, _bounds_in_order])
+@feedback(check=(_moves, _leaves_a_band, _bounds))
 def kl_adaptive(
     memory: Any,
     value: Any,

@@ -351,7 +351,7 @@ WRONG_RULES = {
 def test_the_shape_that_a_rule_got_wrong_is_shown():
     rule, init = WRONG_RULES["another shape"]
     loop = feedback(rule, name="mine", init=init)(0.1)
-    shown = r"was given, Memory\(scale, seen\), got Memory\(scale of shape \(2,\), seen\)"
+    shown = r"of the shapes Memory\(scale=\(\), seen=\(\)\), got Memory\(scale=\(2,\), seen=\(\)\)"
     with pytest.raises(TypeError, match=shown):
         loop.update(loop.init(), value=1.0)
 
