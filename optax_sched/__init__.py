@@ -97,6 +97,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 **Your own**
 
 - `schedule`: the decorator that makes a builder of a formula
+- `recipe`: the decorator that makes a builder of a composition
 - `Schedule`: what builders make
 - `progress`: the fraction of a phase that is done
 - `remaining`: the fraction that is left
@@ -154,6 +155,7 @@ import typing as _typing  # `typing` is a module of this package, too
 from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.domains import is_traced
 from optax_sched._core.operands import constant
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._core.shapes import Shape
 from optax_sched._files.config import from_config, to_config
@@ -289,6 +291,7 @@ __all__ = [
     "power_shape",
     "progress",
     "quarter_cosine_decay",
+    "recipe",
     "reduce_on_plateau",
     "remaining",
     "repeat",

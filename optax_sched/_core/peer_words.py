@@ -80,6 +80,11 @@ def called_here(name: str, names: Mapping[str, object]) -> str:
     return told + port
 
 
+def told_of(peer: str, name: str) -> str:
+    """The hint about a name of one library, or nothing."""
+    return "".join(_told(peer, row) for row in peers().rows.get(peer, []) if row.name == name)
+
+
 def _told(peer: str, row: Equivalent) -> str:
     differs = f" ({row.differs})" if row.differs else ""
     if peer == SAID:

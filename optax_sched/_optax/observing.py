@@ -77,14 +77,13 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
     0.5
     """
     loops, closed = _loops("replace_feedback", opt_state)
-    taken = [_taken(loop.state, settings) for loop in loops]
+    known = [_names(loop.state) for loop in loops]
     for name in settings:
-        rules = [loop.state.rule for loop, own in zip(loops, taken, strict=True) if name in own]
+        rules = [loop.state.rule for loop, names in zip(loops, known, strict=True) if name in names]
         if not rules:
-            known = sorted({it for loop in loops for it in _names(loop.state)})
             raise TypeError(
                 f"replace_feedback: no closed loop in opt_state has the setting {name}; "
-                f"there are {', '.join(known)}"
+                f"there are {', '.join(sorted(set().union(*known)))}"
             )
         if not all(same(rules[0], other) for other in rules[1:]):
             shown = sorted({repr(rule).replace("schedule=None, ", "") for rule in rules})[:2]
@@ -93,8 +92,8 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
                 f"{' and '.join(shown)}: change the state inside one of them alone, such as "
                 "opt_state.inner_states[label] of optax.multi_transform"
             )
-    for loop, own in zip(loops, taken, strict=True):
-        state = loop.state
+    for loop, names in zip(loops, known, strict=True):
+        state, own = loop.state, {name: settings[name] for name in settings if name in names}
         rule = _changed(state.rule, own) if own else state.rule
         memory = _as_laid(first_memory(rule), state.memory) if reset else state.memory
         loop.state = FeedbackState(state.schedule, memory, rule)
@@ -102,16 +101,9 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
 
 
 def _names(state: FeedbackState) -> set[str]:
-    """The settings that a loop takes."""
-    return set(formula_behind(state.rule).domains) - {"schedule", "observe_only"}
-
-
-def _taken(state: FeedbackState, settings: dict[str, Any]) -> dict[str, Any]:
-    """Those settings that a loop has; a floor under another name if its schedule is only a number."""
-    names = _names(state)
-    if state.schedule is None:
-        names.add("min_scale")  # as reduce_on_plateau calls its min_value
-    return {name: value for name, value in settings.items() if name in names}
+    """The settings that a loop takes; where its schedule is only a number, its floor has two names."""
+    names = set(formula_behind(state.rule).domains) - {"schedule", "observe_only"}
+    return names | {"min_scale"} if state.schedule is None else names
 
 
 def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:

@@ -69,12 +69,12 @@ def _factor(tree: Any) -> Any:
             product = _times(product, by_label if any(by_label.values()) else None)
         elif isinstance(node, INJECTED):
             product = _times(product, _factor(node.inner_state))
-            states = node.hyperparams_states if isinstance(node, INJECTED[0]) else {}
+            states = node.hyperparams_states
             rates = {
                 name: _factor_of(states[name])  # it may have been changed since
                 if isinstance(states.get(name), KEPT)
                 else _Factor(jnp.asarray(number), True)
-                for name, number in node.hyperparams.items()
+                for name, number in sorted(node.hyperparams.items())
                 if is_rate(name)
             }
             one = next(iter(rates.values()), None)

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import batched_name
-from optax_sched._core.domains import PlainFunction, is_traced
+from optax_sched._core.built import batched_name, is_made_by
+from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
 from optax_sched._core.hyperparameters import CountOrZero, domain_of
-from optax_sched._core.operands import OneSchedule
+from optax_sched._core.operands import OneSchedule, of_function
 from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
 from optax_sched._optax.state import (
@@ -154,7 +154,7 @@ def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
             "for a function old -> new restore the state into jax.eval_shape(optimizer.init, params)"
         )
-    if isinstance(old, PlainFunction) and old.func is function:
+    if is_made_by(of_function, old) and old.function is function:
         return old  # the same function of the step as before
     try:
         new = function(old)
@@ -185,9 +185,10 @@ def _with(state: ScheduleState, new: Any, retrace: bool) -> ScheduleState:
             f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
         )
     if rule:
-        leaves = list(map(strong, leaves))
-        olds = [_Like(leaf.dtype, state.value) for leaf in leaves]
-    held = jax.tree.unflatten(jax.tree.structure(new), laid(leaves, olds))
+        placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)
+    else:
+        placed = laid(leaves, olds)
+    held = jax.tree.unflatten(jax.tree.structure(new), placed)
     return _at_start(state._replace(schedule=held), state.count, new)
 
 
@@ -229,15 +230,6 @@ def _remedy(new: Any, old: Any) -> str:
     if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
         return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     return takes
-
-
-class _Like:
-    """Where the leaves of another structure go: beside the rate."""
-
-    def __init__(self, dtype: Any, beside: Any):
-        self.dtype = dtype
-        self.sharding = getattr(beside, "sharding", None)
-        self.committed = getattr(beside, "committed", False)
 
 
 def _read_at(state: ScheduleState, count: Any) -> ScheduleState:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import Node, Number, default_float, is_traced
+from optax_sched._core.domains import Number, default_float, is_traced
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
@@ -69,26 +70,26 @@ def is_key(leaf: Any) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key)
 
 
-def laid(leaves: Sequence[Any], olds: Sequence[Any]) -> list[Any]:
+def laid(leaves: Sequence[Any], olds: Sequence[Any], cast: bool = True) -> list[Any]:
     """New arrays in the dtypes of the old ones, and where these lie, so that nothing compiles again."""
+    if cast:
+        leaves = list(map(_cast, leaves, olds))
     if is_traced((leaves, olds)):
-        return [jnp.copy(_cast(leaf, old.dtype)) for leaf, old in zip(leaves, olds, strict=True)]
-    placed: list[Any] = [None] * len(leaves)
+        return list(map(jnp.copy, leaves))
+    placed: dict[int, jax.Array] = {}
     places = [old.sharding if getattr(old, "committed", False) else None for old in olds]
     for place in set(places):
         here = [n for n, it in enumerate(places) if it == place]
-        cast = [_cast(leaves[n], olds[n].dtype) for n in here]
-        for n, array in zip(here, _copies(place)(cast), strict=True):
-            placed[n] = array
-    return placed
+        placed |= zip(here, _copies(place)([leaves[n] for n in here]), strict=True)
+    return [placed[n] for n in range(len(leaves))]
 
 
-def _cast(leaf: Any, dtype: Any) -> Any:
+def _cast(leaf: Any, old: Any) -> Any:
     if is_key(leaf):
         return leaf
     if isinstance(leaf, jax.Array):
-        return jax.lax.convert_element_type(leaf, dtype)
-    return np.asarray(leaf).astype(dtype)
+        return jax.lax.convert_element_type(leaf, old.dtype)
+    return np.asarray(leaf).astype(old.dtype)
 
 
 @functools.lru_cache(maxsize=64)
@@ -139,7 +140,7 @@ def _zeros(tree: Any) -> Iterator[str]:
             if is_told and not np.all(np.asarray(value)):
                 yield f"{formula_behind(tree).name}.{name}"
     if isinstance(tree, Node | tuple):
-        for part in tree if isinstance(tree, tuple) else tree._parts():
+        for part in tree if isinstance(tree, tuple) else tree._children:
             yield from _zeros(part)
 
 

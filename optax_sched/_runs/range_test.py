@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._core.arguments import admit, checked
-from optax_sched._core.domains import Domain, Number, as_pytree, default_float, is_traced
+from optax_sched._core.domains import Domain, Number, default_float, is_traced
 from optax_sched._core.errors import complaint
 from optax_sched._core.evaluate import weak
 from optax_sched._core.hyperparameters import Growth, PartOfOne, Positive
@@ -27,7 +27,8 @@ class _StepFunction(Domain):
     def admit(self, value: Any) -> Any:
         if not callable(value):
             raise TypeError
-        return as_pytree(value)
+        # An object that JAX cannot take apart is part of the program.
+        return jax.tree_util.Partial(value) if jax.tree_util.all_leaves([value]) else value
 
 
 class _Known(Number):

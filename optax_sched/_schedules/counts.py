@@ -138,12 +138,12 @@ def count_updates(
         updates = 0
         for sizes in _examples_by_update(where, batch_size, processes):
             ends = np.cumsum(sizes)
-            if ends[-1] > examples:
+            fit = int(np.searchsorted(ends, examples, side="right"))
+            updates += fit
+            examples -= int(ends[fit - 1]) if fit else 0
+            if fit < len(sizes):
                 break
-            examples, updates = examples - int(ends[-1]), updates + len(sizes)
-        fit = int(np.searchsorted(ends, examples, side="right"))
-        left = examples - (int(ends[fit - 1]) if fit else 0)
-        return updates + fit + (keep and left > 0)
+        return updates + (keep and examples > 0)
     together = admit(where, "batch_size", _COUNT, batch_size) * processes
     batches = -(-examples // together) if keep else examples // together
     return math.floor(passes * batches) // accumulate

@@ -15,6 +15,7 @@ from optax_sched._core.hyperparameters import (
     StepsOrZero,
 )
 from optax_sched._core.operands import constant
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
@@ -34,9 +35,8 @@ def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value, 
     )
 
 
-@schedule(check=_phases_fit)
+@recipe(check=_phases_fit)
 def wsd(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     decay_steps: Steps,
@@ -82,7 +82,7 @@ def wsd(
     ['0.000', '0.500', '1.000', '1.000', '1.000', '0.500', '0.293', '0.134', '0.000', '0.000']
     """
     stable = warmup(constant(peak_value), warmup_steps, init_value)
-    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
+    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)
 
 
 def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
@@ -162,9 +162,8 @@ def _anneal_after_cooldown(
     )
 
 
-@schedule(check=_anneal_after_cooldown)
+@recipe(check=_anneal_after_cooldown)
 def infinite(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     cooldown_steps: Steps,
@@ -209,12 +208,11 @@ def infinite(
     ['0.000', '0.500', '1.000', '0.750', '0.500', '0.500', '0.250', '0.000']
     """
     fall = cooldown(constant(peak_value), 0, cooldown_steps, stable_value, shape)
-    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)(step)
+    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)
 
 
-@schedule
+@recipe
 def tri_stage(
-    step,
     peak_value: Positive,
     warmup_steps: StepsOrZero,
     hold_steps: StepsOrZero,
@@ -250,7 +248,7 @@ def tri_stage(
     ['0.010', '0.505', '1.000', '1.000', '1.000', '0.100', '0.010', '0.010']
     """
     fall = exponential(peak_value, peak_value * final_scale, decay_steps)
-    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)(step)
+    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)
 
 
 def _exploration_fits(warmup_steps, explore_steps, total_steps):
@@ -259,10 +257,8 @@ def _exploration_fits(warmup_steps, explore_steps, total_steps):
     )
 
 
-@schedule(check=_exploration_fits)
-def knee(
-    step, peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps
-):
+@recipe(check=_exploration_fits)
+def knee(peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps):
     """Explore at a high rate to find a wide minimum, then go straight down to 0 into it.
 
         cooldown(warmup(p, W), W + E, T - W - E)
@@ -290,4 +286,4 @@ def knee(
     """
     explored = warmup_steps + explore_steps
     stable = warmup(constant(peak_value), warmup_steps)
-    return cooldown(stable, explored, total_steps - explored)(step)
+    return cooldown(stable, explored, total_steps - explored)

@@ -145,7 +145,7 @@ class Mine(schedules.CosineDecay):
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        (Mine(0.1, 10), "port: scheduler must be an object of torch's, transformers', keras' or"),
+        (Mine(0.1, 10), "port: scheduler must be one object of optax's, torch's, transformers', k"),
         (
             schedules.PolynomialDecay(0.1, 90, 0.2, cycle=True),
             "port: PolynomialDecay.end_learning_rate must be at most 0.1 where there are cycles, got",

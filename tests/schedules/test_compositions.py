@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tables.cases import BUILDERS, OWN, expected
+from tables.cases import BUILDERS, OWN, expected, wide
 from tables.trees import COMBINATORS, KNOWN, LEAVES, NAMES, leaves, some_trees, topped_by, trees
 
 import optax_sched as os
@@ -80,7 +80,7 @@ def relative_error(got: Any, want: np.ndarray) -> np.ndarray:
     return np.where(nothing, 0.0, np.abs(got - want) / np.maximum(np.abs(want), tiny))
 
 
-@pytest.mark.parametrize("outer", KNOWN)
+@pytest.mark.parametrize("outer", [pytest.param(name, marks=wide(name)) for name in KNOWN])
 @few(max_examples=5)
 @given(data=st.data(), halves=st.booleans())
 def test_a_tree_is_what_the_interpreter_says(outer, data, halves):

@@ -152,8 +152,9 @@ def batches(schedule: Any, processes: int, num_steps: int) -> list[int]:
     return [max(round(value), 1) * processes for value in values]
 
 
-@pytest.mark.parametrize("ramp", RAMPS, ids=range(len(RAMPS)))
-@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize(
+    ("ramp", "processes"), [*((ramp, 1) for ramp in RAMPS), (RAMP, 3)], ids=range(len(RAMPS) + 1)
+)
 def test_a_ramp_counts_what_a_training_counts(ramp, processes):
     sizes = batches(ramp, processes, 50_000)
     starts = np.concatenate([[0], np.cumsum(sizes)])

@@ -171,7 +171,7 @@ def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_for
         close(current_value(restored), 0.4)
         for change in (
             lambda state: observe(observe(state, 1.0), 1.0),
-            lambda state: replace_feedback(observe(state, 1.0), factor=0.25, mode="max"),
+            lambda state: replace_feedback(observe(state, 1.0), factor=0.25, min_value=0.3),
             lambda state: observe(replace_feedback(observe(state, 1.0), factor=0.25), 1.0),
             lambda state: replace_feedback(observe(state, 1.0), reset=True),
         ):
