@@ -123,14 +123,14 @@ def _longer_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, A
         whole = jnp.minimum(period * 1.0, 2.0**31 - 128)
         length, mult = Two(whole, (period - whole.astype(jnp.int32)) * 1.0), as_written(mult)
     else:
-        length, mult = map(Two, *as_written(jnp.stack([period, mult])))
+        length, mult = map(Two, *jax.vmap(as_written)(jnp.stack([period, mult])))
     growth = two(mult.high - 1, mult.low)
     log = log1p(growth)
     guess = jnp.floor(jnp.log1p(step * growth.high / length.high) / log.high)
     # The logarithm may be one off: compute the boundaries around the guess, and count those passed.
     first = jnp.clip(guess - 1, 0, 2.0**31 - 128)
     exponent = times(Two(first + jnp.arange(4.0), 0.0), log)
-    sums = divided(expm1(Two(jnp.minimum(exponent.high, 87.0), exponent.low)), growth)
+    sums = divided(jax.vmap(expm1)(Two(jnp.minimum(exponent.high, 87.0), exponent.low)), growth)
     boundaries = _near_whole(times(Two(jnp.minimum(sums.high, _MOST), sums.low), length))
     to_go = _until(boundaries, step)
     slack = 0.0 if is_int(step) else ULPS * jnp.finfo(step.dtype).eps * step

@@ -76,9 +76,9 @@ def _together(a: Two, b: Two) -> Two:
 def _entry(table: np.ndarray, index: jax.Array) -> Two:
     """A sum over a mask, as in `pick`."""
     high = table.astype(index.dtype)
-    chosen = index[..., None] == np.arange(len(table), dtype=index.dtype)
+    chosen = index == np.arange(len(table), dtype=index.dtype)
     low = (table - high).astype(index.dtype)
-    return Two(*(jnp.sum(jnp.where(chosen, column, 0), -1) for column in (high, low)))
+    return Two(*(jnp.sum(jnp.where(chosen, column, 0)) for column in (high, low)))
 
 
 def log1p(x: Two) -> Two:
@@ -93,8 +93,8 @@ def as_written(number: Any) -> Two:
 
     float32(1.1) is 2e-8 above 1.1, which in a sum of powers grows to whole steps.
     """
-    fits = number[..., None] * _DECIMALS < 2.0**24
-    scale = jnp.max(jnp.where(fits, _DECIMALS, 1.0), -1).astype(number.dtype)
+    decimals = _DECIMALS.astype(number.dtype)
+    scale = jnp.max(jnp.where(number * decimals < 2.0**24, decimals, 1.0))
     units = jnp.round(number * scale)
     decimal = divided(Two(units, 0.0), Two(scale, 0.0))
     is_near = jnp.abs((decimal.high - number) + decimal.low) <= jnp.finfo(number.dtype).eps * number
