@@ -13,15 +13,16 @@ from optax_sched._core.peer_words import SAID, peers
 PAGE = Path(__file__).with_name("coming-from.md")
 
 HEAD = """\
-# Coming from optax, torch, transformers, keras or timm
+# Coming from optax, torch, transformers, keras, timm and others
 
 Each table below is for one library. Find your call in the left column. The right column is the call
 that makes the same schedule here. It uses the parameter names of your library, so put your own numbers
 in their place. `lr` is the rate that you gave to your optimizer. The third column says where the two
 calls differ.
 
-A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`).
-An error message tells you the same, if you use a name from another library:
+A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`), and
+from DeepSpeed on with its formula (`tests/peers/test_formulas.py`). An error message tells you
+the same, if you use a name from another library:
 
 ```python
 import optax_sched

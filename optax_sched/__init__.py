@@ -102,7 +102,6 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `progress`: the fraction of a phase that is done
 - `remaining`: the fraction that is left
 - `mix`: a blend that is exact at both ends
-- `is_traced`: whether a value is unknown while JAX traces
 
 **Closed loop**: rates that react to the loss
 
@@ -113,7 +112,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
-- `replace_feedback`: changes the settings of a running rule
+- `replace_feedback`: changes the settings of a running closed loop
 
 **In optax**
 
@@ -153,7 +152,6 @@ import importlib
 import typing as _typing  # `typing` is a module of this package, too
 
 from optax_sched._core.arithmetic import add, multiply, power
-from optax_sched._core.domains import is_traced
 from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
@@ -261,7 +259,6 @@ __all__ = [
     "infinite",
     "inverse_sqrt_decay",
     "inverse_time_decay",
-    "is_traced",
     "join",
     "k_decay",
     "k_shape",
@@ -326,8 +323,9 @@ __all__ = [
 ]
 
 for _name in __all__:  # pickles, help and the reference name no private file
-    if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
-        globals()[_name].__module__ = __name__
+    for _it in (globals()[_name], *getattr(globals()[_name], "__mro__", ())):
+        if getattr(_it, "__module__", "").startswith("optax_sched._"):
+            _it.__module__ = __name__
 
 if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
 

@@ -26,18 +26,7 @@ def default_float() -> np.dtype:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether a value is unknown because JAX traces it, for checks of your own.
-
-    Args:
-      value: a number, an array, or any pytree.
-
-    Returns:
-      True if any leaf is a tracer, whose value Python cannot read or compare.
-
-    >>> import jax
-    >>> is_traced(0.1), bool(jax.jit(is_traced)(0.1))
-    (False, True)
-    """
+    """Whether any leaf of a value is unknown because JAX traces it."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 

@@ -30,7 +30,7 @@ def call(schedule: Any, step: Any) -> jax.Array:
     if isinstance(step, Tracer):
         _check_dtype(schedule, step)
         return _evaluate(schedule, step)
-    ready = getattr(schedule, "_ready", None)
+    ready: Ready | None = getattr(schedule, "_ready", None)
     if ready is None or ready.x64 is not _x64():
         if is_traced(schedule):  # caching a tracer would leak it
             return _evaluate(schedule, _as_clock(schedule, step, is_float_clock(schedule)))

@@ -9,7 +9,7 @@ import jax
 from optax_sched._core.built import Built
 from optax_sched._core.curve import as_html
 from optax_sched._core.errors import in_a_word
-from optax_sched._core.evaluate import Ready, call
+from optax_sched._core.evaluate import call
 from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.operators import Operators
 
@@ -36,8 +36,7 @@ class Schedule(Operators, Built):
     0.05 1.0
     """
 
-    __slots__ = ("_ready",)
-    _ready: Ready | None  # what `call` keeps after the first eager call
+    __slots__ = ("_ready",)  # what `call` keeps from the first eager call on
 
     def __init__(self, *_: Any, **__: Any):
         raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")

@@ -38,9 +38,10 @@ class Shape(Built):
     def __call__(self, x: Any) -> jax.Array:
         """The value at a fraction x."""
         x = jnp.clip(jnp.asarray(x) * 1.0, 0, 1)
-        return self.weights(x, 1 - x).weight
+        weight, _ = self.weights(x, 1 - x)
+        return weight
 
-    def weights(self, x: Any, y: Any) -> Weights:
+    def weights(self, x: Any, y: Any) -> tuple[Any, Any]:
         """The value and its complement to 1, at a fraction x and its exact complement y = 1 - x."""
         return self._formula.function(x, y, *self._values)
 

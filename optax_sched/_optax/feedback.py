@@ -276,25 +276,13 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
     with jax.numpy_dtype_promotion("standard"):
         with advice_for_traced_code(formula.name):
             new = formula.function(memory, value, *arguments.args, **arguments.kwargs)
-        shapes = [jax.tree.map(jnp.shape, tree) for tree in (new, memory)]
-        if jax.tree.structure(new) != jax.tree.structure(memory) or shapes[0] != shapes[1]:
+        given, got = (jax.tree.map(jnp.shape, tree) for tree in (memory, new))
+        if jax.tree.structure(new) != jax.tree.structure(memory) or given != got:
             raise TypeError(
-                f"{formula.name}: the rule must return what it was given, {_in_words(memory)}, "
-                f"got {_in_words(new)}"
+                f"{formula.name}: the rule must return what it was given, of the shapes "
+                f"{in_a_word(given)}, got {in_a_word(got)}"
             )
         return jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), new, memory)
-
-
-def _in_words(memory: Any) -> str:
-    """A memory as an error shows it: its fields, and the shapes that are not ()."""
-    if hasattr(memory, "_fields"):
-        shapes = {name: jax.tree.map(jnp.shape, getattr(memory, name)) for name in memory._fields}
-        parts = [name + (f" of shape {shape}" if shape != () else "") for name, shape in shapes.items()]
-        return f"{type(memory).__name__}({', '.join(parts)})"
-    if memory is None or isinstance(memory, tuple | list | dict):
-        return in_a_word(jax.tree.map(jnp.shape, memory))
-    shape = jnp.shape(memory)
-    return f"an array of shape {shape}" if shape else "a number"
 
 
 def metric(where: str, value: Any) -> jax.Array:

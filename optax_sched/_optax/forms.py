@@ -33,8 +33,8 @@ class Place:
     is_rate: bool
 
     @property
-    def schedule(self) -> ScheduleState | None:
-        """The state of the schedule, which may be a closed loop's."""
+    def schedule(self) -> Any:
+        """The state of the schedule, which may be a closed loop's, or None."""
         return self.state.schedule if isinstance(self.state, FeedbackState) else self.state
 
     def put(self, schedule: ScheduleState) -> None:

@@ -1,4 +1,4 @@
-"""What is done to the rules in an optimizer's state from outside: a metric fed, settings changed."""
+"""What is done to the closed loops in an optimizer's state: a metric fed, settings changed."""
 
 from typing import Any, TypeVar
 
@@ -20,8 +20,8 @@ def observe(opt_state: State, value: Any) -> State:
     The scale changes immediately.
 
     Args:
-      opt_state: the state of an optimizer that holds `reduce_on_plateau`, `plateau`, `greedy` or a
-        closed loop of your own: as optax makes it, `nnx.Optimizer.opt_state`
+      opt_state: the state of an optimizer that holds `plateau`, `reduce_on_plateau` or another
+        closed loop: as optax makes it, `nnx.Optimizer.opt_state`
         (`optimizer.opt_state = observe(optimizer.opt_state, loss)`), or as a checkpoint library
         restores it in dicts and lists, though there without rules of your own.
       value: the metric, a number of shape (). On several devices every replica must see the same one:
@@ -51,7 +51,7 @@ def observe(opt_state: State, value: Any) -> State:
 
 
 def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) -> State:
-    """Give a running plateau, or another closed loop, other settings: nothing compiles again.
+    """Give a running closed loop, such as a plateau, other settings: nothing compiles again.
 
     Args:
       opt_state: the state of an optimizer with a closed loop, in any form that `observe` takes.
@@ -137,8 +137,7 @@ def _loops(where: str, opt_state: Any) -> Any:
     loops: list[Place] = [place for place in found if isinstance(place.state, FeedbackState)]
     if not loops:
         raise ValueError(
-            f"{where}: opt_state must hold a plateau, such as reduce_on_plateau makes, or another "
-            "closed loop"
+            f"{where}: opt_state must hold a closed loop, such as plateau or reduce_on_plateau makes"
         )
     for loop in loops:
         if not isinstance(loop.state.rule, ClosedLoop):

@@ -7,7 +7,7 @@ import optax
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
-from optax_sched._core.domains import is_traced
+from optax_sched._core.formula import Violation
 from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Positive, Rate, Switch
 from optax_sched._core.operands import constant
 from optax_sched._optax.feedback import feedback
@@ -150,17 +150,19 @@ def greedy(
     return observed(**locals())
 
 
-def _bounds(factor: Any, tolerance: Any, min_scale: Any, max_scale: Any) -> tuple[str, str] | None:
-    if not is_traced(factor) and factor == 1:
-        return "factor", "a positive finite number other than 1"
-    if not is_traced(tolerance) and tolerance <= 1:
-        return "tolerance", "a finite number above 1"
-    if not is_traced((min_scale, max_scale)) and min_scale > max_scale:
-        return "min_scale", f"at most max_scale = {max_scale}"
-    return None
+def _moves(factor: Any) -> Violation:
+    return ("factor", "a positive finite number other than 1") if factor == 1 else None
 
 
-@feedback(check=_bounds)
+def _leaves_a_band(tolerance: Any) -> Violation:
+    return ("tolerance", "a finite number above 1") if tolerance <= 1 else None
+
+
+def _bounds(min_scale: Any, max_scale: Any) -> Violation:
+    return ("min_scale", f"at most max_scale = {max_scale}") if min_scale > max_scale else None
+
+
+@feedback(check=(_moves, _leaves_a_band, _bounds))
 def kl_adaptive(
     memory: Any,
     value: Any,

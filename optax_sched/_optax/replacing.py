@@ -86,7 +86,9 @@ def replace_schedule(
         goes_on = []
         for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
             rates = [place for place in inside if place.is_rate or len(place.names) == level]
-            _replace(rates or _no_rate(inside), wanted, name, retrace)
+            if not rates:
+                raise _no_rate(inside)
+            _replace(rates, wanted, name, retrace)
             goes_on += rates
     if count is not None:
         for name, wanted, _, inside in _meant(found, count, "count", 0):
@@ -121,9 +123,9 @@ def _meant(
         yield from _meant(named, inner, f"{name}[{label!r}]", level + 1)
 
 
-def _no_rate(inside: Sequence[Place]) -> Any:
+def _no_rate(inside: Sequence[Place]) -> ValueError:
     names = dict.fromkeys(repr(place.names[-1]) for place in inside)
-    raise ValueError(
+    return ValueError(
         f"replace_schedule: opt_state must hold a schedule of the rate, got one of {', '.join(names)}: "
         f"name it, {{{next(iter(names))}: schedule}}, or give the rate as live(schedule)"
     )
@@ -144,18 +146,18 @@ def _replace(rates: Sequence[Place], wanted: Any, name: str, retrace: bool) -> N
                 "hyperparameter, or a function old -> new that returns unchanged what you want to keep"
             )
     for place, new in zip(rates, news, strict=True):
-        place.put(_with(place.schedule, new, retrace))
+        place.put(_with(place.schedule, new, name, retrace))
 
 
 def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
     """What a function `old -> new` makes of a schedule."""
+    if is_made_by(of_function, old) and old.function is function:
+        return old  # the same function of the step as before
     if not callable(old):
         raise ValueError(
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
             "for a function old -> new restore the state into jax.eval_shape(optimizer.init, params)"
         )
-    if is_made_by(of_function, old) and old.function is function:
-        return old  # the same function of the step as before
     try:
         new = function(old)
     except Exception as error:
@@ -176,13 +178,13 @@ def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
     return True
 
 
-def _with(state: ScheduleState, new: Any, retrace: bool) -> ScheduleState:
+def _with(state: ScheduleState, new: Any, name: str, retrace: bool) -> ScheduleState:
     """The state with a new schedule, in the dtypes of the old one where it fits there."""
     old = state.schedule
     rule, leaves, olds = _matched(new, old)
     if rule and not retrace:
         raise ValueError(
-            f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
+            f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
         )
     if rule:
         placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)

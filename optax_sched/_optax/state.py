@@ -67,7 +67,7 @@ def single(leaf: Any) -> jax.Array:
 
 def is_key(leaf: Any) -> bool:
     """Whether a leaf is a random key, or an array of them."""
-    return jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key)
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def laid(leaves: Sequence[Any], olds: Sequence[Any], cast: bool = True) -> list[Any]:

@@ -163,7 +163,7 @@ class PeakFit:
     scatter: float
     """The standard deviation of one loss about the fit."""
 
-    def __init__(self, model: _Model, found: np.ndarray, scatter: float):
+    def __init__(self, model: Any, found: np.ndarray, scatter: float):
         self._model, self.scatter = model, scatter
         _, slope = model.residuals(found, scatter)
         count = len(model.groups)

@@ -1,6 +1,5 @@
 """`port` of keras' six schedules, on the jax backend in double precision."""
 
-import importlib
 import itertools
 from typing import Any
 
@@ -15,17 +14,7 @@ from optax_sched.porting import port
 
 keras = library("keras")
 schedules: Any = keras.optimizers.schedules
-
-
-@pytest.fixture(autouse=True)
-def keras_in_double_precision(monkeypatch):
-    """Whatever its floatx, keras rounds cosines and floors to float32 on JAX: here it does not."""
-    narrowed = importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
-    monkeypatch.setitem(narrowed, "float64", "float64")
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx(before)
+pytestmark = pytest.mark.usefixtures("keras_in_double_precision")
 
 
 def case(schedule: Any, *, phase: float = 0.0, late: Any = ()) -> Case:

@@ -291,7 +291,7 @@ def test_nnx_takes_another_structure_and_labels():
     assert all(isinstance(leaf, nnx.OptState) for leaf in leaves)
     with pytest.raises(ValueError, match=r"be of the old one's structure"):
         replace_schedule(optimizer.opt_state, FALL)
-    with pytest.raises(ValueError, match=r"^observe: opt_state must hold a plateau"):
+    with pytest.raises(ValueError, match=r"^observe: opt_state must hold a closed loop"):
         observe(optimizer.opt_state, 1.0)
 
 
