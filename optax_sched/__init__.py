@@ -323,9 +323,8 @@ __all__ = [
 ]
 
 for _name in __all__:  # pickles, help and the reference name no private file
-    for _it in (globals()[_name], *getattr(globals()[_name], "__mro__", ())):
-        if getattr(_it, "__module__", "").startswith("optax_sched._"):
-            _it.__module__ = __name__
+    if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
+        globals()[_name].__module__ = __name__
 
 if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
 

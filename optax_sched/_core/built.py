@@ -17,6 +17,7 @@ from optax_sched._core.peer_words import meant_by, translated
 class Built(Node):
     """An immutable pytree of hyperparameters. Subclasses define what a call does."""
 
+    __module__ = "optax_sched"
     __slots__ = ()
 
     def __init__(self, *_: Any, **__: Any):

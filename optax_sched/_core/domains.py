@@ -334,10 +334,8 @@ def as_scalar(value: Any) -> Any:
         value = value.item()
     if isinstance(value, bool):
         raise TypeError
-    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
-        raise Misplaced("for several values, grid or stack makes a batch of schedules")
     if isinstance(value, jax.Array):
-        if not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
+        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
             raise TypeError
         return value
     if isinstance(value, numbers.Integral):

@@ -19,6 +19,7 @@ Violation = tuple[str, str] | tuple[str, str, str] | None
 Check = Callable[..., Violation]
 Checks = Check | Sequence[Check]
 
+_SEVERAL = ": for several values, grid or stack makes a batch of schedules"
 _RESERVED = {"init", "update", "replace", "step"}
 
 
@@ -85,7 +86,8 @@ class Formula:
     def build(self, values: dict[str, Any]) -> Any:
         """Check the values that the user wrote, and make the object."""
         stored = {
-            name: admit(self.name, name, domain, values[name]) for name, domain in self.domains.items()
+            name: admit(self.name, name, domain, values[name], _SEVERAL)
+            for name, domain in self.domains.items()
         }
         lengths = [
             (name, rest, value)

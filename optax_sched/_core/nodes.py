@@ -17,6 +17,7 @@ class Node:
     A jitted step takes its state apart and puts it together again, so both do next to nothing here.
     """
 
+    __module__ = "optax_sched"  # as `help` shows it
     # `__weakref__`: jax.jit(s) holds s by a weak reference.
     __slots__ = ("__weakref__", "_children", "_structure")
     _children: tuple[Any, ...]

@@ -15,6 +15,7 @@ BUILDERS: dict[str, Callable[..., Any]] = {}
 class Operators:
     """The operators, all by way of `_combined`."""
 
+    __module__ = "optax_sched"
     __slots__ = ()
     __array_ufunc__ = None  # so that NumPy's numbers, when they stand on the left, leave it to us
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
     Factor,
@@ -20,22 +19,17 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, falls, start_below_peak
+from optax_sched._schedules.checks import at_least_the_sum, falls, peak_falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value, end_value):
-    return (
-        start_below_peak(init_value, peak_value)
-        or falls(peak_value=peak_value, end_value=end_value)
-        or at_least_the_sum(
-            "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
-        )
-    )
+def _phases_fit(warmup_steps, decay_steps, total_steps):
+    phases = {"warmup_steps": warmup_steps, "decay_steps": decay_steps}
+    return at_least_the_sum("total_steps", total_steps, **phases)
 
 
-@recipe(check=_phases_fit)
+@recipe(check=[start_below_peak, peak_falls, _phases_fit])
 def wsd(
     peak_value: Rate,
     warmup_steps: StepsOrZero,
@@ -85,12 +79,11 @@ def wsd(
     return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)
 
 
-def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
-    rises = falls(peak_value=peak_value, end_value=end_value)
-    if rises:
-        return rises
-    if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
-        return None if len(budgets) else ("budgets", "a sequence of one or more steps")
+def _one_budget_at_least(budgets):
+    return None if len(budgets) else ("budgets", "a sequence of one or more steps")
+
+
+def _decays_apart(warmup_steps, budgets, decay_fraction):
     before = float(warmup_steps)
     for budget in map(float, budgets):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
@@ -100,7 +93,7 @@ def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
     return None
 
 
-@schedule(check=_decays_apart)
+@schedule(check=[peak_falls, _one_budget_at_least, _decays_apart])
 def wsd_cycles(
     step,
     peak_value: Rate,
@@ -150,19 +143,20 @@ def wsd_cycles(
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
-def _anneal_after_cooldown(
-    peak_value, stable_value, end_value, warmup_steps, cooldown_steps, anneal_start
-):
-    return (
-        falls(peak_value=peak_value, stable_value=stable_value)
-        or falls(stable_value=stable_value, end_value=end_value)
-        or at_least_the_sum(
-            "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
-        )
-    )
+def _stable_below_peak(peak_value, stable_value):
+    return falls(peak_value=peak_value, stable_value=stable_value)
 
 
-@recipe(check=_anneal_after_cooldown)
+def _end_below_stable(stable_value, end_value):
+    return falls(stable_value=stable_value, end_value=end_value)
+
+
+def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
+    phases = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps}
+    return at_least_the_sum("anneal_start", anneal_start, **phases)
+
+
+@recipe(check=[_stable_below_peak, _end_below_stable, _anneal_after_cooldown])
 def infinite(
     peak_value: Rate,
     warmup_steps: StepsOrZero,

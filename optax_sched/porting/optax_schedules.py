@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from optax_sched._core.errors import complaint
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import (
@@ -42,7 +43,7 @@ class Closure(Settings):
 
 def plain(it: Closure) -> Schedule:
     """A constant; also what optax makes of a length of 0, or of a rate of 0."""
-    return constant(it["value" if "value" in it.values else "init_value"])
+    return constant(it["init_value" if it.given("value") is None else "value"])
 
 
 def polynomial(it: Closure) -> Schedule:
@@ -54,7 +55,7 @@ def polynomial(it: Closure) -> Schedule:
 
 def exponential_or_steps(it: Closure) -> Schedule:
     start, length, rate = it.height("init_value"), it.steps("transition_steps"), it["decay_rate"]
-    end = None if it.values.get("end_value") is None else it.height("end_value")
+    end = None if it.given("end_value") is None else it.height("end_value")
     if rate < 1:
         if end is not None and end >= start:
             return constant(end)
@@ -94,7 +95,7 @@ def factors(it: Closure) -> Schedule:
 
 
 def knots(it: Closure) -> Schedule:
-    if "bounds" in it.values:  # before optax 0.2.6 its own name for the same
+    if it.given("bounds") is not None:  # before optax 0.2.6 its own name for the same
         times, values = it.raw("bounds").tolist(), it.raw("values").tolist()
     else:
         times, values = [0, *it.raw("boundaries")], [it["init_value"]]
@@ -125,10 +126,11 @@ def sequence(it: Closure) -> Schedule:
 
 def ported(schedule: Any) -> Schedule:
     """What a schedule of optax's is here."""
-    key = (getattr(schedule, "__module__", None), getattr(schedule, "__qualname__", None))
-    if not inspect.isfunction(schedule) or key not in CLOSURES:
-        raise TypeError(f"port: schedules must be optax's own or ours, got {schedule!r}")
-    return CLOSURES[key](Closure(schedule))
+    is_function = inspect.isfunction(schedule)
+    porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
+    if porter is None:
+        raise TypeError(complaint("port", "schedules", "optax's own or ours", schedule))
+    return porter(Closure(schedule))
 
 
 _MADE_BY: dict[str, Callable[[Closure], Schedule]] = {

@@ -21,6 +21,10 @@ class Settings:
     def raw(self, name: str) -> Any:
         return getattr(self.source, name) if self.values is None else self.values[name]
 
+    def given(self, name: str) -> Any:
+        """A value by name, or None."""
+        return (self.values or {}).get(name)
+
     def __getitem__(self, name: str) -> Any:
         """A setting as a number."""
         return self.number(name, self.raw(name))
