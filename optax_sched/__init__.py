@@ -97,21 +97,22 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 **Your own**
 
 - `schedule`: the decorator that makes a builder of a formula
+- `recipe`: the decorator that makes a builder of a composition
 - `Schedule`: what builders make
 - `progress`: the fraction of a phase that is done
 - `remaining`: the fraction that is left
 - `mix`: a blend that is exact at both ends
-- `is_traced`: whether a value is unknown while JAX traces
 
 **Closed loop**: rates that react to the loss
 
 - `plateau`: cuts a schedule when the loss stops improving
 - `greedy`: cuts it, and raises it while the loss improves
+- `kl_adaptive`: keeps a metric near a target, as PPO does with the KL divergence
 - `reduce_on_plateau`: the cuts as an optax transformation
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
-- `replace_feedback`: changes the settings of a running rule
+- `replace_feedback`: changes the settings of a running closed loop
 
 **In optax**
 
@@ -122,6 +123,8 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `replace_schedule`: changes the schedule of a running job
 - `rounded`: a schedule of whole numbers, for `optax.MultiSteps`
 - `count_updates`: how many updates a training makes
+- `count_examples`: how many examples they take
+- `examples_seen`: the same as a clock for `retime`
 - `ScheduleState`: the state of a schedule
 - `LiveSchedule`: what `live` makes
 - `ClosedLoop`: what `plateau`, `greedy` and your own rules make
@@ -149,8 +152,8 @@ import importlib
 import typing as _typing  # `typing` is a module of this package, too
 
 from optax_sched._core.arithmetic import add, multiply, power
-from optax_sched._core.domains import is_traced
 from optax_sched._core.operands import constant
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._core.shapes import Shape
 from optax_sched._files.config import from_config, to_config
@@ -158,7 +161,7 @@ from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
 from optax_sched._optax.observing import observe, replace_feedback
-from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
+from optax_sched._optax.plateau import greedy, kl_adaptive, plateau, reduce_on_plateau
 from optax_sched._optax.plateau_rule import PlateauState
 from optax_sched._optax.reading import current_value
 from optax_sched._optax.replacing import replace_schedule
@@ -188,7 +191,7 @@ from optax_sched._schedules.combine import (
     select,
     warmup,
 )
-from optax_sched._schedules.counts import count_updates, rounded
+from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -239,11 +242,13 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "count_examples",
     "count_updates",
     "current_value",
     "cyclic",
     "delay",
     "every",
+    "examples_seen",
     "exponential",
     "exponential_decay",
     "feedback",
@@ -254,10 +259,10 @@ __all__ = [
     "infinite",
     "inverse_sqrt_decay",
     "inverse_time_decay",
-    "is_traced",
     "join",
     "k_decay",
     "k_shape",
+    "kl_adaptive",
     "knee",
     "linear",
     "live",
@@ -283,6 +288,7 @@ __all__ = [
     "power_shape",
     "progress",
     "quarter_cosine_decay",
+    "recipe",
     "reduce_on_plateau",
     "remaining",
     "repeat",

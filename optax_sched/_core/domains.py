@@ -1,8 +1,6 @@
-"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
-A domain cannot check the value of a tracer; it still checks its shape and type.
-"""
-
+import contextvars
 import dataclasses
 import inspect
 import itertools
@@ -16,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import in_a_word
+from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
+from optax_sched._core.lengths import refuse_ratio_among
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -26,31 +26,16 @@ def default_float() -> np.dtype:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether a value is unknown because JAX traces it, for checks of your own.
-
-    Args:
-      value: a number, an array, or any pytree.
-
-    Returns:
-      True if any leaf is a tracer, whose value Python cannot read or compare.
-
-    >>> import jax
-    >>> is_traced(0.1), bool(jax.jit(is_traced)(0.1))
-    (False, True)
-    """
+    """Whether any leaf of a value is unknown because JAX traces it."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
-class Unfit(ValueError):
-    """A value that looks as if it obeyed the rule; the message says why it does not."""
-
-
-class Misplaced(Unfit, TypeError):
-    """An object of ours where another kind is meant; the message says where it belongs."""
+# Whether a recipe composes, so that a length of 0 is a phase that it leaves out.
+PHASES_MAY_BE_EMPTY = contextvars.ContextVar("PHASES_MAY_BE_EMPTY", default=False)
 
 
 class Domain:
-    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
+    """What one hyperparameter may be: `admit` refuses by a bare error, a tracer by shape and type."""
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
@@ -61,10 +46,6 @@ class Domain:
     def admit(self, value: Any) -> Any:
         """What is stored for what the user wrote."""
         raise NotImplementedError
-
-    def read(self, stored: Any) -> Any:
-        """What the formula sees."""
-        return stored
 
     def public(self, stored: Any) -> Any:
         """What the user sees as an attribute of the schedule."""
@@ -80,6 +61,10 @@ class Domain:
 
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         """The lengths on the clock of the call, each with its path from the parameter on."""
+        return ()
+
+    def constants(self, stored: Any) -> Any:
+        """The height, or the heights, of an operand that was a plain number, or of several."""
         return ()
 
     def word(self, stored: Any) -> str | None:
@@ -114,6 +99,8 @@ class Number(Domain):
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
+        if self.is_length and number == 0 and PHASES_MAY_BE_EMPTY.get():
+            return self._cast(scalar)
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:
@@ -129,8 +116,8 @@ class Number(Domain):
                 rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
-        if not self._holds(rounded) or not self._holds(seen):
-            if self._holds(number):
+        if not self.holds(rounded) or not self.holds(seen):
+            if self.holds(number):
                 raise Unfit(f"in {default_float()} JAX takes {in_a_word(number)} for {seen}")
             raise ValueError
         if self.whole and not isinstance(number, int):
@@ -146,7 +133,8 @@ class Number(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
 
-    def _holds(self, number: float) -> bool:
+    def holds(self, number: float) -> bool:
+        """Whether a number obeys the bounds."""
         return (
             math.isfinite(number)
             and self.minimum <= number <= self.maximum
@@ -180,6 +168,8 @@ class Numbers(Domain):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise TypeError
         scalars = [self.of.admit(item) for item in value]
+        if self.of.is_length:
+            refuse_ratio_among(scalars)
         if not all(isinstance(item, int | float) for item in scalars):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
@@ -250,23 +240,19 @@ class Optional(Domain):
     def admit(self, value: Any) -> Any:
         return None if value is None else self.of.admit(value)
 
-    def read(self, stored: Any) -> Any:
-        return None if stored is None else self.of.read(stored)
 
-    def public(self, stored: Any) -> Any:
-        return None if stored is None else self.of.public(stored)
+def _of_what_is_there(
+    name: str, of_none: Callable[[Domain, Any], Any]
+) -> Callable[[Optional, Any], Any]:
+    def method(self: Optional, value: Any) -> Any:
+        return of_none(self, value) if value is None else getattr(self.of, name)(value)
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        return stored is not None and self.of.has_batch_axis(stored)
+    return method
 
-    def is_float_clock(self, stored: Any) -> bool:
-        return stored is not None and self.of.is_float_clock(stored)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
-        return () if stored is None else self.of.lengths(stored)
-
-    def word(self, stored: Any) -> str | None:
-        return None if stored is None else self.of.word(stored)
+for _name, _method in vars(Domain).items():
+    if inspect.isfunction(_method) and not _name.startswith("_") and _name != "admit":
+        setattr(Optional, _name, _of_what_is_there(_name, _method))
 
 
 class KeyDomain(Domain):
@@ -303,8 +289,8 @@ class OneOrMany(Domain):
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
-            refuse_uncalled(value)
-            return as_pytree(value)
+            refuse_no_schedule(value)
+            return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
 
@@ -313,49 +299,15 @@ class OneOrMany(Domain):
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
-def refuse_uncalled(value: Any) -> None:
-    """Raise if the value is a builder, where what it makes is meant."""
-    if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
-        raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
-
-
-def as_pytree(function: Callable[..., Any]) -> Any:
-    """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
-    if jax.tree_util.all_leaves([function]):
-        return PlainFunction(function)
-    return function
-
-
-class Node:
-    """A pytree of ours. Where it has no leaves it is part of the structure around it."""
-
-    __slots__ = ()
-
-    def _parts(self) -> Iterable[Any]:
-        """What may hold its leaves."""
-        return ()
-
-
-def has_leaf(value: Any) -> bool:
-    """Whether JAX finds a leaf in a value, or None where a leaf was.
-
-    It does not flatten: a node looks at its parts before JAX flattens them, so a nest of `d` nodes
-    would be flattened 2^d times.
-    """
-    if isinstance(value, Node):
-        return any(map(has_leaf, value._parts()))
-    return bool(jax.tree.leaves(value, is_leaf=lambda node: node is None))
-
-
-@jax.tree_util.register_static
-class PlainFunction(jax.tree_util.Partial, Node):
-    """A function as a part of the structure. JAX's own Partial has empty children; orbax saves none."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlainFunction) and self.func == other.func
-
-    def __hash__(self) -> int:
-        return hash(self.func)
+def refuse_no_schedule(value: Any) -> None:
+    """Raise if the value is a builder, where what it makes is meant, or a closed loop."""
+    if hint := uncalled(value):
+        raise Unfit(hint.removeprefix(": "))
+    if isinstance(value, Node) and hasattr(type(value), "init"):
+        raise Misplaced(
+            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
+            "give a schedule alone here"
+        )
 
 
 def as_array(items: Any) -> np.ndarray:
@@ -383,9 +335,7 @@ def as_scalar(value: Any) -> Any:
     if isinstance(value, bool):
         raise TypeError
     if isinstance(value, jax.Array):
-        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number):
-            raise TypeError
-        if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
             raise TypeError
         return value
     if isinstance(value, numbers.Integral):

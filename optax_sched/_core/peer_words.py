@@ -48,7 +48,8 @@ def meant_by(word: str, names: Iterable[str]) -> str:
     """A hint which of the names an unknown word stands for: "; " and a question, or nothing."""
     names = list(names)
     known = translated(word, names)
-    near = [known] if known else difflib.get_close_matches(word[:100], names, n=1)
+    longer = [name for name in names if name.startswith(f"{word}_")]  # peak: peak_value
+    near = [known] if known else longer or difflib.get_close_matches(word[:100], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -75,8 +76,15 @@ def called_here(name: str, names: Mapping[str, object]) -> str:
         path = names[ours[0]] if ours else ""
         return f"; did you mean {path if isinstance(path, str) else ours[0]}?" if ours else ""
     told = "".join(dict.fromkeys(_told(peer, row) for peer, row in same))
+    if ours and f"`{ours[0]}(" not in told:
+        told += f"; did you mean {ours[0]}?"
     port = "; optax_sched.porting.port converts the object" if any(it.port for _, it in same) else ""
     return told + port
+
+
+def told_of(peer: str, name: str) -> str:
+    """The hint about a name of one library, or nothing."""
+    return "".join(_told(peer, row) for row in peers().rows.get(peer, []) if row.name == name)
 
 
 def _told(peer: str, row: Equivalent) -> str:

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
+    Factor,
     Fraction,
     Positive,
     Rate,
@@ -14,24 +14,23 @@ from optax_sched._core.hyperparameters import (
     StepsOrZero,
 )
 from optax_sched._core.operands import constant
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, start_below_peak
+from optax_sched._schedules.checks import at_least_the_sum, falls, peak_falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value):
-    return start_below_peak(init_value, peak_value) or at_least_the_sum(
-        "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
-    )
+def _phases_fit(warmup_steps, decay_steps, total_steps):
+    phases = {"warmup_steps": warmup_steps, "decay_steps": decay_steps}
+    return at_least_the_sum("total_steps", total_steps, **phases)
 
 
-@schedule(check=_phases_fit)
+@recipe(check=[start_below_peak, peak_falls, _phases_fit])
 def wsd(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     decay_steps: Steps,
@@ -54,13 +53,16 @@ def wsd(
       decay_steps: the length of the fall in steps, positive.
       total_steps: the length of the whole in steps, at least warmup_steps + decay_steps.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
       shape: how it falls: "sqrt" (1 - sqrt of progress), "linear", "cosine", "square" or a function
         from [0, 1] to [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length is
+        out of range, or the shape is unknown.
+
+    By default it falls by 1 - sqrt, which is best for a short fall (up to about 40 % of the run);
+    `cooldown` falls in a straight line by default, which is best for a long one.
 
     Elsewhere: transformers' `warmup_stable_decay` (cosine by default), Megatron's and MaxText's WSD,
     levanter's `decay`, pytorch_optimizer's WSD, the "trapezoid" schedule. With shape="linear" it is
@@ -74,12 +76,14 @@ def wsd(
     ['0.000', '0.500', '1.000', '1.000', '1.000', '0.500', '0.293', '0.134', '0.000', '0.000']
     """
     stable = warmup(constant(peak_value), warmup_steps, init_value)
-    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
+    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)
+
+
+def _one_budget_at_least(budgets):
+    return None if len(budgets) else ("budgets", "a sequence of one or more steps")
 
 
 def _decays_apart(warmup_steps, budgets, decay_fraction):
-    if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
-        return None if len(budgets) else ("budgets", "a sequence of one or more steps")
     before = float(warmup_steps)
     for budget in map(float, budgets):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
@@ -89,7 +93,7 @@ def _decays_apart(warmup_steps, budgets, decay_fraction):
     return None
 
 
-@schedule(check=_decays_apart)
+@schedule(check=[peak_falls, _one_budget_at_least, _decays_apart])
 def wsd_cycles(
     step,
     peak_value: Rate,
@@ -114,13 +118,14 @@ def wsd_cycles(
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       budgets: the steps at which a fall ends, positive and increasing, shape [n].
       decay_fraction: the length of each fall as a part of its budget, in (0, 1).
-      end_value: the rate at the end of each fall, 0 or more.
+      end_value: the rate at the end of each fall, 0 to peak_value.
       shape: how it falls: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1],
         read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the budgets are not increasing or too
-        near one another, the fraction is not in (0, 1), or the shape is unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the budgets
+        are not increasing or too near one another, the fraction is not in (0, 1), or the shape is
+        unknown.
 
     Elsewhere: OLMo-core's `wsds`, levanter's `cycles` with `rewarmup` 0. Not to be confused with
     `cosine_restarts`, which has no stable phase.
@@ -138,15 +143,21 @@ def wsd_cycles(
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
+def _stable_below_peak(peak_value, stable_value):
+    return falls(peak_value=peak_value, stable_value=stable_value)
+
+
+def _end_below_stable(stable_value, end_value):
+    return falls(stable_value=stable_value, end_value=end_value)
+
+
 def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
-    return at_least_the_sum(
-        "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
-    )
+    phases = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps}
+    return at_least_the_sum("anneal_start", anneal_start, **phases)
 
 
-@schedule(check=_anneal_after_cooldown)
+@recipe(check=[_stable_below_peak, _end_below_stable, _anneal_after_cooldown])
 def infinite(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     cooldown_steps: Steps,
@@ -169,16 +180,16 @@ def infinite(
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       cooldown_steps: the length in steps of the fall to the stable phase, from the end of the rise,
         positive.
-      stable_value: the rate of the stable phase, 0 or more.
+      stable_value: the rate of the stable phase, 0 to peak_value.
       anneal_start: the step at which the last fall begins, at least warmup_steps + cooldown_steps.
       anneal_steps: the length of the last fall in steps, positive.
-      end_value: the rate from anneal_start + anneal_steps on, 0 or more.
+      end_value: the rate from anneal_start + anneal_steps on, 0 to stable_value.
       shape: how both falls go: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to
         [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length is
+        out of range, or the shape is unknown.
 
     Elsewhere: gpt-neox's infinite learning rates. Not to be confused with `wsd`, whose stable phase is
     at the peak.
@@ -191,18 +202,17 @@ def infinite(
     ['0.000', '0.500', '1.000', '0.750', '0.500', '0.500', '0.250', '0.000']
     """
     fall = cooldown(constant(peak_value), 0, cooldown_steps, stable_value, shape)
-    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)(step)
+    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)
 
 
-@schedule
+@recipe
 def tri_stage(
-    step,
     peak_value: Positive,
     warmup_steps: StepsOrZero,
     hold_steps: StepsOrZero,
     decay_steps: Steps,
     init_scale: Rate = 0.01,
-    final_scale: Positive = 0.01,
+    final_scale: Factor = 0.01,
 ):
     """A straight rise, a stable phase, and an exponential fall, as used in speech recognition.
 
@@ -217,7 +227,7 @@ def tri_stage(
       hold_steps: the length of the stable phase in steps, 0 or more.
       decay_steps: the length of the fall in steps, positive.
       init_scale: the first rate as a part of the peak, 0 or more.
-      final_scale: the last rate as a part of the peak, positive.
+      final_scale: the last rate as a part of the peak, in (0, 1].
 
     Raises:
       TypeError, ValueError: a value is out of range.
@@ -232,7 +242,7 @@ def tri_stage(
     ['0.010', '0.505', '1.000', '1.000', '1.000', '0.100', '0.010', '0.010']
     """
     fall = exponential(peak_value, peak_value * final_scale, decay_steps)
-    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)(step)
+    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)
 
 
 def _exploration_fits(warmup_steps, explore_steps, total_steps):
@@ -241,10 +251,8 @@ def _exploration_fits(warmup_steps, explore_steps, total_steps):
     )
 
 
-@schedule(check=_exploration_fits)
-def knee(
-    step, peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps
-):
+@recipe(check=_exploration_fits)
+def knee(peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps):
     """Explore at a high rate to find a wide minimum, then go straight down to 0 into it.
 
         cooldown(warmup(p, W), W + E, T - W - E)
@@ -272,4 +280,4 @@ def knee(
     """
     explored = warmup_steps + explore_steps
     stable = warmup(constant(peak_value), warmup_steps)
-    return cooldown(stable, explored, total_steps - explored)(step)
+    return cooldown(stable, explored, total_steps - explored)
