@@ -19,6 +19,7 @@ import gallery
 import markdown2
 import pdoc.doc
 import pdoc.render
+import playground
 from matplotlib.axes import Axes
 from pygments.formatters import HtmlFormatter
 
@@ -35,6 +36,7 @@ MODULES = [
     *("optax_sched", "optax_sched.planning", "optax_sched.porting", "optax_sched.typing"),
     *(f"!optax_sched.porting.{name}" for name in FUNCTIONS),
 ]
+PLAYGROUND = "docs/playground.html"
 EXTRAS = ["fenced-code-blocks", "tables", "cuddled-lists", "smarty-pants"]
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
@@ -45,6 +47,7 @@ TOP = {
     "docs/coming-from.md": "Coming from",
     "docs/planning.md": "Planning",
     "docs/faq.md": "Questions",
+    PLAYGROUND: "Playground",
     REFERENCE: "Reference",
 }
 
@@ -85,12 +88,13 @@ def render(source: Path, folder: Path) -> None:
             rf'<li><img src="{up}pictures/\2.png" alt="the curve of \2">\1',
             body.replace("<ul>", '<ul class="cards">'),
         )
+        body = re.sub(r'(<li><img [^>]*/(\w+)\.png".*?)</li>', _playable, body, flags=re.DOTALL)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     title = re.sub(r"<.*?>|[#`]", "", text.partition("\n")[0]).strip()
     links = [
         f'<a href="{up}{page_of(target)}">{words}</a>'
         for target, words in TOP.items()
-        if target == REFERENCE or (ROOT / target).exists()
+        if target in (REFERENCE, PLAYGROUND) or (ROOT / target).exists()
     ]
     target = folder / page_of(name)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +125,12 @@ def _link(found: re.Match[str], source: Path, folder: Path, up: str) -> str:
     if not file.endswith(".md"):
         _copy(source.parent / file, folder)
     return f'<a href="{page_of(file)}{hash_sign}{anchor}">{words}</a>'
+
+
+def _playable(card: re.Match[str]) -> str:
+    """A card of the gallery, with a link to the playground if the curve is there."""
+    link = f' <a href="playground.html#{card[2]}" title="play with {card[2]}">play</a>'
+    return f"{card[1]}{'' if card[2] in playground.LEFT_OUT else link}</li>"
 
 
 def _named(name: str, up: str) -> str:
@@ -160,7 +170,8 @@ def broken_links(folder: Path) -> list[str]:
         for target in sorted(page.targets):
             file, _, anchor = target.partition("#")
             there = (path.parent / file).resolve() if file else path
-            if not there.exists() or (anchor and anchor not in pages[there].ids):
+            has_anchors = there.name != "playground.html"  # there an anchor is what to draw
+            if not there.exists() or (has_anchors and anchor and anchor not in pages[there].ids):
                 broken.append(f"{path.relative_to(folder)}: {target}")
     return broken
 
@@ -191,11 +202,13 @@ def build(folder: Path) -> None:
     (folder / "page.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")
     for source in sources():
         render(source, folder)
+    (folder / PLAYGROUND).write_text(playground.page(), encoding="utf-8")
     optax_sched.__dict__["Axes"] = Axes  # in an annotation of plot, which imports it for types only
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")
     pdoc.render.env.globals["groups"] = members
     pdoc.render.env.globals["words"] = words()
     pdoc.render.env.globals["pictures"] = {panel.name for panel in panels}
+    pdoc.render.env.globals["left_out"] = playground.LEFT_OUT
     # Public classes name the package as their module, where pdoc then looks for their source in vain.
     # What it assumes instead is right.
     warnings.filterwarnings("ignore", "Cannot determine where optax_sched")

@@ -54,6 +54,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "wsd": {"decay_steps": 300},
     "noam": {"d_model": 1 / 200},  # its peak is 1 then
     "table": {"values": 0.5 + 0.5 * np.cos(np.arange(LAST) / 90) * np.linspace(1, 0, LAST)},
+    "retime": {"clock": o.linear(0.0, 700.0, 500)},
     "every": {"schedule": o.cosine_decay(1.0, 10)},
     "cosine_restarts": {"period": 140, "period_mult": 2.0},
     "repeat": {"schedule": o.linear(1.0, 0.0, 250), "value_mult": 0.7},

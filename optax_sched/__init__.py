@@ -86,6 +86,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `stretch`: slower, or in other units than steps
 - `every`: changes only once in an interval, such as an epoch
 - `repeat`: again and again
+- `retime`: on another clock, such as examples or seconds
 
 **Shapes with a number**, for `shape=`
 
@@ -208,7 +209,7 @@ from optax_sched._schedules.piecewise import (
     table,
 )
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
-from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
@@ -287,6 +288,7 @@ __all__ = [
     "repeat",
     "replace_feedback",
     "replace_schedule",
+    "retime",
     "rex_decay",
     "rounded",
     "scale_by_feedback",

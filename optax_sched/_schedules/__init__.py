@@ -42,7 +42,7 @@ from optax_sched._schedules.power_laws import (
     inverse_time_decay,
     power_law_decay,
 )
-from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (

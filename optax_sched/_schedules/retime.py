@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from optax_sched._core.hyperparameters import Count, Growth, Positive, Steps, StepsOrZero
@@ -10,6 +11,43 @@ from optax_sched._core.schedule import schedule as decorate
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import as_summed, clock_since, is_held, is_int, later, whole_step
 from optax_sched._math.powers import as_float
+
+
+@decorate
+def retime(step, schedule: OperandOnOwnClock, clock: Operand):
+    """A schedule read on another clock, which is itself a schedule: examples so far, seconds, epochs.
+
+        s(max(c(t), 0))
+
+    with t = step, s = schedule and c = clock. Negative steps count as step 0. The schedule gets float
+    steps; staircases round them down. A clock within 4 ulp of a whole number counts as that number, so
+    that staircases drop in time; the gradient passes as if it did not. The schedule's lengths are in
+    the clock's unit.
+
+    Args:
+      schedule: a schedule in units of the clock, a function of them, or a number.
+      clock: what the clock shows at a step; a schedule, a function of the step, or a number.
+
+    Raises:
+      TypeError, ValueError: one of the two is something else.
+
+    Elsewhere: Composer's schedules in tokens, samples or epochs. `delay`, `shift`, `stretch` and
+    `every` are special cases with names, exact at whole steps of any size. A step that stops at d
+    is the clock `linear(0.0, d, d)`. `examples_seen` is the clock of a batch that grows.
+
+    >>> import optax_sched
+    >>> seconds = optax_sched.table([0.0, 1.0, 3.0, 6.0])  # when each update began
+    >>> s = retime(optax_sched.linear(1.0, 0.0, 4), seconds)
+    >>> [f"{s(t):.2f}" for t in range(4)]
+    ['1.00', '0.75', '0.25', '0.00']
+    """
+    shown: Any = clock(step) * 1.0
+    shown = jnp.where(shown < 0, 0.0, shown)
+    exact = jax.lax.stop_gradient(shown)
+    whole, ulp = jnp.round(exact), jnp.nextafter(exact, jnp.inf) - exact
+    # Zero, but for the gradient, which passes by the rounding.
+    slope = shown - exact
+    return schedule(jnp.where(jnp.abs(whole - exact) <= 4 * ulp, whole, exact) + slope)
 
 
 @decorate

@@ -10,7 +10,7 @@ import numpy as np
 from optax_sched._core.built import formula_behind
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import cooldown, join, select, warmup
-from optax_sched._schedules.retime import delay, every, repeat, shift, stretch
+from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import noam
 
@@ -62,6 +62,8 @@ def _of_operands(schedule: Any) -> Iterator[float]:
             yield from (begin + step for step in phase_boundaries(part) if begin + step < end)
     elif builder is select:
         yield from phase_boundaries(schedule.schedules[int(schedule.index)])
+    elif builder is retime:
+        yield from phase_boundaries(schedule.clock)
     elif builder is not repeat:
         clock = _CLOCKS.get(builder, lambda step, schedule: step)
         for operand in operands(schedule):

@@ -10,8 +10,9 @@ How good a schedule is, and at which rate
 - `convex_bound`: the last-iterate bound of convex optimisation, and the scale at which it is least.
 - `least_squares_risk`: the exact expected risk of SGD on Gaussian least squares.
 
-From one tuned schedule to the next
+From short runs to a long one, from one tuned schedule to the next
 
+- `fit_peaks`: the best peak of a long run (`BestPeak`), from short ones (`SweptRun`).
 - `transfer_factor`: the rate for another shape or another length.
 - `extend`: the best way to continue a running job to another end.
 - `refine`: the schedule that the gradient norms of a logged run suggest.
@@ -32,6 +33,7 @@ from optax_sched.planning.best_schedule import best_schedule
 from optax_sched.planning.bound import ConvexBound, convex_bound
 from optax_sched.planning.fit import LoggedRun, LossFit, fit_loss_law
 from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
+from optax_sched.planning.peaks import BestPeak, PeakFit, SweptRun, fit_peaks
 from optax_sched.planning.refine import refine
 from optax_sched.planning.risk import least_squares_risk
 from optax_sched.planning.transfer import extend, transfer_factor
@@ -39,14 +41,18 @@ from optax_sched.planning.weights import merge_weights, update_weights
 
 __all__ = [
     "AnnealingLaw",
+    "BestPeak",
     "ConvexBound",
     "LoggedRun",
     "LossFit",
     "MultiPowerLaw",
+    "PeakFit",
+    "SweptRun",
     "best_schedule",
     "convex_bound",
     "extend",
     "fit_loss_law",
+    "fit_peaks",
     "least_squares_risk",
     "merge_weights",
     "refine",

@@ -9,8 +9,7 @@ import numpy as np
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float
 from optax_sched._core.hyperparameters import Positive
-from optax_sched._core.operands import Operand
-from optax_sched.planning.inputs import PositiveOrMany, Sizes, one_each, rates_of
+from optax_sched.planning.inputs import PositiveOrMany, Run, Sizes, one_each, rates_of
 
 
 class ConvexBound(NamedTuple):
@@ -26,7 +25,7 @@ class ConvexBound(NamedTuple):
 
 @checked
 def convex_bound(
-    schedule: Operand, num_steps: Sizes, grad_norms: PositiveOrMany = 1.0, distance: Positive = 1.0
+    schedule: Run, num_steps: Sizes, grad_norms: PositiveOrMany = 1.0, distance: Positive = 1.0
 ) -> ConvexBound:
     """How far from the minimum the last step of a schedule ends, at worst, on a convex function.
 
@@ -87,6 +86,13 @@ def convex_bound(
 def best_scale(where: str, name: str, schedule: Any, num_steps: Any) -> jax.Array:
     """`best_scale` of a schedule's bound, for another function that was given it by that name."""
     return _bound(rates_of(where, schedule, num_steps, name), 1.0, 1.0).best_scale
+
+
+def best_scale_of(rates: np.ndarray) -> float:
+    """The same of known rates, in NumPy: JAX would compile for each length."""
+    after = np.append(np.cumsum(rates[:0:-1])[::-1], 0.0)
+    costs = rates * np.divide(rates, after, out=np.ones_like(rates), where=after > 0)
+    return float((rates.sum() * costs.sum()) ** -0.5)
 
 
 @jax.jit

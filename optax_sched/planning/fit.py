@@ -9,8 +9,8 @@ import numpy as np
 from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched.planning.gains import GAINS, log_losses
+from optax_sched.planning.inputs import known_rates, whole_steps
 from optax_sched.planning.loss_law import MultiPowerLaw, parameter_names
-from optax_sched.planning.pieces import rates_until, whole_steps
 
 _HUBER = 1e-3  # on the log of the loss: larger residuals pull no more
 _BLOCKS = 4  # of a run: neighbouring residuals hang together, so that a block counts as one
@@ -63,13 +63,8 @@ class LossFit(NamedTuple):
         """
         where = "LossFit.predict"
         at = whole_steps(where, steps)
-        rates = rates_until(where, schedule, at)
-        if is_traced((rates, self.law)):
-            raise TypeError(
-                f"{where}: schedule must not be traced: use the law under jit, vmap and grad"
-            )
+        rates = known_rates(where, schedule, int(at.max(initial=0)) + 1, must_move=False)
         losses = np.asarray(self.law(rates, at), np.float64)
-        rates = np.asarray(rates, np.float64)
         moved = np.cumsum(rates)[at] > 0
         deviations = np.full(at.shape, np.inf)
         if moved.any():
@@ -187,10 +182,7 @@ def _read(where: str, run: Any, of: str) -> tuple[np.ndarray, np.ndarray, np.nda
     if bad.any():
         hint = f" at step {steps[bad][0]}: leave out what came after a divergence"
         raise Refusal(where, f"{of}losses", rule, losses[bad][0], hint).error()
-    rates = rates_until(where, schedule, steps, of)
-    if is_traced(rates):
-        raise Refusal(where, f"{of}schedule", "a schedule that is not traced", rates).error(TypeError)
-    rates = np.asarray(rates, np.float64)
+    rates = known_rates(where, schedule, int(steps.max()) + 1, f"{of}schedule", must_move=False)
     unmoved = np.cumsum(rates)[steps] <= 0
     if unmoved.any():
         rule = (

@@ -12,13 +12,12 @@ import numpy as np
 from optax_sched._core.arguments import admit
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, domain_of
+from optax_sched.planning.inputs import rates_of, whole_steps
 from optax_sched.planning.pieces import (
     Pieces,
     constant_pieces,
     every_step,
     padded,
-    rates_until,
-    whole_steps,
 )
 
 
@@ -52,7 +51,7 @@ class LossLaw:
         """The loss logged at `steps`, an array of their shape. See the class for both arguments."""
         where = type(self).__name__
         at = whole_steps(where, steps)
-        rates = rates_until(where, schedule, at)
+        rates = rates_of(where, schedule, int(at.max(initial=0)) + 1, must_move=False)
         with jax.numpy_dtype_promotion("standard"):  # counts times rates
             if is_traced(rates):
                 pieces = every_step(rates.astype(jnp.promote_types(rates.dtype, default_float())))

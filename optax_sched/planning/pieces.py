@@ -6,12 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
-from optax_sched._core.domains import default_float, is_traced
-from optax_sched._core.errors import Refusal
-from optax_sched._core.operands import OneSchedule, as_schedule
-
-_RATES = "a schedule, or the rates that were used: finite numbers, 0 or more, one for each update"
+from optax_sched._core.domains import default_float
 
 
 class Pieces(NamedTuple):
@@ -25,62 +20,6 @@ class Pieces(NamedTuple):
     """The first step of each piece."""
     lengths: Any
     """How many steps each piece has."""
-
-
-def whole_steps(where: str, steps: Any, of: str = "") -> np.ndarray:
-    """The steps as int64, of any shape. `of` is what they belong to, for errors: `runs[0].`, say."""
-    name = f"{of}steps"
-    rule = "whole numbers, 0 or more, that are not traced"
-    if is_traced(steps):
-        raise Refusal(where, name, rule, steps, ": make them with NumPy").error(TypeError)
-    try:
-        array = np.asarray(steps)
-    except ValueError:  # a ragged list
-        raise Refusal(where, name, rule, steps).error(TypeError) from None
-    if array.dtype.kind not in "iuf":
-        raise Refusal(where, name, rule, steps).error(TypeError)
-    bad = ~((array >= 0) & (array < 2**31) & (array == np.floor(array)))
-    if bad.any():
-        raise Refusal(where, name, rule, array[bad].flat[0]).error()
-    return array.astype(np.int64)
-
-
-def rates_until(where: str, schedule: Any, steps: np.ndarray, of: str = "") -> Any:
-    """The rates up to the last of the steps: a schedule's, or those that were given."""
-    needed = int(steps.max(initial=0)) + 1
-    name = f"{of}schedule"
-    rates = _given(where, name, schedule)
-    if rates is None:
-        operand = admit(where, name, OneSchedule(), schedule)
-        rates = as_schedule(operand)(np.arange(needed, dtype=np.int32))
-    if not is_traced(rates):
-        seen = np.asarray(rates)
-        bad = ~((seen >= 0) & (seen < np.inf))
-        if bad.any():
-            at = f" at step {int(np.argmax(bad))}"
-            raise Refusal(where, name, _RATES, seen[bad][0], at).error()
-    if needed > len(rates):
-        rule = f"below {len(rates)}, the number of rates given"
-        raise Refusal(where, f"{of}steps", rule, needed - 1).error()
-    return rates[:needed]
-
-
-def _given(where: str, name: str, schedule: Any) -> Any:
-    """The array of rates that was given in place of a schedule, or None."""
-    if callable(schedule) or isinstance(schedule, str) or schedule is None:
-        return None
-    traced = is_traced(schedule)
-    try:
-        if np.ndim(schedule) == 0:
-            return None
-        array = jnp.asarray(schedule) if traced else np.asarray(schedule)
-    except (TypeError, ValueError):
-        raise Refusal(where, name, _RATES, schedule).error(TypeError) from None
-    if array.ndim != 1 or not array.size or not jnp.issubdtype(array.dtype, jnp.number):
-        raise Refusal(where, name, _RATES, schedule).error(TypeError)
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise Refusal(where, name, _RATES, schedule).error(TypeError)
-    return array
 
 
 def every_step(rates: jax.Array) -> Pieces:

@@ -8,13 +8,12 @@ import jax.numpy as jnp
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float
 from optax_sched._core.hyperparameters import Positive, Rate
-from optax_sched._core.operands import Operand
-from optax_sched.planning.inputs import ManyRates, RateOrMany, Size, one_each, rates_of
+from optax_sched.planning.inputs import ManyRates, RateOrMany, Run, Size, one_each, rates_of
 
 
 @checked
 def least_squares_risk(
-    schedule: Operand,
+    schedule: Run,
     num_steps: Size,
     eigenvalues: ManyRates,
     noise: Rate = 1.0,

@@ -10,12 +10,12 @@ from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import Real
-from optax_sched._core.operands import Operand, as_number
+from optax_sched._core.operands import as_number
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import join
 from optax_sched._schedules.decays import linear
 from optax_sched.planning.bound import best_scale, sum_after, unit_of
-from optax_sched.planning.inputs import Size, rates_of
+from optax_sched.planning.inputs import Run, Size, rates_of
 
 _EXPONENTS = (
     "a number where the horizons differ (0.5 theory, 0.32 Bjorck et al. and HyperP, 0.1 to 0.3 "
@@ -25,9 +25,9 @@ _EXPONENTS = (
 
 @checked
 def transfer_factor(
-    tuned: Operand,
+    tuned: Run,
     num_steps: Size,
-    other: Operand,
+    other: Run,
     other_num_steps: Size | None = None,
     horizon_exponent: Real | None = None,
 ) -> jax.Array:
@@ -93,7 +93,7 @@ def transfer_factor(
 
 
 @checked
-def extend(schedule: Operand, spent_steps: Size, total_steps: Size, tuned_steps: Size) -> Schedule:
+def extend(schedule: Run, spent_steps: Size, total_steps: Size, tuned_steps: Size) -> Schedule:
     """The best way to continue a run that is now to end at another step than its schedule.
 
     It assumes what `convex_bound` assumes, that the rates of the schedule were tuned for a run of

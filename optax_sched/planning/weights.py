@@ -8,13 +8,12 @@ from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import Rate
-from optax_sched._core.operands import Operand
 from optax_sched.planning.bound import sum_after
-from optax_sched.planning.inputs import Size, rates_of
+from optax_sched.planning.inputs import Run, Size, rates_of
 
 
 @checked
-def merge_weights(decay: Operand, num_checkpoints: Size) -> jax.Array:
+def merge_weights(decay: Run, num_checkpoints: Size) -> jax.Array:
     """How to average the checkpoints of a run at constant rate, so as to imitate a decay of its rate.
 
     It assumes that the updates between two checkpoints would have been the same under the decay, apart
@@ -51,7 +50,7 @@ def merge_weights(decay: Operand, num_checkpoints: Size) -> jax.Array:
 
 
 @checked
-def update_weights(schedule: Operand, num_steps: Size, weight_decay: Rate) -> jax.Array:
+def update_weights(schedule: Run, num_steps: Size, weight_decay: Rate) -> jax.Array:
     """The share of each update in the weights that AdamW ends with.
 
     It assumes decoupled weight decay that is multiplied by the rate, as in optax.adamw and torch's

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from support.pages import OTHERS, PAGES, ROOT, Block, anchors, blocks, links, needs
 
-MOST_WORDS = 600  # of the README, code and links too
+MOST_WORDS = 700  # of the README, code and links too
 
 
 def name_of(path: Path) -> str:
@@ -99,8 +99,8 @@ def test_the_readme_lists_what_the_gallery_lists():
 
 
 @pytest.mark.slow
-def test_the_readme_has_the_counts_that_its_command_prints():
-    """The number of ends that optax misses hangs on how a processor rounds; the others do not."""
+def test_the_readme_has_the_table_that_its_command_prints():
+    """What optax gives at the end of a power hangs on how a processor rounds; the others do not."""
     done = subprocess.run(
         [sys.executable, "examples/beside_optax.py"],
         cwd=ROOT,
@@ -112,13 +112,13 @@ def test_the_readme_has_the_counts_that_its_command_prints():
     )
     title, rule, *rows = done.stdout.splitlines()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert rule in readme and len(rows) == 5
+    assert rule in readme and len(rows) == 6
     for row in rows:
         what, theirs, ours = [cell.strip() for cell in row.strip("|").split("|")]
         (shown,) = re.findall(rf"^\| {re.escape(what)} \| (.+?) \| (.+?) \|$", readme, re.MULTILINE)
         assert shown[1] == ours
-        if "reach" in what:
-            assert int(theirs) > 0
+        if "power" in what:
+            assert theirs != "0.0"
         elif title in readme:  # of this version of optax
             assert shown[0] == theirs
 

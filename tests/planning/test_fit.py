@@ -260,7 +260,7 @@ LOSSES = "positive finite numbers that are not traced, got "
         ),
         (
             [GOOD._replace(steps=[1, 3])],
-            r"runs\[0\].steps must be below 3, the number of rates given, got 3",
+            r"runs\[0\].schedule must be at least 4 rates, one an update, got ",
         ),
         ([GOOD._replace(steps=[1, 1.5])], r"runs\[0\].steps must be whole numbers, 0 or more"),
         (
@@ -288,7 +288,9 @@ def test_it_refuses_what_is_no_law_and_what_is_traced(noisy_fit):
         TypeError, match=r"^fit_loss_law: runs\[0\].schedule must be a schedule that is not"
     ):
         jax.jit(lambda peak: fit_loss_law([GOOD._replace(schedule=warmup(peak, 1))]))(1e-3)
-    with pytest.raises(TypeError, match=r"^LossFit.predict: schedule must not be traced: use the law"):
+    with pytest.raises(
+        TypeError, match=r"^LossFit.predict: schedule must be a schedule that is not traced"
+    ):
         jax.jit(lambda peak: noisy_fit.predict(warmup(peak, 1), 3))(1e-3)
 
 

@@ -242,7 +242,8 @@ def test_each_parameter_refuses_what_it_may_not_be(kind):
                 kind(*values)
 
 
-RATES = "a schedule, or the rates that were used: finite numbers, 0 or more, one for each update, got "
+RATES = "a schedule of finite rates, 0 or more, up to step ., got "
+NO_RATES = "a schedule, a function of the step, a finite number, or a sequence of the rates used, got "
 STEPS = "whole numbers, 0 or more, that are not traced, got "
 
 
@@ -253,13 +254,13 @@ STEPS = "whole numbers, 0 or more, that are not traced, got "
         (constant(-0.1), 3, f"schedule must be {RATES}-0.1.* at step 0"),
         ([0.1, NAN], 1, f"schedule must be {RATES}nan at step 1"),
         ([0.1, 0.2, INF], [0], f"schedule must be {RATES}inf at step 2"),
-        (np.ones((2, 3)), 1, f"schedule must be {RATES}an array of shape"),
-        ([], 0, f"schedule must be {RATES}"),
-        ([[1.0], [1.0, 2.0]], 0, f"schedule must be {RATES}"),
-        ([1j], 0, f"schedule must be {RATES}"),
-        ("cosine", 0, "schedule must be a schedule, a function of the step, or a finite number, got "),
-        (None, 0, "schedule must be a schedule, a function of the step, or a finite number, got "),
-        (np.ones(3), [0, 3], "steps must be below 3, the number of rates given, got 3"),
+        (np.ones((2, 3)), 1, f"schedule must be {NO_RATES}an array of shape"),
+        ([], 0, f"schedule must be {NO_RATES}"),
+        ([[1.0], [1.0, 2.0]], 0, f"schedule must be {NO_RATES}"),
+        ([1j], 0, f"schedule must be {NO_RATES}"),
+        ("cosine", 0, "schedule must be a schedule, a function of the step, a finite number, or "),
+        (None, 0, "schedule must be a schedule, a function of the step, a finite number, or "),
+        (np.ones(3), [0, 3], "schedule must be at least 4 rates, one an update, got "),
         (np.ones(3), -1, f"steps must be {STEPS}-1"),
         (np.ones(3), 0.5, f"steps must be {STEPS}0.5"),
         (np.ones(3), [0, NAN], f"steps must be {STEPS}nan"),
@@ -282,5 +283,5 @@ def test_traced_steps_and_a_batch_unmapped_are_refused():
         TypeError, match=r"steps must be .* got a traced int32\[\]: make them with NumPy"
     ):
         jax.jit(lambda step: law([0.1, 0.1], step))(0)
-    with pytest.raises(ValueError, match="batch of schedules: map over it"):
+    with pytest.raises(ValueError, match=r"one schedule, not a batch \(map over it"):
         law(stack([linear(0.1, 0.0, 5), linear(0.2, 0.0, 5)]), 3)

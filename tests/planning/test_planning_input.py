@@ -51,10 +51,17 @@ GOOD: dict[Callable[..., Any], dict[str, Any]] = {
 
 SIZE = "a whole number, 1 or more, that is not traced"
 NO_SIZES = [0, -1, 2.5, NAN, INF, "10", None, True, [10.5], [0], jnp.ones(2)]
-SCHEDULE = "a schedule, a function of the step, or a finite number"
-NO_SCHEDULES = ["cosine", None, [COS], NAN, 1j]
+SCHEDULE = "a schedule, a function of the step, a finite number, or a sequence of the rates used"
+NO_SCHEDULES = ["cosine", None, [COS], NAN, 1j, [], ["a"], [True], [1j], [[0.1], [0.2]]]
 RATES = "a schedule of finite rates, 0 or more, up to step"
-BAD_RATES = [constant(-0.1), linear(0.1, -0.1, 4), lambda t: jnp.log(t - 4.0), -0.1]
+BAD_RATES = [
+    [0.1] * 3 + [-0.1] * 30,
+    constant(-0.1),
+    linear(0.1, -0.1, 4),
+    lambda t: jnp.log(t - 4.0),
+    -0.1,
+]
+SHORT = "at least 10 rates, one an update"
 MOVES = "a schedule with a rate above 0 before step"
 POSITIVE = "a positive finite number, or a sequence of them"
 NOT_POSITIVE = [0, -1.0, NAN, INF, "1", None, True, 1j, [], [1.0] * 9 + [0.0], np.ones((2, 5)), 1e-50]
@@ -66,6 +73,7 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
     (convex_bound, "schedule", RATES, BAD_RATES),
     (convex_bound, "schedule", MOVES, [0.0, constant(0.0), lambda t: jnp.maximum(t - 9, 0)]),
     (convex_bound, "schedule", "one schedule, not a batch", [BATCH]),
+    (convex_bound, "schedule", SHORT, [[0.1] * 9, np.ones(1)]),
     (convex_bound, "num_steps", SIZE, [*NO_SIZES, [], [10, 0], "12", {}]),
     (convex_bound, "grad_norms", POSITIVE, NOT_POSITIVE),
     (convex_bound, "grad_norms", "one for each of the 10 steps", [[1.0], np.ones(11)]),
@@ -105,7 +113,7 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
     (least_squares_risk, "start", "one for each of the 2 eigenvalues", [[1.0], np.ones(3)]),
     (least_squares_risk, "batch_size", "a positive finite number", [0, -1, NAN, None]),
     (merge_weights, "decay", SCHEDULE, NO_SCHEDULES),
-    (merge_weights, "decay", RATES, BAD_RATES[1:]),
+    (merge_weights, "decay", RATES, BAD_RATES[2:]),
     (merge_weights, "num_checkpoints", SIZE, NO_SIZES),
     (update_weights, "schedule", RATES, BAD_RATES),
     (update_weights, "num_steps", SIZE, NO_SIZES),

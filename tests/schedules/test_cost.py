@@ -164,6 +164,7 @@ NESTS: dict[str, Callable[[Any], Schedule]] = {
     "shift": lambda s: os.shift(s, 2),
     "stretch": lambda s: os.stretch(s, 2.0),
     "every": lambda s: os.every(s, 2),
+    "retime": lambda s: os.retime(s, LINE),
     "repeat": lambda s: os.repeat(s, 100, 1.5, 0.5, 4),
     "clip": lambda s: os.clip(s, 0.0, 1.0),
     "noisy": lambda s: os.noisy(s, 0, 0.1),

@@ -277,6 +277,17 @@ ROWS: dict[str, Row] = {
         ),
         Example(os.cooldown(0.3, 7, LAST - 7, 0.01, os.power_shape(0.3)), [7, LAST], 0.3, 0.01, True),
     ),
+    "retime": Row(
+        Example(os.retime(COSINE, os.linear(0.0, 1000.0, 700)), [700], 0.1, 0.0),
+        Example(
+            os.retime(os.step_decay(0.1, 3, 0.5), os.linear(0.0, 7.0, 49)), [21, 42, 49], 0.1, 0.025
+        ),
+        Example(os.retime(LINE, os.linear(-5.0, 200.0, 82)), [2, 42, 82], 0.1, 0.01),
+        Example(
+            os.retime(os.cosine_decay(0.3, 0.5, 0.01), os.linear(0.0, 0.5, LAST)), [LAST], 0.3, 0.01
+        ),
+        sensitive=True,
+    ),
     "delay": Row(
         Example(os.delay(COSINE, 101), [101, 1101], 0.1, 0.0),
         Example(os.delay(os.join([0.3, LONG], [5]), 2**24 + 1), [2**24 + 1, 2**24 + 6], 0.3),

@@ -292,6 +292,10 @@ def cooldown(t, schedule, start, cooldown_steps, end_value, shape):
     return fallen(t - start, cooldown_steps, schedule(start), end_value, shape)
 
 
+def retime(t, schedule, clock):
+    return schedule(max(clock(t), 0))
+
+
 def delay(t, schedule, steps):
     return schedule(max(t - steps, 0))
 

@@ -40,6 +40,14 @@ factor = st.sampled_from([0.5, 0.9, 0.99, 1.0])
 SHAPES = ["linear", "cosine", "sqrt", "square", os.k_shape(0.5), os.power_shape(2.0)]
 shape = st.sampled_from(range(6)).map(SHAPES.__getitem__)  # hypothesis minds strategies of a long repr
 dyadic = st.sampled_from([0.125, 0.25, 0.375])
+exact_clock = st.sampled_from(
+    [
+        os.linear(0.0, 64.0, 64),
+        os.linear(0.0, 16.0, 64),
+        os.linear(8.0, 0.0, 32),
+        os.table([0, 2, 5, 9]),
+    ]
+)
 clock_factor = st.sampled_from([0.5, 1.0, 2.0, 4, 8.0])
 
 
@@ -259,6 +267,7 @@ COMBINATORS: dict[str, Callable[[Trees, Trees], st.SearchStrategy[dict[str, Any]
     "cooldown": lambda deep, flat: given_by(
         schedule=deep, start=length_or_zero, cooldown_steps=length, end_value=height, shape=shape
     ),
+    "retime": lambda deep, flat: given_by(schedule=deep, clock=exact_clock),
     "delay": lambda deep, flat: given_by(schedule=deep, steps=length_or_zero),
     "shift": lambda deep, flat: given_by(schedule=deep, steps=length_or_zero),
     "stretch": lambda deep, flat: given_by(schedule=deep, factor=clock_factor),
