@@ -6,7 +6,7 @@ second set of formulas, and a family costs milliseconds where a compilation cost
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,47 +19,101 @@ except ImportError:  # before jax 0.8
     from jax.experimental import enable_x64
 
 Array = np.ndarray
+Curve = Callable[[Sequence[Any], Array], Array]
 BATCH = (1, 1)  # every value has the shape of its traced one and behind it two axes: settings, steps
 
 
 def values_of(schedule: Schedule, steps: Array) -> Array:
     """The values at the steps in float64, whatever JAX's setting."""
     leaves, structure = jax.tree.flatten(schedule)
-    return curve_of(structure, tuple(map(type, leaves)), steps.dtype.type)(leaves, steps)[0]
+    arrays = [np.asarray(leaf) for leaf in leaves]
+    try:
+        curve = _curve_of(structure, tuple((leaf.shape, leaf.dtype.str) for leaf in arrays), steps.dtype.str)
+        return curve(arrays, steps)[0]
+    except KeyError:  # an operation without a rule here
+        with enable_x64(True):
+            return np.asarray(schedule(steps))
 
 
 @functools.lru_cache(maxsize=1024)
-def curve_of(structure: Any, kinds: tuple[type, ...], clock: type) -> Callable[[Sequence[Any], Array], Array]:
-    """A function (leaves, steps [n]) -> values [k, n] of all schedules with this structure.
+def _curve_of(structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...], clock: str) -> Curve:
+    examples = [jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for shape, dtype in leaves]
+    return traced(lambda values: jax.tree.unflatten(structure, values), examples, np.dtype(clock))
 
-    A leaf is a number, or an array of the shape [k, 1] for k schedules at once.
+
+def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = np.dtype(float)) -> Curve:
+    """A function (numbers, steps [n]) -> values [k, n] of the schedules that `build` makes of numbers.
+
+    Each number has the type of its example. It may be an array of the shape [k, 1], for k schedules.
     """
     with enable_x64(True):
-        closed = jax.make_jaxpr(lambda leaves, step: jax.tree.unflatten(structure, leaves)(step))(
-            [kind(1) for kind in kinds], clock(1)
-        )
+        step = jax.ShapeDtypeStruct((), clock)
+        closed = jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step)
+    dtypes = [aval.dtype for aval in closed.in_avals]
+    run = _program(closed)
 
-    def evaluate(leaves: Sequence[Any], steps: Array) -> Array:
-        count = max(np.shape(leaf)[0] if np.ndim(leaf) else 1 for leaf in [0, *leaves])
-        arguments = [np.asarray(leaf, aval.dtype) for leaf, aval in zip(leaves, closed.in_avals, strict=False)]
+    def curve(numbers: Sequence[Any], steps: Array) -> Array:
+        arguments = [np.asarray(number, dtype) for number, dtype in zip(numbers, dtypes, strict=False)]
+        arguments = [_constant(number) if number.ndim == 1 else number for number in arguments]
         with np.errstate(all="ignore"):
-            (values,) = _run(closed.jaxpr, closed.consts, [*arguments, steps[None]])
+            values = run(*arguments, steps[None])
+        count = max((number.shape[0] for number in arguments if number.ndim == 2), default=1)
         return np.broadcast_to(values, (count, len(steps)))
 
-    return evaluate
+    return curve
 
 
-def _run(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Array]) -> list[Array]:
-    known = dict(zip(jaxpr.constvars, map(_constant, consts), strict=True))
-    known.update(zip(jaxpr.invars, arguments, strict=True))
-    read = lambda atom: _constant(atom.val) if hasattr(atom, "val") else known[atom]  # noqa: E731
+class Line(NamedTuple):
+    result: str
+    rule: Callable[..., Array]
+    values: list[str]
+
+
+def _program(closed: Any) -> Callable[..., Array]:
+    """What JAX traced as a Python function of NumPy calls, one line an operation that matters."""
+    names: dict[str, Any] = {}
+    lines: list[Line] = []
+    arguments = [f"a{number}" for number in range(len(closed.in_avals))]
+    (result,) = _collect(closed.jaxpr, closed.consts, arguments, names, lines)
+    needed, kept = {result}, []
+    for line in reversed(lines):
+        if line.result in needed:
+            needed.update(line.values)
+            kept.append(f" {line.result}=r{line.result}({','.join(line.values)})")
+            names[f"r{line.result}"] = line.rule
+    source = "\n".join([f"def run({','.join(arguments)}):", *reversed(kept), f" return {result}"])
+    exec(source, names)
+    return names["run"]
+
+
+def _collect(
+    jaxpr: Any, consts: Sequence[Any], arguments: list[str], names: dict[str, Any], lines: list[Line]
+) -> list[str]:
+    """Writes the lines of a traced function, those of functions inside it too; returns its results."""
+
+    def constant(value: Any) -> str:
+        names[name := f"c{len(names)}"] = _constant(value)
+        return name
+
+    known = dict(zip(jaxpr.invars, arguments, strict=True))
+    known.update(zip(jaxpr.constvars, map(constant, consts), strict=True))
+    read = lambda atom: constant(atom.val) if hasattr(atom, "val") else known[atom]  # noqa: E731
     for equation in jaxpr.eqns:
-        values, settings = list(map(read, equation.invars)), equation.params
+        values, settings, name = list(map(read, equation.invars)), equation.params, equation.primitive.name
         inner = settings.get("jaxpr") or settings.get("call_jaxpr")
-        if inner is None:
-            results = [RULES[equation.primitive.name](*values, **settings)]
+        if inner is not None:
+            inside = getattr(inner, "jaxpr", inner)
+            results = _collect(inside, getattr(inner, "consts", ()), values, names, lines)
+        elif name in SAME or (
+            name == "convert_element_type" and equation.invars[0].aval.dtype == settings["new_dtype"]
+        ):
+            results = values
         else:
-            results = _run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), values)
+            rule = RULES[name]
+            if not isinstance(rule, np.ufunc):
+                rule = functools.partial(rule, **settings)
+            results = [f"v{len(lines)}"]
+            lines.append(Line(results[0], rule, values))
         known.update(zip(equation.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
 
@@ -105,16 +159,17 @@ def _slice(value: Array, *, start_indices: Any, limit_indices: Any, strides: Any
     return value[tuple(map(slice, start_indices, limit_indices, strides or [1] * len(start_indices)))]
 
 
+SAME = ("stop_gradient", "copy", "copy_p", "optimization_barrier")
 RULES: dict[str, Callable[..., Array]] = {
     **{
-        name: _plain(getattr(np, name))
+        name: getattr(np, name)
         for name in (
             *("abs", "floor", "ceil", "sqrt", "exp", "exp2", "log", "log1p", "expm1", "sin", "cos"),
             *("tan", "tanh", "sign", "square", "nextafter"),
         )
     },
     **{
-        ours: _plain(getattr(np, theirs))
+        ours: getattr(np, theirs)
         for ours, theirs in {
             **{"add": "add", "add_any": "add", "sub": "subtract", "mul": "multiply", "neg": "negative"},
             **{"max": "maximum", "min": "minimum", "pow": "power", "rem": "fmod"},
@@ -135,8 +190,6 @@ RULES: dict[str, Callable[..., Array]] = {
     "clamp": _plain(lambda low, value, high: np.minimum(np.maximum(value, low), high)),
     "select_n": _plain(lambda which, *cases: np.where(which, cases[1], cases[0])),
     "convert_element_type": lambda value, new_dtype, **_: value.astype(new_dtype),
-    "stop_gradient": _plain(lambda value: value),
-    "copy": _plain(lambda value: value),
     "round": _round,
     "iota": lambda dtype, shape, **_: np.arange(shape[0], dtype=dtype).reshape(*shape, *BATCH),
     "argmax": lambda value, axes, index_dtype: np.argmax(value, axis=axes[0]).astype(index_dtype),
