@@ -225,4 +225,5 @@ class Problem:
                 return None
             ends.append(fit.fitted[which] + found.x[which] / scale[which])
         both = from_fitted([name], np.array(ends)[:, None], self.log.top)[:, 0]
-        return float(both.min()), float(both.max())
+        margin = 2e-7 * np.abs(both).max()  # for the points at a kink, which have no derivative
+        return float(both.min() - margin), float(both.max() + margin)

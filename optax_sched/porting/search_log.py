@@ -19,6 +19,7 @@ SLACK = 4.0  # digits by which the last consistent match may cost more than the 
 OFFSETS = (0, 1, -1)
 MOST_FITS = 400
 MOST_OF_A_FAMILY = 2
+MORE_DIGITS = 2  # than the roundest number that may be
 
 
 class Found(NamedTuple):
@@ -200,7 +201,8 @@ class Search:
         low = max(low, 0.0)
         whole = self.log.whole and name in LENGTHS
         peak = node.fixed.get("peak", self.log.top)
-        first = node.digits or self._fewest(name, low, high, peak)
+        fewest = self._fewest(name, low, high, peak)
+        first = node.digits or fewest
         found = {number: first for number in roundest(low, high, first, whole)}
         if name in ("start", "end"):
             for share in roundest(low / peak, high / peak, first, False, 3):
@@ -210,7 +212,7 @@ class Search:
             typed = {**node.typed, name: (number, digits)}
             child = Node(node.bound, next(self.order), node.model, typed, [np.delete(fit.fitted, at)])
             yield child
-        if first < 12:
+        if first < min(fewest + MORE_DIGITS, 12) and not (whole and high - low < 1):
             yield node._replace(bound=node.bound + 1, order=next(self.order), digits=first + 1)
 
     def _verify(self, node: Node) -> None:
