@@ -43,13 +43,16 @@ class Log(NamedTuple):
     def whole(self) -> bool:
         return bool(np.all(self.steps == np.rint(self.steps)))
 
-    def thinned(self) -> "Log":
-        """At most so many points as a fit needs: near the ends and the peak, and evenly between."""
+    def at(self, which: Array) -> "Log":
+        return Log(*(array[which] for array in self))
+
+    def points_to_fit(self) -> Array:
+        """Where to look first: near the ends and the peak, and evenly between."""
         last, peak = len(self.steps) - 1, int(np.argmax(self.values))
         near = np.geomspace(1, last + 1, MOST_POINTS // 8).astype(int) - 1
         even = np.linspace(0, last, MOST_POINTS // 2).astype(int)
         at = np.concatenate([even, near, last - near, peak - near, peak + near])
-        return Log(*(array[np.unique(at[(at >= 0) & (at <= last)])] for array in self))
+        return np.unique(at[(at >= 0) & (at <= last)])
 
 
 class Model(NamedTuple):

@@ -178,3 +178,17 @@ def _nearest(search: Search) -> list[Match]:
     flat = constant(as_typed(middle, 6))
     matches.append(Match(flat, 0, [], float(errors_of(flat, log, 0).max()), False))
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
+
+
+def errors_at(
+    match: Match, steps: ArrayLike, values: Sequence[str] | ArrayLike, digits: int | None = None
+) -> np.ndarray:
+    """How far a match is from each logged value, in halves of the last digit as `identify` read it."""
+    log_steps, exact = _checked(steps, values, digits)
+    lags = np.zeros(len(log_steps))
+    for step, count in match.skipped:
+        lags[log_steps >= step] = count
+    readings = [
+        errors_of(match.schedule, log, match.offset, lags) for log in _readings(log_steps, exact, digits)
+    ]
+    return min(readings, key=lambda errors: abs(errors.max() - match.largest_error))

@@ -9,7 +9,7 @@ import numpy as np
 
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.families import FAMILIES, LENGTHS, Family
-from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Model, Problem, from_fitted
+from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Model, Problem, from_fitted, to_fitted
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.typed_numbers import as_typed, digits_of, fewest_digits, roundest
 
@@ -17,8 +17,10 @@ NEAR = 0.02  # of the highest value: what fits worse than this does not fit with
 LSQ = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
-MOST_FITS = 400
+MOST_FITS = 250
 MOST_OF_A_FAMILY = 2
+MOST_POINTS = 400
+WITNESSES = 6
 MORE_DIGITS = 2  # than the roundest number that may be
 
 
@@ -67,7 +69,9 @@ def errors_of(schedule: Schedule, log: Log, offset: int, lags: Array | float = 0
 
 class Search:
     def __init__(self, log: Log):
-        self.log, self.thin = log, log.thinned()
+        self.log, self.whole = log, log.whole
+        self.points = log.points_to_fit()
+        self.thin = log.at(self.points)
         self.order = itertools.count()
         self.fits = 0
         self.found: list[Found] = []
@@ -180,12 +184,12 @@ class Search:
     def _is_open(self, family: Family, name: str, low: float, high: float) -> bool:
         """Whether the log does not tell a number that could stay at its default."""
         if name in ("start", "end"):
-            return high < 1e-6 * self.log.top
+            return high < 1e-4 * self.log.top and low <= 0
         return name in (*family.defaults(), "mult") and high > 30 * low
 
     def _fewest(self, name: str, low: float, high: float, *peak: float) -> int:
         """The digits of the roundest number, or of the roundest share of the peak."""
-        whole = self.log.whole and name in LENGTHS
+        whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
         fewest = fewest_digits(low, high, whole)
         if name in ("start", "end"):
@@ -199,7 +203,7 @@ class Search:
         name = min(intervals, key=lambda name: _width(*intervals[name]))
         low, high = intervals[name]
         low = max(low, 0.0)
-        whole = self.log.whole and name in LENGTHS
+        whole = self.whole and name in LENGTHS
         peak = node.fixed.get("peak", self.log.top)
         fewest = self._fewest(name, low, high, peak)
         first = node.digits or fewest
@@ -208,6 +212,10 @@ class Search:
             for share in roundest(low / peak, high / peak, first, False, 3):
                 found.setdefault(as_typed(share * peak, 12), first)
         at = problem.free.index(name)
+        if len(problem.free) == 1 and found:  # all are typed: look at once which of them agree
+            fitted = to_fitted([name], np.array(list(found))[:, None], self.log.top)
+            agree = np.abs(problem.residuals(fitted)).max(axis=1) <= TIES
+            found = {number: digits for (number, digits), ok in zip(found.items(), agree, strict=True) if ok}
         for number, digits in found.items():
             typed = {**node.typed, name: (number, digits)}
             child = Node(node.bound, next(self.order), node.model, typed, [np.delete(fit.fitted, at)])
@@ -216,11 +224,18 @@ class Search:
             yield node._replace(bound=node.bound + 1, order=next(self.order), digits=first + 1)
 
     def _verify(self, node: Node) -> None:
-        schedule = built(node.model, node.fixed, self.log.whole)
+        schedule = built(node.model, node.fixed, self.whole)
         if schedule is not None:
-            error = float(errors_of(schedule, self.log, node.model.offset).max())
-            if error <= TIES:
-                self.found.append(Found(node.bound, schedule, node.model.offset, error, node.model.family))
+            errors = errors_of(schedule, self.log, node.model.offset)
+            if (error := float(errors.max())) <= TIES:
+                found = Found(node.bound, schedule, node.model.offset, error, node.model.family)
+                self.found.append(found)
+            elif len(self.points) < MOST_POINTS:
+                # From now on look at the points that say no, too.
+                parts = np.array_split(np.arange(len(errors)), WITNESSES)
+                worst = [part[np.argmax(errors[part])] for part in parts if len(part)]
+                self.points = np.union1d(self.points, [at for at in worst if errors[at] > TIES])
+                self.thin = self.log.at(self.points)
 
 
 def _width(low: float, high: float) -> float:
