@@ -7,11 +7,13 @@ Every link is followed. One that leads nowhere is an error.
 
 import argparse
 import html
+import json
 import re
 import shutil
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import families
@@ -38,6 +40,10 @@ MODULES = [
 ]
 PLAYGROUND = "docs/playground.html"
 EXTRAS = ["fenced-code-blocks", "tables", "cuddled-lists", "smarty-pants"]
+SEARCH_BOX = (
+    '<input id="search" type="search" placeholder="Search" aria-label="Search the site">'
+    '<ol id="found" hidden></ol>'
+)
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
     "README.md": "optax_sched",
@@ -58,14 +64,76 @@ def sources() -> list[Path]:
     return [*(ROOT / name for name in top), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+def in_reading_order() -> list[str]:
+    """The pages in the order of the top line, the guides in that of `How to`, then the rest."""
+    guides = re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs/how-to/README.md").read_text("utf-8"))
+    names = [path.relative_to(ROOT).as_posix() for path in sources()]
+    order = [name for name in TOP if name in names]
+    at = order.index("docs/how-to/README.md") + 1
+    order[at:at] = [f"docs/how-to/{guide}" for guide in dict.fromkeys(guides)]
+    return [*order, *(name for name in names if name not in order)]
+
+
+def title_of(name: str) -> str:
+    return _plain((ROOT / name).read_text(encoding="utf-8").partition("\n")[0])
+
+
+def _plain(text: str) -> str:
+    """A line of Markdown or HTML without its marks."""
+    return html.unescape(re.sub(r"<.*?>|[#`]", "", text)).strip()
+
+
+def neighbours(name: str, up: str) -> str:
+    """Links to the page before this one and to the page after it."""
+    order = in_reading_order()
+    at = order.index(name)
+    links = []
+    if at:
+        links.append(
+            f'<a rel="prev" href="{up}{page_of(order[at - 1])}">← {title_of(order[at - 1])}</a>'
+        )
+    if at + 1 < len(order):
+        links.append(
+            f'<a rel="next" href="{up}{page_of(order[at + 1])}">{title_of(order[at + 1])} →</a>'
+        )
+    return f'<nav class="neighbours">{" ".join(links)}</nav>'
+
+
+class Section(NamedTuple):
+    """What the search finds: a heading of a page with its text, or a name of the reference."""
+
+    page: str
+    anchor: str
+    title: str
+    text: str
+
+
+def sections(name: str, body: str) -> list[Section]:
+    """The sections of a page, from its HTML."""
+    parts = re.split(r'<h[1-3] id="([^"]*)">(.*?)</h[1-3]>', body, flags=re.DOTALL)
+    return [
+        Section(page_of(name), anchor, _plain(title), " ".join(_plain(text).split()))
+        for anchor, title, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    ]
+
+
+def names() -> list[Section]:
+    """The public names, each with what the index says of it."""
+    return [
+        Section(REFERENCE, name, name, words)
+        for group in families.groups(optax_sched).values()
+        for name, words in group.items()
+    ]
+
+
 def page_of(name: str) -> str:
     """Where a file of the repository is on the site."""
     name = re.sub(r"(^|/)README\.md$", r"\1index.html", name)
     return re.sub(r"\.md$", ".html", name)
 
 
-def render(source: Path, folder: Path) -> None:
-    """Writes the page of one Markdown file, and copies what it shows or links to."""
+def render(source: Path, folder: Path) -> list[Section]:
+    """Writes the page of one Markdown file with what it shows or links to; returns its sections."""
     name = source.relative_to(ROOT).as_posix()
     up = "../" * name.count("/")
     text = source.read_text(encoding="utf-8")
@@ -90,7 +158,6 @@ def render(source: Path, folder: Path) -> None:
         )
         body = re.sub(r'(<li><img [^>]*/(\w+)\.png".*?)</li>', _playable, body, flags=re.DOTALL)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
-    title = re.sub(r"<.*?>|[#`]", "", text.partition("\n")[0]).strip()
     links = [
         f'<a href="{up}{page_of(target)}">{words}</a>'
         for target, words in TOP.items()
@@ -101,11 +168,13 @@ def render(source: Path, folder: Path) -> None:
     target.write_text(
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title>"
+        f"<title>{html.escape(title_of(name))}</title>"
         f'<link rel="stylesheet" href="{up}page.css"></head>\n'
-        f"<body><nav>{' '.join(links)}</nav>\n{body}</body></html>\n",
+        f"<body><nav>{' '.join(links)}{SEARCH_BOX}</nav>\n{body}\n{neighbours(name, up)}\n"
+        f'<script>const up = "{up}";</script><script src="{up}search.js"></script></body></html>\n',
         encoding="utf-8",
     )
+    return sections(name, body)
 
 
 def _with_anchor(found: re.Match[str]) -> str:
@@ -200,8 +269,10 @@ def build(folder: Path) -> None:
     style = (ROOT / "docs/page.css").read_text(encoding="utf-8")
     colours = HtmlFormatter(style="tango", nobackground=True).get_style_defs(".codehilite")
     (folder / "page.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")
-    for source in sources():
-        render(source, folder)
+    found = [section for source in sources() for section in render(source, folder)]
+    index = json.dumps([section._asdict() for section in [*names(), *found]], ensure_ascii=False)
+    search = (ROOT / "docs/search.js").read_text(encoding="utf-8")
+    (folder / "search.js").write_text(f"const sections = {index};\n{search}", encoding="utf-8")
     (folder / PLAYGROUND).write_text(playground.page(), encoding="utf-8")
     optax_sched.__dict__["Axes"] = Axes  # in an annotation of plot, which imports it for types only
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs")

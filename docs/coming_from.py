@@ -1,14 +1,14 @@
 """Writes docs/coming-from.md: every schedule of the peers by its name there, and the same here.
 
-The tables are those of the hints (`optax_sched.OneCycleLR` says its row), which tests evaluate against
-the peers. Run `python docs/coming_from.py` after a change of them; a test compares the page.
+The tables are those of the hints (`optax_sched.OneCycleLR` says its row): they are in
+`optax_sched/_core/peers.toml`, and tests evaluate them against the peers. Run
+`python docs/coming_from.py` after a change of them; a test compares the page.
 """
 
 import re
 from pathlib import Path
 
-from optax_sched._core.peer_words import PEER_WORDS
-from optax_sched.porting.equivalents import EQUIVALENTS
+from optax_sched._core.peer_words import SAID, peers
 
 PAGE = Path(__file__).with_name("coming-from.md")
 
@@ -146,6 +146,13 @@ COMPOSITIONS = (
     ("cosine with a floor, MaxText, Megatron", "warmup_cosine_decay(i, W, T, end_value=e)"),
 )
 
+NAMES = """
+## Names that no library owns
+
+| said | here |
+| --- | --- |
+"""
+
 WORDS = """
 ## Words
 
@@ -161,16 +168,24 @@ says which name on the right it takes. A factor of the rate, such as `min_lr_rat
 def page() -> str:
     """The whole page."""
     text = HEAD
-    for peer, rows in EQUIVALENTS.items():
+    libraries = dict(peers().rows)
+    said = libraries.pop(SAID)
+    for peer, rows in libraries.items():
         text += f"\n## {peer}\n{BEFORE.get(peer, '')}\n"
         text += f"| {peer} | here | the difference |\n| --- | --- | --- |\n"
         for it in rows:
-            cells = (f"`{it.name}({it.parameters})`", f"`{it.code}`", it.difference)
+            cells = (f"`{it.name}({it.takes})`", f"`{it.here}`", it.differs)
             text += _row(cells)
     text += COMPOSED + "".join(_row((name, f"`{code}`")) for name, code in COMPOSITIONS)
+    text += NAMES
+    by_code: dict[str, list[str]] = {}
+    for it in said:
+        by_code.setdefault(it.here, []).append(f"`{it.name}`")
+    for code, names in by_code.items():
+        text += _row((", ".join(names), f"`{code}`"))
     meanings: dict[tuple[str, ...], list[str]] = {}
-    for word, ours in PEER_WORDS.items():
-        meanings.setdefault(tuple(dict.fromkeys(ours)), []).append(f"`{word}`")
+    for word, ours in peers().words.items():
+        meanings.setdefault(ours, []).append(f"`{word}`")
     text += WORDS
     for ours, words in meanings.items():
         text += _row((", ".join(words), ", ".join(f"`{it}`" for it in ours)))

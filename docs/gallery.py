@@ -73,7 +73,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
 # In a thousand steps these curves are needles.
 SHORT = {"chebyshev": 62, "silver": 62}
 
-CLOSED_LOOPS = {"plateau", "greedy", "reduce_on_plateau"}
+CLOSED_LOOPS = {"plateau", "greedy", "kl_adaptive", "reduce_on_plateau"}
 
 # The colour of each group, in turn.
 COLORS = ["#1b62a5", "#c4302b", "#8c5109", "#7b3fa0", "#2a7f3f", "#b0407f", "#44617b", "#a06a00"]
@@ -147,12 +147,17 @@ def _closed_loops() -> dict[str, tuple[np.ndarray, list[float], list[np.ndarray]
     steps, heights = [0, 250, 450, 600, 800, LAST], [1.0, 0.5, 0.5, 0.2, 0.2, 0.05]
     loss = np.interp(np.arange(LAST + 1), steps, heights)
     rule: dict[str, Any] = {"patience": 60, "factor": 0.5}
-    # The transformation has a state of its own kind; the other two are stateful schedules.
+    # The transformation has a state of its own kind; the others are stateful schedules.
     scale = o.reduce_on_plateau(**rule).init(())
     rates = {
         "reduce_on_plateau": _scan(lambda s, v: ((s := o.observe(s, v)), s.scale), scale, loss),
     }
-    for name, loop in {"plateau": o.plateau(COSINE, **rule), "greedy": o.greedy(0.4, 0.8, 60)}.items():
+    stateful = {
+        "plateau": o.plateau(COSINE, **rule),
+        "greedy": o.greedy(0.4, 0.8, 60),
+        "kl_adaptive": o.kl_adaptive(0.8, target=0.3, factor=1.003),
+    }
+    for name, loop in stateful.items():
         rates[name] = _scan(
             lambda s, v, f=loop: (f.update(s, value=v), f(s, value=v)), loop.init(), loss
         )

@@ -21,6 +21,14 @@ const even = x => { const r = Math.round(x); return r - x === 0.5 && r % 2 ? r -
 const bits = x => { let n = 0; for (x >>>= 0; x; x &= x - 1) n++; return n; };
 const isA = Array.isArray;
 const M = (g, ...a) => a.find(isA).map((_, i) => g(...a.map(x => isA(x) ? x[i] : x)));
+const near = new Float32Array(1), near_bits = new Int32Array(near.buffer);
+const nextafter = (x, y) => {
+  if (x === y || Number.isNaN(x + y)) return y;
+  near[0] = x;
+  if (x === 0) near_bits[0] = y > 0 ? 1 : -2147483647;
+  else near_bits[0] += (x < y) === (x > 0) ? 1 : -1;
+  return near[0];
+};
 const at = (a, i, n) => { i = Math.min(Math.max(i, 0), a.length - n); return a.slice(i, i + n); };
 """
 
@@ -29,9 +37,8 @@ BINARY = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "===", "ne": "!=="
 FLOATS = {
     **{"add": "$0+$1", "sub": "$0-$1", "mul": "$0*$1", "div": "$0/$1", "neg": "-$0"},
     **{"max": "Math.max($0,$1)", "min": "Math.min($0,$1)", "pow": "Math.pow($0,$1)"},
+    **{"rem": "$0%$1", "square": "$0*$0", "nextafter": "nextafter($0,$1)", "exp2": "Math.pow(2,$0)"},
     **{
-        "rem": "$0%$1",
-        "square": "$0*$0",
         "rsqrt": "1/Math.sqrt($0)",
         "logistic": "1/(1+Math.exp(-$0))",
     },

@@ -107,6 +107,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 
 - `plateau`: cuts a schedule when the loss stops improving
 - `greedy`: cuts it, and raises it while the loss improves
+- `kl_adaptive`: keeps a metric near a target, as PPO does with the KL divergence
 - `reduce_on_plateau`: the cuts as an optax transformation
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
@@ -122,6 +123,8 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `replace_schedule`: changes the schedule of a running job
 - `rounded`: a schedule of whole numbers, for `optax.MultiSteps`
 - `count_updates`: how many updates a training makes
+- `count_examples`: how many examples they take
+- `examples_seen`: the same as a clock for `retime`
 - `ScheduleState`: the state of a schedule
 - `LiveSchedule`: what `live` makes
 - `ClosedLoop`: what `plateau`, `greedy` and your own rules make
@@ -158,7 +161,7 @@ from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
 from optax_sched._optax.observing import observe, replace_feedback
-from optax_sched._optax.plateau import greedy, plateau, reduce_on_plateau
+from optax_sched._optax.plateau import greedy, kl_adaptive, plateau, reduce_on_plateau
 from optax_sched._optax.plateau_rule import PlateauState
 from optax_sched._optax.reading import current_value
 from optax_sched._optax.replacing import replace_schedule
@@ -188,7 +191,7 @@ from optax_sched._schedules.combine import (
     select,
     warmup,
 )
-from optax_sched._schedules.counts import count_updates, rounded
+from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -239,11 +242,13 @@ __all__ = [
     "cosine_decay",
     "cosine_restarts",
     "cosine_waves",
+    "count_examples",
     "count_updates",
     "current_value",
     "cyclic",
     "delay",
     "every",
+    "examples_seen",
     "exponential",
     "exponential_decay",
     "feedback",
@@ -258,6 +263,7 @@ __all__ = [
     "join",
     "k_decay",
     "k_shape",
+    "kl_adaptive",
     "knee",
     "linear",
     "live",
@@ -330,4 +336,5 @@ if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
         for part in parts:
             inner = importlib.import_module(f"{__name__}.{part}").__all__
             paths |= {it: f"{part}.{it}" for it in inner}
-        raise importlib.import_module(f"{__name__}.porting.equivalents").missing(name, paths)
+        hint = importlib.import_module(f"{__name__}._core.peer_words").called_here(name, paths)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)

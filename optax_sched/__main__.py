@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,13 +10,11 @@ from optax_sched._core.curve import horizon
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
 from optax_sched._core.schedule import Schedule
-from optax_sched._files.builders import BUILT_IN
 from optax_sched._files.spec import read_spec
 from optax_sched._view.comparison import show_comparison
 from optax_sched._view.plot import last_step_of, plot, short_source
 from optax_sched._view.terminal import show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
-from optax_sched.porting.equivalents import hint
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
@@ -42,9 +39,7 @@ def schedule_of(spec: str) -> Schedule:
     try:
         return read_spec(spec)
     except (ImportError, TypeError, ValueError) as error:
-        names = dict.fromkeys(re.findall(r"[^\W\d]\w*", spec))
-        hints = "".join(hint(name) for name in names if name not in BUILT_IN)
-        raise argparse.ArgumentTypeError(f"{error}{hints}") from None
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def law_of(file: str) -> Any:

@@ -1,6 +1,8 @@
-"""What every test runs under: several virtual devices, and strict promotion of our own code."""
+"""What every test runs under: several virtual devices, strict promotion, one cache of programs."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,28 @@ import pytest
 # Before JAX looks for devices.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No two workers, and none of the programs that a test starts, compile the same thing twice.
+
+    The cache goes with the run, unless JAX_COMPILATION_CACHE_DIR names one to keep.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="optax_sched-programs-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # the workers start later, and inherit it
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The workers of pytest-xdist must find the same names, and an address is another in each."""
+    wrong = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if wrong:
+        raise pytest.UsageError(f"a test's id holds an address: give parametrize ids= there: {wrong}")
 
 
 @pytest.fixture(autouse=True)

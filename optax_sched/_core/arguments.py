@@ -7,8 +7,8 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from optax_sched._core.domains import Domain, Unfit
-from optax_sched._core.errors import Refusal
+from optax_sched._core.domains import Domain
+from optax_sched._core.errors import Refusal, Unfit
 from optax_sched._core.hyperparameters import domain_of
 from optax_sched._core.peer_words import meant_by
 

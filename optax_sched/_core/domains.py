@@ -1,10 +1,6 @@
-"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest.
-
-A domain cannot check the value of a tracer; it still checks its shape and type.
-"""
+"""Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
 import dataclasses
-import inspect
 import itertools
 import math
 import numbers
@@ -16,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import in_a_word
+from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
+from optax_sched._core.lengths import refuse_ratio_among
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -41,16 +38,8 @@ def is_traced(value: Any) -> bool:
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
-class Unfit(ValueError):
-    """A value that looks as if it obeyed the rule; the message says why it does not."""
-
-
-class Misplaced(Unfit, TypeError):
-    """An object of ours where another kind is meant; the message says where it belongs."""
-
-
 class Domain:
-    """What one hyperparameter may be. `admit` refuses a value by a bare TypeError or ValueError."""
+    """What one hyperparameter may be: `admit` refuses by a bare error, a tracer by shape and type."""
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
@@ -80,6 +69,10 @@ class Domain:
 
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         """The lengths on the clock of the call, each with its path from the parameter on."""
+        return ()
+
+    def constants(self, stored: Any) -> Any:
+        """The height, or the heights, of an operand that was a plain number, or of several."""
         return ()
 
     def word(self, stored: Any) -> str | None:
@@ -129,8 +122,8 @@ class Number(Domain):
                 rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
-        if not self._holds(rounded) or not self._holds(seen):
-            if self._holds(number):
+        if not self.holds(rounded) or not self.holds(seen):
+            if self.holds(number):
                 raise Unfit(f"in {default_float()} JAX takes {in_a_word(number)} for {seen}")
             raise ValueError
         if self.whole and not isinstance(number, int):
@@ -146,7 +139,8 @@ class Number(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
 
-    def _holds(self, number: float) -> bool:
+    def holds(self, number: float) -> bool:
+        """Whether a number obeys the bounds."""
         return (
             math.isfinite(number)
             and self.minimum <= number <= self.maximum
@@ -180,6 +174,8 @@ class Numbers(Domain):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise TypeError
         scalars = [self.of.admit(item) for item in value]
+        if self.of.is_length:
+            refuse_ratio_among(scalars)
         if not all(isinstance(item, int | float) for item in scalars):
             self._check_order([item for item in scalars if not isinstance(item, Tracer)])
             return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
@@ -303,7 +299,7 @@ class OneOrMany(Domain):
 
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
-            refuse_uncalled(value)
+            refuse_no_schedule(value)
             return as_pytree(value)
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
@@ -313,10 +309,15 @@ class OneOrMany(Domain):
         return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
-def refuse_uncalled(value: Any) -> None:
-    """Raise if the value is a builder, where what it makes is meant."""
-    if inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder"):
-        raise Unfit(f"it is a builder: call it, as in {value.__name__}(...)")
+def refuse_no_schedule(value: Any) -> None:
+    """Raise if the value is a builder, where what it makes is meant, or a closed loop."""
+    if hint := uncalled(value):
+        raise Unfit(hint.removeprefix(": "))
+    if isinstance(value, Node) and hasattr(type(value), "init"):
+        raise Misplaced(
+            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
+            "give a schedule alone here"
+        )
 
 
 def as_pytree(function: Callable[..., Any]) -> Any:
@@ -382,10 +383,10 @@ def as_scalar(value: Any) -> Any:
         value = value.item()
     if isinstance(value, bool):
         raise TypeError
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
+        raise Misplaced("for several values, grid or stack makes a batch of schedules")
     if isinstance(value, jax.Array):
-        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number):
-            raise TypeError
-        if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        if not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
             raise TypeError
         return value
     if isinstance(value, numbers.Integral):

@@ -1,5 +1,6 @@
 """Errors: one line each, with a record of what was refused for code that rewords it."""
 
+import inspect
 import math
 import reprlib
 from typing import Any, NamedTuple
@@ -20,9 +21,17 @@ class Refusal(NamedTuple):
 
     def error(self, kind: type[Exception] = ValueError) -> Exception:
         """An exception that carries this record as its attribute `refusal`."""
-        error = kind(complaint(self.where, self.name, self.rule, self.value) + self.hint)
+        error = kind(complaint(self.where, self.name, self.rule, self.value, self.hint))
         error.refusal = self  # pyright: ignore[reportAttributeAccessIssue]
         return error
+
+
+class Unfit(ValueError):
+    """A value that looks as if it obeyed the rule; the message says why it does not."""
+
+
+class Misplaced(Unfit, TypeError):
+    """A value of another kind than is meant; the message says where it belongs."""
 
 
 def refusal_of(error: Exception) -> Refusal | None:
@@ -30,9 +39,15 @@ def refusal_of(error: Exception) -> Refusal | None:
     return getattr(error, "refusal", None)
 
 
-def complaint(where: str, name: str, rule: str, value: Any) -> str:
+def complaint(where: str, name: str, rule: str, value: Any, hint: str = "") -> str:
     """The line that every refusal prints."""
-    return f"{where}: {name} must be {rule}, got {in_a_word(value)}"
+    return f"{where}: {name} must be {rule}, got {in_a_word(value)}{hint or uncalled(value)}"
+
+
+def uncalled(value: Any) -> str:
+    """A hint for a builder that stands where what it makes is meant, or nothing."""
+    is_builder = inspect.isfunction(value) and hasattr(vars(value).get("formula"), "builder")
+    return f": it is a builder: call it, as in {value.__name__}(...)" if is_builder else ""
 
 
 def in_a_word(value: Any) -> str:

@@ -10,10 +10,12 @@ from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import BY_NAME, domain_of
-from optax_sched._core.lengths import refuse_ratios
+from optax_sched._core.lengths import refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
 
-Check = Callable[..., tuple[str, str] | None]
+# The hyperparameter that is wrong, the rule that it breaks and, if there is more to say, a hint.
+Violation = tuple[str, str] | tuple[str, str, str] | None
+Check = Callable[..., Violation]
 
 _RESERVED = {"init", "update", "replace", "step"}
 
@@ -86,19 +88,28 @@ class Formula:
         stored = {
             name: admit(self.name, name, domain, values[name]) for name, domain in self.domains.items()
         }
-        refuse_ratios(
+        lengths = [
+            (name, rest, value)
+            for name, domain in self.domains.items()
+            for rest, value in domain.lengths(stored[name])
+        ]
+        refuse_swapped(
             self.name,
-            (
-                (name + rest, value)
+            list(stored),
+            {
+                name: stored[name]
+                if name.endswith(("value", "values"))
+                else domain.constants(stored[name])
                 for name, domain in self.domains.items()
-                for rest, value in domain.lengths(stored[name])
-            ),
+            },
+            {name: value for name, rest, value in lengths if not rest},
         )
+        refuse_ratios(self.name, [(name + rest, value) for name, rest, value in lengths])
         if self.check is not None:
             violated = self.check(*(stored[name] for name in self.check_names))
             if violated:
-                name, rule = violated
-                raise Refusal(self.name, name, rule, values[name]).error()
+                name, rule, *hint = violated
+                raise Refusal(self.name, name, rule, values[name], *hint).error()
         return self.made._make(self, tuple(stored.values()))
 
     def source(self, values: dict[str, Any]) -> str:

@@ -1,13 +1,13 @@
-"""Finds a ratio written as a length: 0.1 of the run, where all other lengths are in steps."""
+"""Finds what cannot be a length: a ratio of the run beside steps, and a rate in a length's place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import Refusal
+from optax_sched._core.errors import Refusal, Unfit
 
 
 def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
@@ -21,14 +21,74 @@ def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
         if jnp.issubdtype(numbers.dtype, jnp.integer):
             whole |= {name: int(numbers.max())} if numbers.size and numbers.max() > 1 else {}
         else:
-            # As many digits as a float32 has: it may have been one.
             between = numbers[(numbers > 0) & (numbers < 1)]
-            ratios += [(name, float(f"{float(number):.7g}")) for number in between[:1]]
+            ratios += [(name, short(number)) for number in between[:1]]
     if ratios and whole:
         (name, ratio), *_ = ratios
         other = "total_steps" if "total_steps" in whole else max(whole, key=whole.__getitem__)
-        hint = (
-            f": write {ratio} * total_steps, or floats throughout ({float(whole[other])}) for a clock "
-            "in epochs or parts of the run, which stretch puts on steps"
-        )
-        raise Refusal(where, name, f"in steps as {other} = {whole[other]} is", ratio, hint).error()
+        rule = f"in steps as {other} = {whole[other]} is"
+        raise Refusal(where, name, rule, ratio, f": {remedy(ratio, whole[other])}").error()
+
+
+def refuse_ratio_among(numbers: Sequence[Any]) -> None:
+    """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
+    known = [it for it in numbers if isinstance(it, int | float)]
+    ratios = [it for it in known if isinstance(it, float) and 0 < it < 1]
+    whole = [it for it in known if isinstance(it, int) and it > 1]
+    if ratios and whole:
+        ratio = short(ratios[0])
+        raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole))}")
+
+
+def remedy(ratio: float, steps: int) -> str:
+    return (
+        f"write {ratio} * total_steps, or floats throughout ({float(steps)}) for a clock in epochs "
+        "or parts of the run, which stretch puts on steps"
+    )
+
+
+def short(number: Any) -> float | int:
+    """As many digits as a float32 has: it may come from one."""
+    return number if isinstance(number, int) else float(f"{number:.7g}")
+
+
+def refuse_swapped(
+    where: str, order: Sequence[str], heights: dict[str, Any], lengths: dict[str, Any]
+) -> None:
+    """Raise if a length is as small as a rate and a height above 1: they are in the wrong order."""
+    low = [(name, it) for name, value in lengths.items() for it in _known(value) if 0 < it < 0.01]
+    high = (
+        [(it, name) for name, value in heights.items() for it in _known(value) if it > 1] if low else []
+    )
+    if not high:
+        return
+    (name, length), (height, tall) = low[0], max(high)
+    last = max(order.index(name), order.index(tall)) + 1
+
+    def written(it: str) -> str:
+        value = lengths.get(it, heights[it])
+        scaled = [short(number if it in lengths else number / height) for number in _known(value)]
+        return str(scaled if np.ndim(value) else scaled[0]) if scaled else "..."
+
+    raise Refusal(
+        where,
+        name,
+        "in steps",
+        short(length),
+        f": beside {tall} = {short(height)} it looks swapped, and the order is "
+        f"({', '.join(order[:last])}); if both are meant, "
+        f"{float(height):.7} * {where}({', '.join(map(written, order[:last]))})",
+    ).error()
+
+
+def _known(value: Any) -> list[Any]:
+    """The numbers in a height or a length, as far as they are known."""
+    if isinstance(value, int | float):
+        return [value]
+    items = value if isinstance(value, list | tuple) else [value]
+    return [
+        number
+        for it in items
+        if it is not None and not isinstance(it, Tracer)
+        for number in np.ravel(it).tolist()
+    ]

@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, is_batch, joined, lengths_of, split
+from optax_sched._core.built import Built, is_batch, is_made_by, joined, lengths_of, split
 from optax_sched._core.domains import (
     Domain,
-    Misplaced,
     Node,
     as_array,
     as_pytree,
     read_only,
-    refuse_uncalled,
+    refuse_no_schedule,
 )
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
@@ -68,14 +67,9 @@ class OneSchedule(Domain):
     def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
-        if isinstance(value, Built):
-            if hasattr(type(value), "init"):
-                raise Misplaced(
-                    "plateau, live and other closed loops go around a schedule, as in "
-                    "plateau(warmup(...)): give a schedule alone here"
-                )
-            raise TypeError  # a shape
-        refuse_uncalled(value)
+        refuse_no_schedule(value)
+        if isinstance(value, Built):  # a shape
+            raise TypeError
         return as_pytree(value) if callable(value) else constant(value)
 
     def has_batch_axis(self, stored: Any) -> bool:
@@ -87,6 +81,9 @@ class OneSchedule(Domain):
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         if not self.has_own_clock:
             yield from ((f".{name}", length) for name, length in lengths_of(stored))
+
+    def constants(self, stored: Any) -> Any:
+        return stored.value if is_made_by(constant, stored) else ()
 
 
 class ManySchedules(Domain):
@@ -118,6 +115,9 @@ class ManySchedules(Domain):
             for name, length in lengths_of(family):
                 members = [length] if stored.layout.is_alone(number) else list(length)
                 yield from ((f"[{i}].{name}", it) for i, it in zip(indices, members, strict=True))
+
+    def constants(self, stored: "Parts") -> list[Any]:
+        return [family.value for family in stored.families if is_made_by(constant, family)]
 
     def packed(self, stored: "Parts") -> Any:
         return stored.families, stored.layout._key

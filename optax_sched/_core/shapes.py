@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._core.built import Built, formula_behind, is_batch, stored
-from optax_sched._core.domains import Domain, as_pytree, refuse_uncalled
+from optax_sched._core.domains import Domain, as_pytree, refuse_no_schedule
 from optax_sched._core.formula import Formula
 from optax_sched._core.hyperparameters import BY_NAME
 from optax_sched._math.powers import Weights
@@ -77,7 +77,7 @@ class ShapeDomain(Domain):
             return _NAMED[value]
         if not callable(value):
             raise TypeError
-        refuse_uncalled(value)
+        refuse_no_schedule(value)
         return _own(as_pytree(value))
 
     def public(self, stored: Shape) -> Any:

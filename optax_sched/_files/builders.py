@@ -1,7 +1,6 @@
 """The builders that a config or a source text may name, and how far it may nest them."""
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optax_sched._schedules as families
@@ -21,11 +20,6 @@ BUILT_IN = {
     for formula in map(formula_of, vars(module).values())
     if formula is not None
 }
-
-
-def names_like(name: str, names: Iterable[str]) -> str:
-    """Up to three of the names that are like it, as a question offers them."""
-    return " or ".join(difflib.get_close_matches(name[:100], names, cutoff=0.65))
 
 
 def known_builders(where: str, builders: Mapping[str, Callable[..., Any]] | None) -> dict[str, Formula]:

@@ -1,31 +1,30 @@
 """Schedules from their source text: it is parsed, its names are looked up, nothing is executed."""
 
 import ast
-import re
+import operator
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from optax_sched._core.errors import Refusal, complaint, in_a_word, refusal_of
+from optax_sched._core.errors import complaint, in_a_word
 from optax_sched._core.formula import Formula
-from optax_sched._files.builders import BUILT_IN, MAX_DEPTH, MAX_SCHEDULES, known_builders, names_like
+from optax_sched._files.builders import BUILT_IN, known_builders
+from optax_sched._files.reader import Arithmetic, Reader
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
+_DEEP = "it is nested too deeply"
 _ARRAYS = ("jax.numpy.array", "jnp.array")
 
 
 def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = None) -> Any:
     """The schedule that a source text builds: `from_source(repr(s))` is `s` again.
 
-    The text is a call of a builder, such as `warmup(cosine_decay(1e-3, 900), 100)`. Its arguments are
-    numbers, strings, True, False, None, lists or tuples of them, further calls, and random keys as
-    `repr` writes them. It is parsed: names are looked up among the built-in builders and yours, and
-    nothing is evaluated, imported or called but these. There is no arithmetic: write 100, not 10 * 10.
+    The text is a call of a builder, such as `warmup(cosine_decay(1e-3, 900), 100)`, or arithmetic of
+    calls and numbers, `0.1 * cosine_decay(1.0, 900) + 1e-5`. Arguments are numbers, strings, True,
+    False, None, lists or tuples of them, further calls, arithmetic, and random keys as `repr` writes
+    them. The text is parsed: names are looked up among the built-in builders and yours, and nothing is
+    evaluated, imported or called but these and `+ - * / **`.
 
     Args:
       text: the source, which may go over several lines; at most 30 calls deep and 10,000 in all.
@@ -35,7 +34,8 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
 
     Raises:
       TypeError, ValueError: the text is no such call, a name is unknown, or a builder refuses an
-        argument. The error is one line. It says in which line and column the mistake is.
+        argument. The error is one line. It gives the line and column of what cannot be read, and the
+        path of what a builder refuses, as in `schedules[1].decay_steps`.
 
     Elsewhere: none of the peers reads schedules from text without running it; Hydra and keras read
     dicts, for which there is `from_config`.
@@ -43,34 +43,59 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
     >>> s = from_source("warmup(cosine_decay(1e-3, 900), warmup_steps=100)")
     >>> s.schedule.decay_steps, repr(from_source(repr(s))) == repr(s)
     (900, True)
-    >>> from_source("cosine_decay(1e-3, decay_step=900)")
+    >>> from_source("constant(0.1) / 4 - 0.02")
+    add(multiply(constant(value=0.1), constant(value=0.25)), constant(value=-0.02))
+    >>> from_source("warmup(cosine_decay(1e-3, decay_step=900), 100)")
     Traceback (most recent call last):
-    TypeError: from_source: line 1, column 1: cosine_decay: ...
+    TypeError: from_source: schedule.decay_step is unknown; did you mean decay_steps?; ...
     """
     if not isinstance(text, str):
         raise TypeError(complaint("from_source", "text", "a string", text))
-    if not text.strip():
-        raise ValueError(complaint("from_source", "text", _WHOLE, text))
-    advice = "; give your own as builders={name: it}"
-    return _Reader(text, known_builders("from_source", builders), advice).whole()
+    known = known_builders("from_source", builders)
+    return Reader("from_source", "text", known).schedule(_Parser(text, known).whole())
 
 
 def read_call(text: str) -> Any:
     """The same from the command line, where nobody can give builders."""
-    return _Reader(text, BUILT_IN, "").whole()
+    return Reader("from_source", "text", BUILT_IN, advice="").schedule(_Parser(text, BUILT_IN).whole())
 
 
-class _Reader:
-    def __init__(self, text: str, known: Mapping[str, Formula], advice: str):
-        self.advice = advice  # about a name that is like none
-        self.text = text.strip()
-        ahead = text[: len(text) - len(text.lstrip())].splitlines(keepends=True)
-        self.lines_ahead = sum(line.endswith(("\n", "\r")) for line in ahead)
-        self.indent = len("".join(ahead[self.lines_ahead :]))
+def _power(base: Any, exponent: Any) -> Any:
+    """Of two numbers by way of floats: no text is to fill the memory with an integer."""
+    if not (_is_number(base) and _is_number(exponent)):
+        return base**exponent
+    value = float(base) ** exponent
+    is_whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    return int(value) if is_whole and abs(value) < 2**53 else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_UNARY = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_BINARY: dict[type[ast.operator], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: _power,
+}
+
+
+class _Parser:
+    """A text as the nested dicts that `from_config` reads."""
+
+    def __init__(self, text: str, known: Mapping[str, Formula]):
         self.known = known
-        self.count = 0
+        self.text = text.lstrip("\ufeff \t\r\n\f")
+        ahead = text[: len(text) - len(self.text)]
+        self.lines_ahead = ahead.count("\n")
+        self.indent = len(ahead) - ahead.rfind("\n") - 1
 
     def whole(self) -> Any:
+        if not self.text:
+            raise ValueError(complaint("from_source", "text", _WHOLE, self.text))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
@@ -79,106 +104,90 @@ class _Reader:
             place = self.place(error.lineno or 1, (error.offset or 1) - 1)
             raise ValueError(f"from_source: {place}: this is not valid Python: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError) as error:
-            reason = str(error) or "it is nested too deeply"
-            raise ValueError(f"from_source: text must be {_WHOLE}: {reason}") from None
-        if not isinstance(tree, ast.Call):
-            self.refuse(tree, f"must be {_WHOLE}, got {self.excerpt(tree)}")
-        return self.call(tree, 1)
+            raise ValueError(f"from_source: text must be {_WHOLE}: {str(error) or _DEEP}") from None
+        if isinstance(tree, ast.Call | ast.BinOp | ast.UnaryOp):
+            try:
+                made = self.value(tree)
+            except RecursionError:
+                raise ValueError(f"from_source: text must be {_WHOLE}: {_DEEP}") from None
+            if not _is_number(made):
+                return made
+        self.refuse(tree, f"must be {_WHOLE}, got {self.excerpt(tree)}")
 
-    def call(self, node: ast.Call, depth: int) -> Any:
-        name = self.dotted(node.func)
+    def call(self, node: ast.Call) -> dict[str, Any]:
+        name = ast.unparse(node.func)
         if name == _KEY:
             return self.key(node)
-        self.count += 1
-        if depth > MAX_DEPTH or self.count > MAX_SCHEDULES:
-            self.refuse(node, f"must be at most {MAX_DEPTH} calls deep and {MAX_SCHEDULES} in all")
-        formula = self.formula(node.func, name)
-        args = [self.value(item, depth) for item in node.args]
-        kwargs: dict[str, Any] = {}
-        for keyword in node.keywords:
-            if keyword.arg is None:
-                self.refuse(keyword.value, "must be written out: ** is not read")
-            if keyword.arg in kwargs:
-                self.refuse(keyword.value, f"{keyword.arg} is given twice")
-            kwargs[keyword.arg] = self.value(keyword.value, depth)
+        name = name.removeprefix("optax_sched.")
+        call: dict[str, Any] = {"builder": name}
+        if name in self.known:
+            call |= self.by_position(node, self.known[name])
+            for keyword in node.keywords:
+                if keyword.arg is None:
+                    self.refuse(keyword.value, "must be written out: ** is not read")
+                if keyword.arg in call:
+                    self.refuse(keyword.value, f"{keyword.arg} is given twice")
+                call[keyword.arg] = self.value(keyword.value)
+        return call  # with a name that is unknown, which the reader refuses
+
+    def by_position(self, node: ast.Call, formula: Formula) -> dict[str, Any]:
+        values = [self.value(item) for item in node.args]
         try:
-            return formula.builder(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            place = self.place_of(self.offender(node, formula, refusal_of(error)))
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"from_source: {place}: {error}") from None
+            bound = formula.signature.bind_partial(*values).arguments
+        except TypeError as error:
+            takes = f"{formula.name} takes {', '.join(formula.domains)}"
+            self.refuse(node, f"{formula.name}: {error}; {takes}")
+        return {name: list(it) if isinstance(it, tuple) else it for name, it in bound.items()}
 
-    def formula(self, node: ast.expr, name: str | None) -> Formula:
-        name = name and name.removeprefix("optax_sched.")
-        if name is not None and name in self.known:
-            return self.known[name]
-        near = names_like(name or "", self.known)
-        hint = f"; did you mean {near}?" if near else self.advice
-        self.refuse(node, f"must be the name of a builder, got {self.excerpt(node)}{hint}")
-
-    def value(self, node: ast.expr, depth: int) -> Any:
+    def value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Call):
-            return self.call(node, depth + 1)
+            return self.call(node)
         if isinstance(node, ast.List | ast.Tuple):
-            for item in node.elts:
-                if isinstance(item, ast.List | ast.Tuple):  # no builder takes a list in a list
-                    self.refuse(item, "must be a number or a schedule, got a list in a list")
-            return [self.value(item, depth) for item in node.elts]
-        sign = 1
-        literal: ast.expr = node
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-            sign = -1 if isinstance(node.op, ast.USub) else 1
-            literal = node.operand
-        if isinstance(literal, ast.Constant):
-            value = literal.value
-            if literal is node and (value is None or isinstance(value, bool | str)):
+            return [self.value(item) for item in node.elts]
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if value is None or isinstance(value, bool | str | int | float):
                 return value
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return sign * value
-        is_computed = isinstance(node, ast.BinOp | ast.Name)
-        hint = "write its value" if is_computed else "only literals and calls are read"
+        if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+            return self.combined(node, _UNARY[type(node.op)], [node.operand])
+        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+            return self.combined(node, _BINARY[type(node.op)], [node.left, node.right])
+        hint = "write its value" if isinstance(node, ast.Name) else "only literals and calls are read"
         self.refuse(node, f"must be a number, a string or a call, got {self.excerpt(node)}; {hint}")
 
-    def key(self, node: ast.Call) -> jax.Array:
+    def combined(self, node: ast.expr, compute: Callable[..., Any], parts: list[ast.expr]) -> Any:
+        """A number, if the operands are numbers."""
+        operands = [self.value(part) for part in parts]
+        for part, operand in zip(parts, operands, strict=True):
+            if not _is_number(operand) and not isinstance(operand, dict | Arithmetic):
+                self.refuse(part, f"must be a number or a call, got {self.excerpt(part)}")
+        if not all(map(_is_number, operands)):
+            return Arithmetic(compute, operands)
+        try:
+            result = compute(*operands)
+            if _is_number(result):
+                return result
+        except ArithmeticError:
+            pass
+        self.refuse(node, f"must be a finite number, got {self.excerpt(node)}")
+
+    def key(self, node: ast.Call) -> dict[str, Any]:
         """A random key: `jax.random.wrap_key_data(jax.numpy.array([0, 1], 'uint32'), impl='rbg')`."""
         try:
             (array,) = node.args
             settings = {str(it.arg): ast.literal_eval(it.value) for it in node.keywords}
-            assert isinstance(array, ast.Call) and self.dotted(array.func) in _ARRAYS
+            assert isinstance(array, ast.Call) and ast.unparse(array.func) in _ARRAYS
             assert settings.keys() <= {"impl"} and not array.keywords
             words, dtype = map(ast.literal_eval, array.args)
-            assert dtype == "uint32" and all(type(word) is int for word in words)
-            return jax.random.wrap_key_data(jnp.asarray(np.asarray(words, np.uint32)), **settings)
-        except (AssertionError, TypeError, ValueError, OverflowError, RecursionError):
+            assert dtype == "uint32"
+            return {"impl": "threefry2x32", "key_data": words} | settings
+        except (AssertionError, TypeError, ValueError, RecursionError):
             self.refuse(node, f"must be a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
 
-    def offender(self, node: ast.Call, formula: Formula, refusal: Refusal | None) -> ast.expr:
-        """The argument that the builder refuses, or the call where no single argument is at fault."""
-        if refusal is not None and refusal.where == formula.name:
-            offender = re.split(r"[.\[]", refusal.name)[0]  # it may lie within an operand
-            for keyword in node.keywords:
-                if keyword.arg == offender:
-                    return keyword.value
-            for name, argument in zip(formula.domains, node.args, strict=False):
-                if name == offender:
-                    return argument
-        return node
-
-    def dotted(self, node: ast.expr) -> str | None:
-        """A name, or names with dots between them."""
-        parts = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
-
     def refuse(self, node: ast.expr, rule: str) -> NoReturn:
-        raise ValueError(f"from_source: {self.place_of(node)}: {rule}")
-
-    def place_of(self, node: ast.expr) -> str:
         # The parser counts in bytes of UTF-8.
-        ahead = self.line(node).encode()[: node.col_offset]
-        return self.place(node.lineno, len(ahead.decode(errors="ignore")))
+        ahead = self.text.split("\n")[node.lineno - 1].encode()[: node.col_offset]
+        raise ValueError(f"from_source: {self.place(node.lineno, len(ahead.decode()))}: {rule}")
 
     def place(self, line: int, characters_ahead: int) -> str:
         column = characters_ahead + 1 + (self.indent if line == 1 else 0)
@@ -186,8 +195,4 @@ class _Reader:
 
     def excerpt(self, node: ast.expr) -> str:
         """The source of a node, in short."""
-        end = node.end_col_offset if node.end_lineno == node.lineno else None
-        return in_a_word(self.line(node).encode()[node.col_offset : end].decode(errors="ignore"))
-
-    def line(self, node: ast.expr) -> str:
-        return self.text.split("\n")[node.lineno - 1]
+        return in_a_word(ast.get_source_segment(self.text, node))

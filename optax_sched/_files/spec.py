@@ -6,8 +6,9 @@ from typing import Any
 
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
+from optax_sched._core.peer_words import called_here
 from optax_sched._core.schedule import Schedule
-from optax_sched._files.builders import BUILT_IN, names_like
+from optax_sched._files.builders import BUILT_IN
 from optax_sched._files.config import from_config
 from optax_sched._files.source import read_call
 
@@ -45,9 +46,8 @@ def _remedy(spec: str) -> str:
     try:
         return f"for a constant write constant({float(spec)!r})"
     except ValueError:
-        near = names_like(spec, BUILT_IN)
-        question = f"did you mean {near}? A" if near else "a"
-        return f"no such file; {question} source text is a call, such as 'cosine_decay(0.1, 1000)'"
+        hint = called_here(spec, BUILT_IN)
+        return f"no such file{hint}; a source text is a call, such as 'cosine_decay(0.1, 1000)'"
 
 
 def _drawable(built: Any) -> Schedule:
@@ -63,7 +63,7 @@ def _data_in(name: str) -> Any:
     yaml = imported("read_spec", "yaml") if is_yaml else None
     wrong = yaml.YAMLError if yaml else json.JSONDecodeError
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return yaml.safe_load(text) if yaml else json.loads(text)
     except OSError as error:
         reason = error.strerror or error

@@ -61,7 +61,8 @@ class LiveSchedule(Built):
             raise TypeError(
                 f"{name}: write optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)), "
                 f"which keeps its state; it was called with {in_a_word(state)}, as optax.adamw calls a "
-                "function of the step"
+                "function of the step, or after optax.tree.set(state, learning_rate=...): for that "
+                "write replace_schedule(state, ...)"
             )
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 
@@ -212,17 +213,16 @@ def feedback(
     On several devices every replica must see the same metric: average it first.
 
     >>> import jax.numpy as jnp, optax, optax_sched
+    >>> from optax_sched.typing import Growth, Positive
     >>> @optax_sched.feedback
-    ... def kl_adaptive(scale, value, target: optax_sched.Positive, factor: optax_sched.Growth = 1.5):
-    ...     too_far, too_near = value > 2 * target, value < target / 2
-    ...     return scale * jnp.where(too_far, 1 / factor, jnp.where(too_near, factor, 1.0))
-    >>> rate = kl_adaptive(0.3, target=0.01)
+    ... def spike_guard(scale, value, limit: Positive, factor: Growth = 2.0):
+    ...     return jnp.where(value > limit, scale / factor, jnp.minimum(scale * factor**0.1, 1.0))
+    >>> rate = spike_guard(0.4, limit=5.0)
     >>> rate
-    kl_adaptive(schedule=constant(value=0.3), target=0.01, factor=1.5, min_value=0.0, \
-observe_only=False)
+    spike_guard(schedule=constant(value=0.4), limit=5.0, factor=2.0, min_value=0.0, observe_only=False)
     >>> optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
     >>> state = optimizer.init(jnp.ones(2))
-    >>> updates, state = optimizer.update(jnp.ones(2), state, value=0.05)
+    >>> updates, state = optimizer.update(jnp.ones(2), state, value=9.0)
     >>> print(f"{optax_sched.current_value(state):.1f}")
     0.2
     """

@@ -1,59 +1,159 @@
-"""Optimizer states in all forms: as optax makes them, in nnx Variables, in dicts from a checkpoint."""
+"""The one door for optimizer states: optax's own, those in nnx Variables, those restored as dicts."""
 
 import sys
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import optax
 
-from optax_sched._optax.paths import flat
+from optax_sched._core.built import assembled
+from optax_sched._core.domains import Node
+from optax_sched._optax.paths import as_dicts, flat
+from optax_sched._optax.plateau import OUR_RULES
+from optax_sched._optax.plateau_rule import PlateauState
 from optax_sched._optax.state import FeedbackState, ScheduleState
 
 INJECTED = (optax.schedules.InjectStatefulHyperparamsState, optax.schedules.InjectHyperparamsState)
 PARTITION = optax.transforms.PartitionState
-LABELLED = (PARTITION, optax.schedules.InjectStatefulHyperparamsState)  # they hold states by name
-TELLING = (ScheduleState, FeedbackState, *INJECTED, PARTITION)  # that say something of the rate
+KEPT = (ScheduleState, FeedbackState)
+TELLING = (*KEPT, *INJECTED, PARTITION)  # that say something of the rate
+_BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
 
 
-def is_a(kind: Any, node: Any) -> bool:
-    """Whether a node is such a NamedTuple, or the dict of its fields that a checkpoint gives back."""
-    if isinstance(kind, tuple):
-        return any(is_a(one, node) for one in kind)
-    return isinstance(node, kind) or (isinstance(node, Mapping) and node.keys() == set(kind._fields))
+class Place:
+    """Where a schedule or a closed loop stands in an optimizer's state; another may be put there."""
+
+    def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
+        self.state = state  # a ScheduleState or a FeedbackState
+        self.names = names  # labels and names of hyperparameters on the way there
+        self.is_rate = is_rate
+
+    @property
+    def schedule(self) -> ScheduleState | None:
+        """The state of the schedule, which may be a closed loop's."""
+        return self.state.schedule if isinstance(self.state, FeedbackState) else self.state
+
+    def put(self, schedule: ScheduleState) -> None:
+        """Let another schedule stand there."""
+        is_loop = isinstance(self.state, FeedbackState)
+        self.state = self.state._replace(schedule=schedule) if is_loop else schedule
 
 
-def field(node: Any, name: str) -> Any:
-    """A field of a NamedTuple in either form."""
-    return node[name] if isinstance(node, Mapping) else getattr(node, name)
-
-
-def with_fields(node: Any, **changes: Any) -> Any:
-    """The NamedTuple, in its own form, with some fields changed."""
-    return {**node, **changes} if isinstance(node, Mapping) else node._replace(**changes)
-
-
-def found(tree: Any, kind: Any) -> list[Any]:
-    """All nodes of a kind that do not lie in another of it."""
-    return [node for node in _flattened(tree, kind)[0] if is_a(kind, node)]
-
-
-def changed(tree: Any, kind: Any, change: Callable[[Any], Any]) -> Any:
-    """The tree with every node of a kind changed."""
-    nodes, structure = _flattened(tree, kind)
-    nodes = [change(node) if is_a(kind, node) else node for node in nodes]
-    return jax.tree.unflatten(structure, nodes)
-
-
-def _flattened(tree: Any, kind: Any) -> Any:
-    return jax.tree.flatten(tree, is_leaf=lambda node: is_a(kind, node))
-
-
-def without_variables(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """A state of plain arrays, and the way back to nnx Variables where Variables were."""
+def opened(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The state in NamedTuples of plain arrays, and the way back to the form in which it came."""
     if isinstance(opt_state, optax.GradientTransformation):
         rule = "an optimizer's state, as optimizer.init(params) gives it"
         raise TypeError(f"{where}: opt_state must be {rule}, got the optimizer itself")
+    plain, wrapped = _without_variables(opt_state)
+    if not any(map(_kind, jax.tree.leaves(plain, is_leaf=_is_dict))):
+        return plain, wrapped
+    return _typed(plain), lambda new: wrapped(_as_before(plain, new))
+
+
+def places(where: str, opt_state: Any) -> tuple[list[Place], Callable[[], Any]]:
+    """All places in a state, and the state with what they hold by then."""
+    found: list[Place] = []
+    typed, closed = opened(where, opt_state)
+    tree = _with_places(typed, (), True, found)
+    return found, lambda: closed(
+        jax.tree.map(lambda node: node.state if isinstance(node, Place) else node, tree)
+    )
+
+
+def is_rate(hyperparameter: str) -> bool:
+    """Whether a hyperparameter of that name is a rate, as `adam_learning_rate` is."""
+    return hyperparameter == "learning_rate" or hyperparameter.endswith("_learning_rate")
+
+
+def _with_places(tree: Any, names: tuple[Any, ...], rate: bool, found: list[Place]) -> Any:
+    def visited(node: Any) -> Any:
+        if isinstance(node, KEPT):
+            found.append(Place(node, names, rate))
+            return found[-1]
+        if isinstance(node, PARTITION):
+            states = {
+                label: _with_places(state, (*names, label), True, found)
+                for label, state in node.inner_states.items()
+            }
+            return node._replace(inner_states=states)
+        if isinstance(node, INJECTED):
+            inner = _with_places(node.inner_state, names, True, found)
+            node = node._replace(inner_state=inner)
+            if isinstance(node, INJECTED[0]):
+                states = {
+                    name: _with_places(state, (*names, name), is_rate(name), found)
+                    for name, state in node.hyperparams_states.items()
+                }
+                node = node._replace(hyperparams_states=states)
+        return node
+
+    return jax.tree.map(visited, tree, is_leaf=lambda node: isinstance(node, TELLING))
+
+
+# --- NamedTuples that a checkpoint gave back as dicts of their fields
+
+
+def _kind(node: Any) -> Any:
+    """The NamedTuple of which a node is the dict of its fields, or None."""
+    return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
+
+
+def _is_dict(node: Any) -> bool:
+    return _kind(node) is not None
+
+
+def _typed(tree: Any) -> Any:
+    def one(node: Any) -> Any:
+        kind = _kind(node)
+        if kind is None:
+            return node
+        if kind is FeedbackState:
+            return _loop(node)
+        return kind(**{name: _typed(node[name]) for name in kind._fields})
+
+    return jax.tree.map(one, tree, is_leaf=_is_dict)
+
+
+def _loop(node: Any) -> FeedbackState:
+    """The state of a closed loop; no dict holds the rule of a user's own, so there it is no more."""
+    schedule, memory = _typed(node["schedule"]), node["memory"]
+    numbers = {path.rpartition(".")[2]: number for path, number in flat(node["rule"]).items()}
+    label = next(iter(node["rule"])).rpartition(".")[0]  # plateau, or plateau(True) if observe_only
+    name, _, words = label.partition("(")
+    if name in OUR_RULES:
+        numbers |= {"schedule": None, "observe_only": bool(words)}
+        rule = assembled(OUR_RULES[name], **numbers)
+        memory = PlateauState(**memory) if isinstance(memory, Mapping) else memory
+        return FeedbackState(schedule, memory, rule)
+    memory = SimpleNamespace(**memory) if isinstance(memory, Mapping) else memory
+    return FeedbackState(schedule, memory, SimpleNamespace(name=name, **numbers))
+
+
+def _as_before(old: Any, new: Any) -> Any:
+    """The new state, with dicts where the old one has them."""
+    kind = _kind(old)
+    if kind is not None:
+        return {name: _as_before(old[name], getattr(new, name)) for name in kind._fields}
+    if isinstance(new, SimpleNamespace):
+        return old
+    if isinstance(new, Node | PlateauState):
+        olds, news = flat(old), flat(new)
+        if olds.keys() == news.keys():
+            return jax.tree.unflatten(jax.tree.structure(old), [news[path] for path in olds])
+        return as_dicts(new)
+    nodes, structure = jax.tree.flatten(old, is_leaf=_is_dict)
+    pairs = zip(nodes, structure.flatten_up_to(new), strict=True)
+    back = [_as_before(old, new) if _is_dict(old) else new for old, new in pairs]
+    return jax.tree.unflatten(structure, back)
+
+
+# --- nnx
+
+
+def _without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """A state of plain arrays, and the way back to nnx Variables where Variables were."""
     nnx: Any = sys.modules.get("flax.nnx")
     if nnx is None:
         return opt_state, lambda state: state

@@ -1,6 +1,5 @@
 """What is done to the rules in an optimizer's state from outside: a metric fed, settings changed."""
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -8,16 +7,11 @@ import jax.numpy as jnp
 
 from optax_sched._core.built import assembled, formula_behind, stored_values
 from optax_sched._core.operands import constant
-from optax_sched._optax.feedback import first_memory, metric, remembered, without_schedule
-from optax_sched._optax.forms import changed, found, without_variables
-from optax_sched._optax.paths import flat
-from optax_sched._optax.plateau import greedy, plateau
-from optax_sched._optax.plateau_rule import PlateauState
-from optax_sched._optax.state import FeedbackState
+from optax_sched._optax.feedback import ClosedLoop, first_memory, metric, remembered, without_schedule
+from optax_sched._optax.forms import Place, places
+from optax_sched._optax.state import FeedbackState, laid, refuse_batch, refuse_zeros, same
 
 State = TypeVar("State")
-
-_KNOWN = {"plateau": plateau, "greedy": greedy}
 
 
 def observe(opt_state: State, value: Any) -> State:
@@ -49,28 +43,29 @@ def observe(opt_state: State, value: Any) -> State:
     0.5
     """
     number = metric("observe", value)
-
-    def seen(state: FeedbackState) -> FeedbackState:
-        return state._replace(memory=remembered(state.rule, state.memory, number))
-
-    return _each_loop("observe", opt_state, seen)
+    loops, closed = _loops("observe", opt_state)
+    for loop in loops:
+        state = loop.state
+        loop.state = state._replace(memory=remembered(state.rule, state.memory, number))
+    return closed()
 
 
 def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) -> State:
-    """Give a running plateau, or another closed loop, other settings: no new trace.
+    """Give a running plateau, or another closed loop, other settings: nothing compiles again.
 
     Args:
       opt_state: the state of an optimizer with a closed loop, in any form that `observe` takes.
       reset: whether each loop forgets what it has seen, so that its scale is 1 again.
       **settings: new values for hyperparameters of the rule and for `min_value`, by name; for
-        `reduce_on_plateau`, `min_scale` too. Each loop in the state takes those that it has.
+        `reduce_on_plateau`, `min_scale` too. Where several loops have such a setting, their rules must
+        be equal.
 
     Returns:
-      The state with the new settings. Schedules and counts go on.
+      The state with the new settings, in arrays of its own. Schedules and counts go on.
 
     Raises:
-      TypeError, ValueError: no loop has such a setting, a builder refuses a value, or `opt_state`
-        holds no closed loop.
+      TypeError, ValueError: no loop has such a setting, or several different ones have it; a builder
+        refuses a value; `opt_state` holds no closed loop, or is a batch, over which `jax.vmap` goes.
 
     >>> import jax.numpy as jnp, optax_sched
     >>> opt = optax_sched.reduce_on_plateau(factor=0.5, patience=10)
@@ -81,77 +76,83 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
     >>> print(f"{state.scale:.1f}")
     0.5
     """
-    taken: set[str] = set()
-    known: set[str] = set()
-
-    def replaced(state: FeedbackState) -> FeedbackState:
-        names = set(formula_behind(state.rule).domains) - {"schedule", "observe_only"}
-        own = {name: value for name, value in settings.items() if name in names}
-        if "min_scale" in settings and "min_scale" not in names and state.schedule is None:
-            own |= {"min_value": settings["min_scale"]}  # as reduce_on_plateau calls it
-            taken.add("min_scale")
-        taken.update(own)
-        known.update(names)
-        rule = _changed(state.rule, own)
-        return FeedbackState(state.schedule, first_memory(rule) if reset else state.memory, rule)
-
-    result = _each_loop("replace_feedback", opt_state, replaced)
+    loops, closed = _loops("replace_feedback", opt_state)
+    taken = [_taken(loop.state, settings) for loop in loops]
     for name in settings:
-        if name not in taken:
+        rules = [loop.state.rule for loop, own in zip(loops, taken, strict=True) if name in own]
+        if not rules:
+            known = sorted({it for loop in loops for it in _names(loop.state)})
             raise TypeError(
                 f"replace_feedback: no closed loop in opt_state has the setting {name}; "
-                f"there are {', '.join(sorted(known))}"
+                f"there are {', '.join(known)}"
             )
-    return result
+        if not all(same(rules[0], other) for other in rules[1:]):
+            shown = sorted({repr(rule).replace("schedule=None, ", "") for rule in rules})[:2]
+            raise ValueError(
+                f"replace_feedback: opt_state must hold one rule with {name}, or equal ones, got "
+                f"{' and '.join(shown)}: change the state inside one of them alone, such as "
+                "opt_state.inner_states[label] of optax.multi_transform"
+            )
+    for loop, own in zip(loops, taken, strict=True):
+        state = loop.state
+        rule = _changed(state.rule, own) if own else state.rule
+        memory = _as_laid(first_memory(rule), state.memory) if reset else state.memory
+        loop.state = FeedbackState(state.schedule, memory, rule)
+    return closed()
 
 
-def _changed(rule: Any, settings: dict[str, Any]) -> Any:
+def _names(state: FeedbackState) -> set[str]:
+    """The settings that a loop takes."""
+    return set(formula_behind(state.rule).domains) - {"schedule", "observe_only"}
+
+
+def _taken(state: FeedbackState, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those settings that a loop has; a floor under another name if its schedule is only a number."""
+    names = _names(state)
+    if state.schedule is None:
+        names.add("min_scale")  # as reduce_on_plateau calls its min_value
+    return {name: value for name, value in settings.items() if name in names}
+
+
+def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:
     """The rule with other settings, which its builder checks, in the dtypes that it had."""
+    refuse_batch("replace_feedback", rule.min_value)
+    values = stored_values(rule)
+    given = {name if name in values else "min_value": value for name, value in settings.items()}
     # The builder wants some schedule there.
-    whole = assembled(formula_behind(rule).builder, **stored_values(rule) | {"schedule": constant(1.0)})
-    new = without_schedule(whole.replace(**settings))
+    whole = assembled(formula_behind(rule).builder, **values | {"schedule": constant(1.0)})
+    new = without_schedule(whole.replace(**given))
     if _form(new) != _form(rule):
         raise ValueError(
             f"replace_feedback: {', '.join(settings)} must keep the structure of the rule, {rule!r}, "
             f"got {new!r}"
         )
-    return jax.tree.map(lambda leaf, old: leaf.astype(old.dtype), new, rule)
+    return _as_laid(new, rule)
 
 
 def _form(rule: Any) -> Any:
     return jax.tree.structure(rule), list(map(jnp.shape, jax.tree.leaves(rule)))
 
 
-def _each_loop(where: str, opt_state: Any, change: Callable[[FeedbackState], FeedbackState]) -> Any:
-    """The optimizer's state, in its form, with every closed loop's state changed."""
-    plain, back = without_variables(where, opt_state)
-    if not found(plain, FeedbackState):
+def _as_laid(new: Any, old: Any) -> Any:
+    leaves, structure = jax.tree.flatten(new)
+    return jax.tree.unflatten(structure, laid(leaves, jax.tree.leaves(old)))
+
+
+def _loops(where: str, opt_state: Any) -> Any:
+    """The closed loops in an optimizer's state, and that state with what has become of them."""
+    found, closed = places(where, opt_state)
+    loops: list[Place] = [place for place in found if isinstance(place.state, FeedbackState)]
+    if not loops:
         raise ValueError(
             f"{where}: opt_state must hold a plateau, such as reduce_on_plateau makes, or another "
             "closed loop"
         )
-
-    def changed_in_form(node: Any) -> Any:
-        if isinstance(node, FeedbackState):
-            return change(node)
-        state = change(_from_dict(where, node))
-        memory, rule = state.memory._asdict(), node["rule"] | flat(state.rule)
-        return {"schedule": state.schedule, "memory": memory, "rule": rule}
-
-    return back(changed(plain, FeedbackState, changed_in_form))
-
-
-def _from_dict(where: str, node: Any) -> FeedbackState:
-    """The state of one of our own loops that came back as a dict, where no rule can be."""
-    label = next(iter(node["rule"])).rpartition(".")[0]  # plateau, or plateau(True) if observe_only
-    name, _, words = label.partition("(")
-    if name not in _KNOWN:
-        raise ValueError(
-            f"{where}: opt_state holds the closed loop {name} as a dict, and no checkpoint holds its "
-            "rule: restore it into jax.eval_shape(optimizer.init, params)"
-        )
-    builder = _KNOWN[name]
-    numbers = {path.rpartition(".")[2]: number for path, number in node["rule"].items()}
-    numbers |= {"schedule": None, "observe_only": bool(words)}
-    rule = jax.tree.map(jnp.asarray, assembled(builder, **numbers))
-    return FeedbackState(node["schedule"], PlateauState(**node["memory"]), rule)
+    for loop in loops:
+        if not isinstance(loop.state.rule, ClosedLoop):
+            raise ValueError(
+                f"{where}: opt_state holds the closed loop {loop.state.rule.name} as a dict, and no "
+                "checkpoint holds its rule: restore it into jax.eval_shape(optimizer.init, params)"
+            )
+        refuse_zeros(where, loop.state)
+    return loops, closed

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
-from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Rate, Switch
+from optax_sched._core.domains import is_traced
+from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Positive, Rate, Switch
 from optax_sched._core.operands import constant
 from optax_sched._optax.feedback import feedback
 from optax_sched._optax.plateau_rule import Cut, Mode, PlateauState, Scale, ThresholdMode, observed
@@ -66,7 +68,7 @@ def plateau(
       start: how many observations at the start the rule ignores, such as those of a warm-up; with a
         window, how many windows. 0 or more.
       min_value: no cut brings the rate below it, 0 or more; a schedule below it stays unchanged.
-      observe_only: whether `update` takes no metric and passes a `value` by; `observe` alone feeds it.
+      observe_only: whether `update` takes no metric and ignores a `value`; `observe` alone feeds it.
 
     All numbers and words but the last may be traced, so that a sweep maps over them. They ride in the
     state: `replace_feedback` changes them in a running job.
@@ -89,8 +91,7 @@ def plateau(
     >>> print(f"{state.hyperparams['learning_rate']:.3f} {optax_sched.current_value(state):.3f}")
     0.045 0.045
     """
-    when = (patience, threshold, threshold_mode, mode, cooldown, window, start)
-    return observed(memory, value, factor, *when)
+    return observed(**locals())
 
 
 @feedback(init=PlateauState())
@@ -133,7 +134,7 @@ def greedy(
       TypeError, ValueError: a setting breaks its rule; at update: `value` is left out or no number.
 
     Elsewhere: transformers' `GreedyLR`, its relative (its bounds are rates, its threshold is absolute;
-    it looks away in a cooldown, waits after a rise too, its window moves, and it may start again).
+    it ignores values in a cooldown, waits after a rise too, its window moves, and it may start again).
 
     References: "GreedyLR", https://arxiv.org/abs/2512.14527
 
@@ -146,8 +147,74 @@ def greedy(
     >>> print(f"{optax_sched.current_value(state):.1f}")
     0.2
     """
-    when = (patience, threshold, threshold_mode, mode, cooldown, window, start)
-    return observed(memory, value, factor, *when, min_scale, max_scale)
+    return observed(**locals())
+
+
+def _bounds(factor: Any, tolerance: Any, min_scale: Any, max_scale: Any) -> tuple[str, str] | None:
+    if not is_traced(factor) and factor == 1:
+        return "factor", "a positive finite number other than 1"
+    if not is_traced(tolerance) and tolerance <= 1:
+        return "tolerance", "a finite number above 1"
+    if not is_traced((min_scale, max_scale)) and min_scale > max_scale:
+        return "min_scale", f"at most max_scale = {max_scale}"
+    return None
+
+
+@feedback(check=_bounds)
+def kl_adaptive(
+    memory: Any,
+    value: Any,
+    target: Positive,
+    factor: Positive = 1.5,
+    tolerance: Positive = 2.0,
+    min_scale: Rate = 0.01,
+    max_scale: Positive = 100.0,
+) -> Any:
+    """A rate that keeps a metric near a target: PPO's rule for the KL divergence.
+
+        max(s(t) scale, min(s(t), min_value)),    s = schedule, t = step
+
+        lower:   scale / factor    where v > tolerance target, or v is not finite
+        higher:  scale factor      where 0 < v < target / tolerance
+        then     scale clipped to [min_scale, max_scale]
+
+    The scale starts at 1; v is the metric, such as the KL divergence between the old policy and the new
+    one. Between the two limits, and at v <= 0, the scale stays. It is a closed loop like `plateau`:
+    `update(..., value=kl)` or `observe` feeds it. Driving a coefficient of the loss, and not the rate,
+    it is PPO's penalty weight for the KL, with the rule turned round: `factor=0.5, tolerance=1.5`.
+
+    Args:
+      schedule: what is scaled: a schedule, a function of the step, or a number.
+      target: where the metric should be, above 0.
+      factor: what the scale is divided or multiplied by, above 0 and not 1; below 1 the scale
+        rises where the metric is too high.
+      tolerance: how many times the target, or what part of it, is too far off; above 1.
+      min_scale: the scale never falls below it, 0 or more.
+      max_scale: the scale never rises above it, at least `min_scale`.
+      min_value, observe_only: as for `plateau`.
+
+    Raises:
+      TypeError, ValueError: a setting breaks its rule; at update: `value` is left out or no number.
+
+    Elsewhere: the adaptive rate of brax, rsl_rl and sbx. Their bounds lo and hi are rates, these are
+    factors: for the rate r it is `kl_adaptive(r, target, min_scale=lo / r, max_scale=hi / r)`.
+
+    References: Schulman et al. 2017, "Proximal Policy Optimization Algorithms", section 4,
+    https://arxiv.org/abs/1707.06347
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> rate = kl_adaptive(3e-4, target=0.01)
+    >>> opt = optax.inject_hyperparams(optax.adam)(learning_rate=rate)
+    >>> params = jnp.ones(2)
+    >>> state = opt.init(params)
+    >>> updates, state = opt.update(jnp.ones(2), state, params, value=0.05)
+    >>> print(f"{optax_sched.current_value(state):.1e}")
+    2.0e-04
+    """
+    too_high = (value > tolerance * target) | ~jnp.isfinite(value)
+    too_low = (value > 0) & (value < target / tolerance)
+    scale = jnp.where(too_high, memory / factor, jnp.where(too_low, memory * factor, memory))
+    return jnp.clip(scale, min_scale, max_scale)
 
 
 @checked
@@ -198,18 +265,10 @@ def reduce_on_plateau(
     >>> print(f"{updates:.2f} {state[1].scale:.1f}")
     -0.05 0.5
     """
-    loop = assembled(
-        plateau,
-        schedule=constant(1.0),
-        factor=factor,
-        patience=patience,
-        threshold=threshold,
-        threshold_mode=threshold_mode,
-        mode=mode,
-        cooldown=cooldown,
-        window=window,
-        start=start,
-        min_value=min_scale,
-        observe_only=observe_only,
-    )
+    settings = dict(locals())
+    floor = settings.pop("min_scale")
+    loop = assembled(plateau, schedule=constant(1.0), min_value=floor, **settings)
     return scaling("reduce_on_plateau", loop)
+
+
+OUR_RULES = {"plateau": plateau, "greedy": greedy, "kl_adaptive": kl_adaptive}

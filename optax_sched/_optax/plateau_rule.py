@@ -70,49 +70,49 @@ ThresholdMode = Annotated[
 
 
 def observed(
-    state: PlateauState,
+    memory: PlateauState,
     value: jax.Array,
     factor: Any,
     patience: Any,
     threshold: Any,
-    relative: Any,  # 1 where the threshold is a part of |best|, 0 where it is as it is
-    sign: Any,  # 1 where lower is better, -1 where higher is
+    threshold_mode: Any,  # 1 where the threshold is a part of |best|, 0 where it is as it is
+    mode: Any,  # 1 where lower is better, -1 where higher is
     cooldown: Any,
     window: Any,
     start: Any,
     min_scale: Any = 0.0,
     max_scale: Any = 0.0,  # as far as improvements raise the scale
 ) -> PlateauState:
-    """The state after one more value: an observation, if it completes a window."""
-    window_count = state.window_count + 1
+    """What it remembers after one more value: an observation, if it completes a window."""
+    window_count = memory.window_count + 1
     # A running mean: a sum of many values would drift, or overflow.
-    window_mean = state.window_mean + (value - state.window_mean) / window_count.astype(jnp.float32)
-    waiting = state._replace(window_mean=window_mean, window_count=window_count)
-    between = state._replace(window_mean=0.0, window_count=0)
-    ignored = between._replace(start_count=state.start_count + 1)
+    window_mean = memory.window_mean + (value - memory.window_mean) / window_count.astype(jnp.float32)
+    waiting = memory._replace(window_mean=window_mean, window_count=window_count)
+    between = memory._replace(window_mean=0.0, window_count=0)
+    ignored = between._replace(start_count=memory.start_count + 1)
 
     # The margin is a part of |best|, not of best: a constant negative loss is no improvement.
-    first = ~jnp.isfinite(state.best)
-    best = jnp.where(first, 0.0, state.best)
-    gain = sign * (best - window_mean)
-    margin = threshold * jnp.where(relative > 0, jnp.abs(best), 1.0)
+    first = ~jnp.isfinite(memory.best)
+    best = jnp.where(first, 0.0, memory.best)
+    gain = mode * (best - window_mean)
+    margin = threshold * jnp.where(threshold_mode > 0, jnp.abs(best), 1.0)
     better = jnp.isfinite(window_mean) & (first | (gain > margin))
-    cooling = state.cooldown_count > 0
-    bad_count = jnp.where(better | cooling, 0, later(state.bad_count, 1))
-    good_count = jnp.where(better, later(state.good_count, 1), 0)
+    cooling = memory.cooldown_count > 0
+    bad_count = jnp.where(better | cooling, 0, later(memory.bad_count, 1))
+    good_count = jnp.where(better, later(memory.good_count, 1), 0)
     cut, rise = bad_count > patience, good_count > patience
-    lower = jnp.maximum(state.scale * factor, min_scale)
-    higher = jnp.maximum(jnp.minimum(state.scale / factor, max_scale), state.scale)
+    lower = jnp.maximum(memory.scale * factor, min_scale)
+    higher = jnp.maximum(jnp.minimum(memory.scale / factor, max_scale), memory.scale)
     decided = between._replace(
-        scale=jnp.where(cut, lower, jnp.where(rise, higher, state.scale)),
-        best=jnp.where(better, window_mean, state.best),
+        scale=jnp.where(cut, lower, jnp.where(rise, higher, memory.scale)),
+        best=jnp.where(better, window_mean, memory.best),
         bad_count=jnp.where(cut, 0, bad_count),
         good_count=jnp.where(rise, 0, good_count),
-        cooldown_count=jnp.where(cut, cooldown, state.cooldown_count - cooling),
+        cooldown_count=jnp.where(cut, cooldown, memory.cooldown_count - cooling),
     )
 
     def chosen(if_decided: Any, if_ignored: Any, if_waiting: Any) -> Any:
-        acted = jnp.where(state.start_count < start, if_ignored, if_decided)
+        acted = jnp.where(memory.start_count < start, if_ignored, if_decided)
         return jnp.where(window_count < window, if_waiting, acted)
 
     return jax.tree.map(chosen, decided, ignored, waiting)

@@ -1,20 +1,20 @@
 """What an optimizer's state tells of the rate."""
 
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from optax_sched._optax.forms import INJECTED, PARTITION, TELLING, field, is_a, without_variables
-from optax_sched._optax.state import FeedbackState, ScheduleState, rate_of
+from optax_sched._optax.forms import INJECTED, KEPT, PARTITION, TELLING, is_rate, opened
+from optax_sched._optax.state import ScheduleState, rate_of, refuse_zeros
 
 
 def current_value(opt_state: Any) -> Any:
     """The rate that the last update used; before the first, the one that it will use.
 
     The rate stands in the states of `scale_by_schedule`, `scale_by_learning_rate` and
-    `scale_by_feedback`, and in the `learning_rate` of `optax.inject_hyperparams`. The scales of
+    `scale_by_feedback`, and in hyperparameters of `optax.inject_hyperparams` that are named
+    `learning_rate` or `..._learning_rate`. The scales of
     plateaus beside them multiply it. `current_value` looks into chains, MultiSteps, masked and
     apply_if_finite. After `observe` it has the new scale. You may call it under jit.
 
@@ -24,7 +24,9 @@ def current_value(opt_state: Any) -> Any:
 
     Returns:
       The rate, of shape (); for `optax.multi_transform` a dict of rates by label, without the labels
-      that have none. A scale outside `multi_transform` multiplies the rate of every label.
+      that have none. A scale outside `multi_transform` multiplies the rate of every label. Several
+      rates of one optimizer, such as the `learning_rate` and `adam_learning_rate` of
+      `optax.contrib.muon`, are a dict by name.
 
     Raises:
       ValueError: the state holds no rate: `optax.adamw(schedule)` keeps only a count.
@@ -39,7 +41,7 @@ def current_value(opt_state: Any) -> Any:
     >>> print(f"{current_value(state):.3f}")
     0.045
     """
-    rate = _rate(_factor(without_variables("current_value", opt_state)[0]))
+    rate = _rate(_factor(opened("current_value", opt_state)[0]))
     if rate is None:
         raise ValueError(
             "current_value: opt_state holds no rate (optax.adamw(schedule) keeps only a count): use "
@@ -57,38 +59,32 @@ class _Factor(NamedTuple):
 
 
 def _factor(tree: Any) -> Any:
-    """The product of all factors in a state: None, one, or a dict of them by label."""
+    """The product of all factors in a state: None, one, or a dict of them by label or by name."""
     product = None
-    for node in jax.tree.leaves(tree, is_leaf=lambda node: is_a(TELLING, node)):
-        if is_a((ScheduleState, FeedbackState), node):
+    for node in jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, TELLING)):
+        if isinstance(node, KEPT):
             product = _times(product, _factor_of(node))
-        elif is_a(PARTITION, node):
-            states = field(node, "inner_states")
-            by_label = {label: _factor(state) for label, state in states.items()}
+        elif isinstance(node, PARTITION):
+            by_label = {label: _factor(state) for label, state in node.inner_states.items()}
             product = _times(product, by_label if any(by_label.values()) else None)
-        elif is_a(INJECTED, node):
-            product = _times(product, _factor(field(node, "inner_state")))
-            states = field(node, "hyperparams_states") if is_a(INJECTED[0], node) else {}
-            state, numbers = states.get("learning_rate"), field(node, "hyperparams")
-            if is_a((ScheduleState, FeedbackState), state):
-                product = _times(product, _factor_of(state))  # it may have been changed since
-            elif "learning_rate" in numbers:
-                product = _times(product, _Factor(jnp.asarray(numbers["learning_rate"]), True))
+        elif isinstance(node, INJECTED):
+            product = _times(product, _factor(node.inner_state))
+            states = node.hyperparams_states if isinstance(node, INJECTED[0]) else {}
+            rates = {
+                name: _factor_of(states[name])  # it may have been changed since
+                if isinstance(states.get(name), KEPT)
+                else _Factor(jnp.asarray(number), True)
+                for name, number in sorted(node.hyperparams.items())
+                if is_rate(name)
+            }
+            one = next(iter(rates.values()), None)
+            product = _times(product, rates if len(rates) > 1 else one)
     return product
 
 
-def _factor_of(node: Any) -> _Factor:
-    if is_a(ScheduleState, node):
-        return _Factor(jnp.asarray(field(node, "value")), True)
-    schedule: Any
-    schedule, memory, rule = (field(node, name) for name in FeedbackState._fields)
-    if isinstance(node, dict):
-        value = None if schedule is None else jnp.asarray(field(schedule, "value"))
-        schedule = None if value is None else SimpleNamespace(value=value)
-        memory = memory["scale"] if isinstance(memory, dict) else memory
-        (floor,) = (number for path, number in rule.items() if path.endswith(".min_value"))
-        rule = SimpleNamespace(min_value=jnp.asarray(floor))
-    return _Factor(rate_of(FeedbackState(schedule, memory, rule)), schedule is not None)
+def _factor_of(state: Any) -> _Factor:
+    refuse_zeros("current_value", state)
+    return _Factor(rate_of(state), isinstance(state, ScheduleState) or state.schedule is not None)
 
 
 def _times(a: Any, b: Any) -> Any:

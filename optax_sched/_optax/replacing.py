@@ -1,6 +1,6 @@
 """Other schedules put into a running job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -8,49 +8,56 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
+from optax_sched._core.built import batched_name
 from optax_sched._core.domains import PlainFunction, is_traced
 from optax_sched._core.errors import in_a_word
+from optax_sched._core.formula import formula_of
+from optax_sched._core.hyperparameters import CountOrZero, domain_of
 from optax_sched._core.operands import OneSchedule
-from optax_sched._optax.forms import (
-    LABELLED,
-    PARTITION,
-    changed,
-    field,
-    found,
-    is_a,
-    with_fields,
-    without_variables,
+from optax_sched._optax.forms import Place, places
+from optax_sched._optax.paths import flat
+from optax_sched._optax.state import (
+    ScheduleState,
+    is_key,
+    laid,
+    refuse_batch,
+    refuse_zeros,
+    same,
+    strong,
 )
-from optax_sched._optax.paths import as_dicts, flat
-from optax_sched._optax.state import ScheduleState, owned, strong
 
 State = TypeVar("State")
 
 
-def replace_schedule(opt_state: State, schedule: Any, *, retrace: bool = False) -> State:
+def replace_schedule(
+    opt_state: State, schedule: Any = None, *, count: Any = None, retrace: bool = False
+) -> State:
     """Put a new schedule into a running job; it goes on from the same count.
 
-    A schedule of the same builders with other numbers needs no new trace: its numbers are cast to the
-    dtypes of the old ones. Where parameter groups have several different schedules of that structure,
-    one schedule for all of them is refused.
+    A schedule of the same builders with other numbers needs no new compilation: its numbers are cast to
+    the dtypes of the old ones, and lie on the same devices.
 
     Args:
       opt_state: the state of an optimizer that holds `scale_by_schedule`, `scale_by_learning_rate`,
         `live` or a closed loop: as optax makes it, `nnx.Optimizer.opt_state`, or as a checkpoint
         library restores it in dicts and lists.
-      schedule: the new schedule, or a number; a dict of new ones by label of `optax.multi_transform`,
-        or by name of a hyperparameter of `optax.inject_hyperparams` (what it leaves out stays as it
-        is; a value may be a function or a dict, too); or a function `old -> new` that is called with
-        each schedule. Wrap a function of the step in `schedule` first.
+      schedule: the new schedule, or a number, or a function `old -> new`, for the rates alone: those of
+        `scale_by_schedule`, `scale_by_learning_rate` and `scale_by_feedback`, and hyperparameters named
+        `learning_rate` or `..._learning_rate`. The function is called with each rate; a schedule is
+        refused where there are several different ones. A dict names other places, by label of
+        `optax.multi_transform`, by name of a hyperparameter of `optax.inject_hyperparams`, or, nested,
+        by both; what it does not name stays. Wrap a function of the step in `schedule` first.
+      count: the number of updates from which the replaced schedules go on, 0 or more; without a
+        `schedule`, all of them. A dict of such numbers, as for `schedule`, names some.
       retrace: whether a schedule of another structure may come instead, at the cost of one new trace.
 
     Returns:
       The state with the new schedule, in arrays of its own: it may be donated.
 
     Raises:
-      TypeError, ValueError: `schedule` is none of these, `opt_state` holds no schedule of its
-        structure or several different ones, a label is unknown, or a number would be cut to a whole
-        one.
+      TypeError, ValueError: `schedule` or `count` is none of these, `opt_state` holds no such schedule
+        or several different ones, the structure is another, or a number would be cut to a whole one; or
+        `opt_state` is a batch, over which `jax.vmap(replace_schedule)` goes.
 
     To plan for a change without a new trace, build its structure in: of
     `cooldown(schedule, start=2**31 - 1, cooldown_steps=100)` the start can be moved at any time.
@@ -61,85 +68,87 @@ def replace_schedule(opt_state: State, schedule: Any, *, retrace: bool = False) 
     >>> print(f"{opt.update(jnp.ones(2), state)[0][0]:.1f}")
     -0.2
     >>> state = replace_schedule(state, lambda old: old.replace(init_value=0.5 * old.init_value))
-    >>> print(f"{opt.update(jnp.ones(2), state)[0][0]:.1f}")
-    -0.1
+    >>> state = replace_schedule(state, count=5)
+    >>> print(f"{opt.update(jnp.ones(2), state)[0][0]:.2f}")
+    -0.05
     """
-    plain, back = without_variables("replace_schedule", opt_state)
-    return back(_replaced(plain, schedule, retrace, "schedule"))
-
-
-def _replaced(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
-    if isinstance(wanted, Mapping):
-        return _replaced_by_label(tree, wanted, retrace, name)
-    states = found(tree, ScheduleState)
-    if not states:
+    found, closed = places("replace_schedule", opt_state)
+    found = [place for place in found if place.schedule is not None]
+    if not found:
         raise ValueError(
             "replace_schedule: opt_state must hold a schedule, such as scale_by_learning_rate, "
             "scale_by_schedule, live or plateau keeps; optax's own keep none: give them live(schedule)"
         )
-    if _is_plain(wanted):
-        return changed(
-            tree, ScheduleState, lambda state: _put(state, _made_by(wanted, state, name), retrace)
-        )
-    new = admit("replace_schedule", name, OneSchedule(), wanted)
-    olds = [field(state, "schedule") for state in states]
-    fits = [old for old in olds if retrace or _fits(new, old)]
-    if not fits:
-        raise _misfit(new, olds[0])
-    if not all(_equal(fits[0], other) for other in fits[1:]):
-        shown = " and ".join(sorted({repr(old) for old in fits})[:2])
-        raise ValueError(
-            f"replace_schedule: opt_state must hold one schedule to replace, or equal ones, got {shown}"
-            ": give a dict of schedules by label of optax.multi_transform or by name of a "
-            "hyperparameter, or a function old -> new that returns unchanged what you want to keep"
-        )
-
-    def put(state: Any) -> Any:
-        is_meant = retrace or _fits(new, field(state, "schedule"))
-        return _put(state, new, retrace) if is_meant else state
-
-    return changed(tree, ScheduleState, put)
+    for place in found:
+        refuse_batch("replace_schedule", place.schedule.count)
+    goes_on, before = found, [place.schedule for place in found]
+    if schedule is not None or count is None:
+        goes_on = []
+        for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
+            rates = [place for place in inside if place.is_rate or len(place.names) == level]
+            _replace(rates or _no_rate(inside), wanted, name, retrace)
+            goes_on += rates
+    if count is not None:
+        for name, wanted, _, inside in _meant(found, count, "count", 0):
+            number = admit("replace_schedule", name, domain_of("count", CountOrZero), wanted)
+            for place in goes_on if inside is found else inside:
+                place.put(_read_at(place.schedule, number))
+    for place, old in zip(found, before, strict=True):
+        if place.schedule.schedule is old.schedule:
+            refuse_zeros("replace_schedule", place.schedule)
+    return closed()
 
 
-def _replaced_by_label(tree: Any, wanted: Any, retrace: bool, name: str) -> Any:
-    # A checkpoint gives labels back as strings.
-    by_text = {str(label): schedule for label, schedule in wanted.items()}
-    known = []
-
-    def changed_inside(state: Any) -> Any:
-        is_partition = is_a(PARTITION, state)
-        where = "inner_states" if is_partition else "hyperparams_states"
-        states = dict(field(state, where))
-        for label, inner in states.items():
-            if found(inner, ScheduleState):
-                known.append(label)
-                if str(label) in by_text:
-                    here = f"{name}[{label!r}]"
-                    states[label] = _replaced(inner, by_text[str(label)], retrace, here)
-        state = with_fields(state, **{where: states})
-        if is_partition:
-            return state
-        inside = changed(field(state, "inner_state"), LABELLED, changed_inside)
-        return with_fields(state, inner_state=inside)
-
-    result = changed(tree, LABELLED, changed_inside)
-    for label in wanted:
-        if str(label) not in map(str, known):
-            there = ", ".join(map(repr, known)) or "of which opt_state has none (write live(schedule))"
+def _meant(
+    inside: Sequence[Place], wanted: Any, name: str, level: int
+) -> Iterator[tuple[str, Any, int, Sequence[Place]]]:
+    """What is wanted for which places: by its name in nested dicts, of which `level` are around it."""
+    if not isinstance(wanted, Mapping):
+        yield name, wanted, level, inside
+        return
+    inside = [place for place in inside if len(place.names) > level]
+    for label, inner in wanted.items():
+        # A checkpoint gives labels back as strings.
+        named = [place for place in inside if str(place.names[level]) == str(label)]
+        if not named:
+            known = ", ".join(dict.fromkeys(repr(place.names[level]) for place in inside))
             raise ValueError(
                 f"replace_schedule: {name} must have labels of optax.multi_transform, or names of "
-                f"hyperparameters, that hold a schedule, {there}, got {in_a_word(label)}"
+                "hyperparameters, that hold a schedule, "
+                f"{known or 'of which opt_state has none (write live(schedule))'}, got "
+                f"{in_a_word(label)}"
             )
-    return result
+        yield from _meant(named, inner, f"{name}[{label!r}]", level + 1)
 
 
-def _is_plain(function: Any) -> bool:
-    return callable(function) and jax.tree_util.all_leaves([function])
+def _no_rate(inside: Sequence[Place]) -> Any:
+    names = dict.fromkeys(repr(place.names[-1]) for place in inside)
+    raise ValueError(
+        f"replace_schedule: opt_state must hold a schedule of the rate, got one of {', '.join(names)}: "
+        f"name it, {{{next(iter(names))}: schedule}}, or give the rate as live(schedule)"
+    )
 
 
-def _made_by(function: Callable[[Any], Any], state: Any, name: str) -> Any:
-    """What a function `old -> new` makes of the schedule in a state."""
-    old = field(state, "schedule")
+def _replace(rates: Sequence[Place], wanted: Any, name: str, retrace: bool) -> None:
+    """One new schedule for all of some places, or what a function makes of each."""
+    olds = [place.schedule.schedule for place in rates]
+    if callable(wanted) and jax.tree_util.all_leaves([wanted]) and not formula_of(wanted):
+        news = [_made_by(wanted, old, name) for old in olds]
+    else:
+        news = [admit("replace_schedule", name, OneSchedule(), wanted)] * len(olds)
+        if not all(same(olds[0], other) for other in olds[1:]):
+            shown = " and ".join(sorted({repr(old) for old in olds})[:2])
+            raise ValueError(
+                "replace_schedule: opt_state must hold one schedule to replace, or equal ones, got "
+                f"{shown}: give a dict of schedules by label of optax.multi_transform or by name of a "
+                "hyperparameter, or a function old -> new that returns unchanged what you want to keep"
+            )
+    for place, new in zip(rates, news, strict=True):
+        place.put(_with(place.schedule, new, retrace))
+
+
+def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
+    """What a function `old -> new` makes of a schedule."""
     if not callable(old):
         raise ValueError(
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
@@ -167,85 +176,84 @@ def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
     return True
 
 
-def _put(state: Any, new: Any, retrace: bool) -> Any:
+def _with(state: ScheduleState, new: Any, retrace: bool) -> ScheduleState:
     """The state with a new schedule, in the dtypes of the old one where it fits there."""
-    old = field(state, "schedule")
-    olds, news = flat(old), flat(new)
-    fits = _fits(new, old)
-    cut = fits and any(_is_cut(_as_held(leaf, olds[path]), olds[path]) for path, leaf in news.items())
-    if not retrace and (cut or not fits):
-        raise _misfit(new, old, cut)
-    if fits and not cut:
-        news = {path: _cast(_as_held(leaf, olds[path]), olds[path]) for path, leaf in news.items()}
-    news = {path: owned(leaf) for path, leaf in news.items()}
-    structure = jax.tree.structure(new)
-    if callable(old):
-        held = jax.tree.unflatten(structure, news.values())
-    elif fits:
-        held = jax.tree.unflatten(jax.tree.structure(old), [news[path] for path in olds])
-    else:
-        held = as_dicts(jax.tree.unflatten(structure, news.values()))
-    count, value = (jnp.asarray(field(state, name)) for name in ("count", "value"))
-    first = strong(new(count)).astype(value.dtype)
-    return with_fields(state, value=jnp.where(count == 0, first, value), schedule=held)
-
-
-def _misfit(new: Any, old: Any, cut: bool = False) -> ValueError:
-    rule = "have whole numbers where the old one has" if cut else "be of the old one's structure"
-    return ValueError(
-        f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; retrace=True takes it, at the "
-        "cost of one new trace; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
-    )
-
-
-def _fits(new: Any, old: Any) -> bool:
-    """Whether one schedule fits where the other is: a number for a number, a key for such a key."""
-    olds, news = flat(old), flat(new)
-    same = jax.tree.structure(old) == jax.tree.structure(new) if callable(old) else True
-    return (
-        same
-        and olds.keys() == news.keys()
-        and all(
-            jnp.shape(leaf) == jnp.shape(olds[path])
-            and (leaf.dtype == olds[path].dtype or not (_is_key(leaf) or _is_key(olds[path])))
-            for path, leaf in ((path, _as_held(leaf, olds[path])) for path, leaf in news.items())
+    old = state.schedule
+    rule, leaves, olds = _matched(new, old)
+    if rule and not retrace:
+        raise ValueError(
+            f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
         )
-    )
+    if rule:
+        leaves = list(map(strong, leaves))
+        olds = [_Like(leaf.dtype, state.value) for leaf in leaves]
+    held = jax.tree.unflatten(jax.tree.structure(new), laid(leaves, olds))
+    return _at_start(state._replace(schedule=held), state.count, new)
 
 
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _as_held(new: Any, old: Any) -> Any:
-    """A leaf as an array, and a random key as its words where only these are held."""
-    new = strong(new)
-    return jax.random.key_data(new) if _is_key(new) and not _is_key(old) else new
+def _matched(new: Any, old: Any) -> tuple[str | None, list[Any], list[Any]]:
+    """What keeps a schedule from the other's place, if anything, and the leaves of both in order."""
+    if callable(old):
+        leaves, structure = jax.tree.flatten(new)
+        olds, before = jax.tree.flatten(old)
+        fits = structure == before
+    else:
+        named, held = flat(new), flat(old)
+        leaves, fits = list(named.values()), named.keys() == held.keys()
+        olds = [held[path] for path in named] if fits else []
+    rule = "be of the old one's structure"
+    if not fits:
+        return rule, leaves, olds
+    pairs = list(zip(leaves, olds, strict=True))
+    # A random key is held as its words where only these are restored.
+    held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
+    if any(jnp.shape(a) != b.shape or is_key(a) != is_key(b) for a, b in zip(held, olds, strict=True)):
+        return rule, leaves, olds
+    if any(map(_is_cut, held, olds)):
+        return "have whole numbers where the old one has", leaves, olds
+    return None, held, olds
 
 
 def _is_cut(new: Any, old: Any) -> bool:
     """Whether a number that is known and not whole comes where whole ones are."""
-    if not jnp.issubdtype(old.dtype, jnp.integer) or is_traced(new):
+    if is_key(old) or not jnp.issubdtype(old.dtype, jnp.integer) or is_traced(new):
         return False
-    number = np.asarray(new)
-    return bool(np.any((number != np.round(number)) | (np.abs(number) > 2.0**31)))
+    number, most = np.asarray(new), jnp.iinfo(old.dtype).max
+    return bool(np.any((number != np.round(number)) | (np.abs(number) > most)))
 
 
-def _cast(new: jax.Array, old: Any) -> jax.Array:
-    return new if new.dtype == old.dtype else new.astype(old.dtype)
+def _remedy(new: Any, old: Any) -> str:
+    if name := batched_name(new):
+        return f"{name} of the new one has the leading axis of a batch: give one schedule"
+    takes = "retrace=True takes it, at the cost of one new trace"
+    if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
+        return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
+    return takes
 
 
-def _equal(a: Any, b: Any) -> bool:
-    """Whether two schedules are the same, as far as one can know: traced numbers count as different."""
-    first, second = flat(a), flat(b)
-    if jax.tree.structure(a) != jax.tree.structure(b) or first.keys() != second.keys():
-        return False
-    return all(_same(leaf, second[path]) for path, leaf in first.items())
+class _Like:
+    """Where the leaves of another structure go: beside the rate."""
+
+    def __init__(self, dtype: Any, beside: Any):
+        self.dtype = dtype
+        self.sharding = getattr(beside, "sharding", None)
+        self.committed = getattr(beside, "committed", False)
 
 
-def _same(a: Any, b: Any) -> bool:
-    if a is b or is_traced((a, b)):
-        return a is b
-    if _is_key(a) or _is_key(b):
-        return a.dtype == b.dtype and _same(jax.random.key_data(a), jax.random.key_data(b))
-    return np.array_equal(np.asarray(a), np.asarray(b))
+def _read_at(state: ScheduleState, count: Any) -> ScheduleState:
+    """The state from another count on."""
+    (new,) = laid([count], [state.count])
+    return _at_start(state._replace(count=new), state.count, state.schedule)
+
+
+def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState:
+    """The state, with the rate that it will use where no update was made."""
+    if not callable(schedule):  # only the numbers of a schedule, as a checkpoint restores them
+        return state
+    count, value = state.count, state.value
+    if is_traced((before, count)):
+        first = strong(schedule(count)).astype(value.dtype)
+        return state._replace(value=jnp.where((before == 0) | (count == 0), first, value))
+    if np.asarray(before) and np.asarray(count):
+        return state
+    return state._replace(value=laid([schedule(count)], [value])[0])

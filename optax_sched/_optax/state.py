@@ -1,12 +1,16 @@
 """What schedules and closed loops keep in an optimizer's state: arrays that belong to it alone."""
 
+import functools
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from optax_sched._core.domains import Node, default_float
+from optax_sched._core.built import Built, formula_behind, stored
+from optax_sched._core.domains import Node, Number, default_float, is_traced
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
@@ -60,9 +64,93 @@ def single(leaf: Any) -> jax.Array:
     return owned(jnp.asarray(leaf, jnp.int32) if jnp.issubdtype(dtype, jnp.integer) else leaf)
 
 
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is a random key, or an array of them."""
+    return jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key)
+
+
+def laid(leaves: Sequence[Any], olds: Sequence[Any]) -> list[Any]:
+    """New arrays in the dtypes of the old ones, and where these lie, so that nothing compiles again."""
+    if is_traced((leaves, olds)):
+        return [jnp.copy(_cast(leaf, old.dtype)) for leaf, old in zip(leaves, olds, strict=True)]
+    placed: list[Any] = [None] * len(leaves)
+    places = [old.sharding if getattr(old, "committed", False) else None for old in olds]
+    for place in set(places):
+        here = [n for n, it in enumerate(places) if it == place]
+        cast = [_cast(leaves[n], olds[n].dtype) for n in here]
+        for n, array in zip(here, _copies(place)(cast), strict=True):
+            placed[n] = array
+    return placed
+
+
+def _cast(leaf: Any, dtype: Any) -> Any:
+    if is_key(leaf):
+        return leaf
+    if isinstance(leaf, jax.Array):
+        return jax.lax.convert_element_type(leaf, dtype)
+    return np.asarray(leaf).astype(dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _copies(place: jax.sharding.Sharding | None) -> Callable[[list[Any]], list[jax.Array]]:
+    # One program moves them all: device_put takes as long for each array.
+    return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), out_shardings=place)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two trees are equal, as far as one can know: traced numbers count as different."""
+    leaves, structure = jax.tree.flatten(a)
+    others, other = jax.tree.flatten(b)
+    return structure == other and all(map(_equal, leaves, others))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is b or is_traced((a, b)):
+        return a is b
+    if is_key(a) or is_key(b):
+        return a.dtype == b.dtype and _equal(jax.random.key_data(a), jax.random.key_data(b))
+    return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def refuse_batch(where: str, count: Any) -> None:
+    """Raise if a number that one state has once is there many times."""
+    if jnp.ndim(count):
+        raise ValueError(
+            f"{where}: opt_state must be one optimizer's state, got a batch of "
+            f"{jnp.shape(count)[0]}: map over it, jax.vmap({where})(opt_state, ...)"
+        )
+
+
+def refuse_zeros(where: str, tree: Any) -> None:
+    """Raise if a number is 0 that its builder never lets be 0: then the state was mapped as a whole."""
+    for name in _zeros(tree):
+        raise ValueError(
+            f"{where}: opt_state must hold numbers that builders take, got {name}=0, as after "
+            "jax.tree.map(jnp.zeros_like, opt_state): make it anew with optimizer.init(params), or "
+            "replace all of its schedules with replace_schedule(opt_state, schedule)"
+        )
+
+
+def _zeros(tree: Any) -> Iterator[str]:
+    if isinstance(tree, Built):
+        for name, domain, value in stored(tree):
+            number = getattr(domain, "of", domain)
+            is_told = isinstance(number, Number) and not number.holds(0) and _is_known(value)
+            if is_told and not np.all(np.asarray(value)):
+                yield f"{formula_behind(tree).name}.{name}"
+    if isinstance(tree, Node | tuple):
+        for part in tree if isinstance(tree, tuple) else tree._parts():
+            yield from _zeros(part)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a number can be looked at without waiting for a step that still runs."""
+    return value is not None and not is_traced(value) and getattr(value, "is_ready", lambda: True)()
+
+
 def start(schedule: Any) -> ScheduleState:
     """The state before the first update."""
-    _register_with_flax()
+    register_with_flax()
     carried = jax.tree.map(owned, schedule)
     count = jnp.zeros((), jnp.int32)
     return ScheduleState(count, owned(carried(count)), carried)
@@ -91,7 +179,7 @@ def rate_of(state: Any) -> jax.Array:
         return jnp.where(s > 0, jnp.maximum(rate, jnp.minimum(s, state.rule.min_value)), rate)
 
 
-def _register_with_flax() -> None:
+def register_with_flax() -> None:
     """Let flax.serialization take what builders make, if the user has imported it."""
     serialization: Any = sys.modules.get("flax.serialization")
     if serialization is None:
@@ -105,10 +193,6 @@ def _kinds(kind: type) -> list[type]:
     return [kind, *(inner for sub in kind.__subclasses__() for inner in _kinds(sub))]
 
 
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
 def _impl(key: Any) -> Any:
     # A target may be of shapes alone, of which JAX does not tell the kind.
     return jax.random.key_impl(jnp.empty((), key.dtype))
@@ -116,7 +200,7 @@ def _impl(key: Any) -> Any:
 
 def _to_state_dict(built: Any) -> dict[str, Any]:
     # msgpack knows no random keys.
-    plain = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, built)
+    plain = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, built)
     return as_dicts(plain)
 
 
@@ -126,7 +210,7 @@ def _from_state_dict(target: Any, state: Any) -> Any:
         raise ValueError(f"the state to restore has {', '.join(found)} where {target!r} is")
     leaves = [
         jax.random.wrap_key_data(jnp.asarray(found[path]), impl=_impl(leaf))
-        if _is_key(leaf)
+        if is_key(leaf)
         else found[path]
         for path, leaf in wanted.items()
     ]

@@ -11,10 +11,10 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_made_by
 from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import complaint
-from optax_sched._core.formula import Formula
+from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import OneSchedule, Operand, constant
 from optax_sched._optax.feedback import MISSING, ClosedLoop, LiveSchedule
-from optax_sched._optax.state import advanced, rate_of
+from optax_sched._optax.state import advanced, rate_of, register_with_flax
 
 P = ParamSpec("P")
 
@@ -142,6 +142,8 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
     """
     if not isinstance(closed_loop, ClosedLoop):
         rule = "a closed loop, such as plateau(1.0) or what a builder made by feedback gives"
+        if formula := formula_of(closed_loop):
+            rule += f" (call {formula.name}: {formula.name}(...))"
         raise TypeError(complaint("scale_by_feedback", "closed_loop", rule, closed_loop))
     return scaling("scale_by_feedback", closed_loop)
 
@@ -176,3 +178,6 @@ def scaling(where: str, loop: Any, sign: int = 1) -> optax.GradientTransformatio
         return jax.tree.map(scaled, updates), advanced(state)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+register_with_flax()  # all that builders make is defined by now

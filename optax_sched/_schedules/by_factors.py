@@ -8,10 +8,10 @@ from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
 from optax_sched._math.powers import as_float
-from optax_sched._schedules.checks import floor_below_start
+from optax_sched._schedules.checks import decay_falls
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def exponential_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0
 ):
@@ -26,11 +26,11 @@ def exponential_decay(
       init_value: the rate at step 0, 0 or more.
       decay_steps: the steps after which the rate has been multiplied by `decay_rate` once, positive.
       decay_rate: the factor, in (0, 1].
-      end_value: the floor, 0 or more.
+      end_value: the floor, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the length not positive, the factor
-        not in (0, 1].
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
+        not positive, the factor not in (0, 1].
 
     Elsewhere: `optax.exponential_decay` and keras' `ExponentialDecay` with staircase=False; torch's
     `ExponentialLR(gamma)` is `decay_steps=1, decay_rate=gamma`; Paddle's `NaturalExpDecay(gamma)` is
@@ -42,7 +42,7 @@ def exponential_decay(
     return jnp.maximum(init_value * decay_rate ** ratio(step, decay_steps), end_value)
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, end_value: Rate = 0.0):
     """A staircase: every `decay_steps` steps multiply the rate by `decay_rate`, down to a floor.
 
@@ -57,11 +57,11 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of a stair in steps, positive.
       decay_rate: the factor between stairs, in (0, 1].
-      end_value: the floor, 0 or more.
+      end_value: the floor, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the length not positive, the factor
-        not in (0, 1].
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
+        not positive, the factor not in (0, 1].
 
     Elsewhere: `optax.exponential_decay(staircase=True)`, whose jitted drops come a step early from
     about step 10^7 on; torch's `StepLR`, keras' `ExponentialDecay(staircase=True)`, timm's `step`.

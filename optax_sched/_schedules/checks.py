@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from optax_sched._core.domains import is_traced
-
-Violation = tuple[str, str] | None
+from optax_sched._core.domains import default_float, is_traced
+from optax_sched._core.errors import in_a_word
+from optax_sched._core.formula import Violation
 
 
 def at_least_the_sum(name: str, total: Any, **phases: Any) -> Violation:
@@ -19,15 +19,33 @@ def at_least_the_sum(name: str, total: Any, **phases: Any) -> Violation:
     return None
 
 
-def floor_below_start(init_value: Any, end_value: Any) -> Violation:
-    """Whether a floor lies below the value that falls to it: else the schedule is the floor alone."""
-    if not is_traced((init_value, end_value)) and end_value > init_value:
-        return "end_value", f"at most init_value = {init_value}, from where it falls"
-    return None
+def falls(**heights: Any) -> Violation:
+    """Whether the second of two heights is at most the first: a decay does not rise."""
+    (start, high), (end, low) = heights.items()
+    if not _exceeds(low, high):
+        return None
+    hint = (
+        f": it is a rate, as in {end}=0.1 * {start}; a rise is "
+        "warmup(end, steps, init_value=..., shape='cosine') or linear"
+    )
+    return end, f"at most {start} = {in_a_word(high)}, from where it falls", hint
+
+
+def decay_falls(init_value: Any, end_value: Any) -> Violation:
+    """Whether a decay, or the floor under it, ends at or below its start."""
+    return falls(init_value=init_value, end_value=end_value)
 
 
 def start_below_peak(init_value: Any, peak_value: Any) -> Violation:
     """Whether a warm-up rises."""
-    if not is_traced((init_value, peak_value)) and init_value > peak_value:
-        return "init_value", f"at most peak_value = {peak_value}, to which it rises"
-    return None
+    if not _exceeds(init_value, peak_value):
+        return None
+    rule = f"at most peak_value = {in_a_word(peak_value)}, to which it rises"
+    return "init_value", rule, ": the combinator warmup may fall, warmup(schedule, steps, init_value)"
+
+
+def _exceeds(value: Any, limit: Any) -> bool:
+    """Whether one known number is above another where JAX holds both."""
+    return not is_traced((value, limit)) and bool(
+        np.asarray(value, default_float()) > np.asarray(limit, default_float())
+    )

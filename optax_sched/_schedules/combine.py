@@ -136,6 +136,9 @@ def cooldown(
       TypeError, ValueError: a rate or the start is negative or not finite, the length not positive,
         the shape unknown.
 
+    By default it falls in a straight line: best where it lasts for half of the run or more, and good
+    from any schedule. `wsd`, whose fall is short, falls by 1 - sqrt by default.
+
     Elsewhere: the last phase of warmup-stable-decay schedules; OLMo-core's `override_decay`;
     big_vision's `cooldown_steps`, there a factor on a decay that goes on meanwhile. Not to be
     confused with the `cooldown` of `plateau`, a number of observations.

@@ -1,17 +1,21 @@
-"""Whole numbers of updates: how many a training makes, and schedules of whole numbers."""
+"""Whole numbers: updates and examples of a training, and schedules of whole numbers."""
 
 import fractions
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.domains import Choice, Number, is_traced
+from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import OneSchedule, as_schedule
+from optax_sched._core.schedule import Schedule
 from optax_sched._math.phases import LAST_STEP
+from optax_sched._schedules.piecewise import piecewise_interpolate
 
 
 class _Known(Number):
@@ -73,7 +77,7 @@ def _nearest(schedule: Any, step: Any) -> jax.Array:
 
 def count_updates(
     num_examples: int,
-    batch_size: int,
+    batch_size: int | Callable[..., Any],
     epochs: float = 1,
     *,
     processes: int = 1,
@@ -85,41 +89,166 @@ def count_updates(
         floor(floor(epochs floor(n / (b p))) / k)
 
     with n = num_examples, b = batch_size, p = processes and k = accumulate. The innermost floor is a
-    ceiling if the last, smaller batch of a pass is kept.
+    ceiling if the last, smaller batch of a pass is kept. If the batch size is a schedule, it is the
+    largest number of updates that take no more than n examples in all; one more if the last, smaller
+    one is kept.
 
     Args:
-      num_examples: the examples of one pass over the data.
-      batch_size: the examples of a batch, on one process.
+      num_examples: the examples of one pass over the data; of the whole training, if `batch_size` is a
+        schedule.
+      batch_size: the examples of a batch, on one process. A number, or a schedule over updates, of
+        which the nearest whole number counts (a half goes to the even one), 1 at least.
       epochs: the passes over the data; need not be whole. It is read as the decimal that it is written
-        as: 0.29 of 100 batches is 29.
+        as: 0.29 of 100 batches is 29. 1 if `batch_size` is a schedule.
       processes: how many processes share each batch, with `batch_size` examples each.
       accumulate: how many batches make one update, as in `optax.MultiSteps`. The batches that are left
-        at the end make none.
+        at the end make none. 1 if `batch_size` is a schedule.
       drop_last: whether a last, smaller batch of a pass is dropped.
 
     Returns:
       The number of updates, an int.
 
     Raises:
-      TypeError, ValueError: a number is not whole, not 1 or more, or traced; `epochs` is not positive.
+      TypeError, ValueError: a number is not whole, not 1 or more, or traced; `epochs` is not positive;
+        `epochs` or `accumulate` is not 1 beside a schedule; the schedule is traced, or not finite.
 
     Elsewhere: transformers' `Trainer` computes `num_training_steps` so (it keeps the last batch, and
-    lets the batches left at the end of a pass make an update too).
+    lets the batches left at the end of a pass make an update too). None of the peers counts the updates
+    of a batch that grows.
 
     >>> count_updates(50_000, batch_size=128, epochs=90)
     35100
     >>> count_updates(50_000, 128, 90, processes=8, accumulate=4, drop_last=False)
     1102
+    >>> import optax_sched
+    >>> count_updates(4_500_000, optax_sched.piecewise_constant([128, 256, 512], [10_000, 15_000]))
+    18789
     """
-    sizes = {
-        "num_examples": num_examples,
-        "batch_size": batch_size,
-        "processes": processes,
-        "accumulate": accumulate,
-    }
-    whole = {name: admit("count_updates", name, _COUNT, value) for name, value in sizes.items()}
-    keep = not admit("count_updates", "drop_last", Choice((False, True)), drop_last)
-    passes = fractions.Fraction(str(admit("count_updates", "epochs", _EPOCHS, epochs)))
-    together = whole["batch_size"] * whole["processes"]
-    batches = -(-whole["num_examples"] // together) if keep else whole["num_examples"] // together
-    return math.floor(passes * batches) // whole["accumulate"]
+    where = "count_updates"
+    examples = admit(where, "num_examples", _COUNT, num_examples)
+    processes = admit(where, "processes", _COUNT, processes)
+    accumulate = admit(where, "accumulate", _COUNT, accumulate)
+    keep = not admit(where, "drop_last", Choice((False, True)), drop_last)
+    passes = fractions.Fraction(str(admit(where, "epochs", _EPOCHS, epochs)))
+    if callable(batch_size):
+        for name, value in (("epochs", passes), ("accumulate", accumulate)):
+            if value != 1:
+                hint = ": give all examples of the training as num_examples"
+                raise Refusal(where, name, "1 beside a schedule of batches", value, hint).error()
+        updates = 0
+        for sizes in _examples_by_update(where, batch_size, processes):
+            ends = np.cumsum(sizes)
+            fit = int(np.searchsorted(ends, examples, side="right"))
+            updates += fit
+            examples -= int(ends[fit - 1]) if fit else 0
+            if fit < len(sizes):
+                break
+        return updates + (keep and examples > 0)
+    together = admit(where, "batch_size", _COUNT, batch_size) * processes
+    batches = -(-examples // together) if keep else examples // together
+    return math.floor(passes * batches) // accumulate
+
+
+def count_examples(num_steps: int, batch_size: int | Callable[..., Any], *, processes: int = 1) -> int:
+    """How many examples the first updates of a training take: where a restored job goes on in its data.
+
+        p (b(0) + b(1) + ... + b(T - 1))
+
+    with T = num_steps, b = batch_size and p = processes.
+
+    Args:
+      num_steps: the number of updates, 0 or more.
+      batch_size: the examples of a batch, on one process. A number, or a schedule over updates, of
+        which the nearest whole number counts (a half goes to the even one), 1 at least.
+      processes: how many processes share each batch, with `batch_size` examples each.
+
+    Returns:
+      The number of examples, an int, exact whatever its size.
+
+    Raises:
+      TypeError, ValueError: a number is not whole, too small, or traced; the schedule is traced, or not
+        finite.
+
+    Elsewhere: Megatron's `consumed_train_samples`, which it accumulates. The inverse of
+    `count_updates`.
+
+    >>> import optax_sched
+    >>> count_examples(18_789, optax_sched.piecewise_constant([128, 256, 512], [10_000, 15_000]))
+    4499968
+    """
+    steps, processes = _steps_and_processes("count_examples", num_steps, processes)
+    if not callable(batch_size):
+        return steps * processes * admit("count_examples", "batch_size", _COUNT, batch_size)
+    sizes = _examples_by_update("count_examples", batch_size, processes, steps)
+    return sum(int(some.sum()) for some in sizes)
+
+
+def examples_seen(
+    num_steps: int, batch_size: int | Callable[..., Any], *, processes: int = 1
+) -> Schedule:
+    """A clock of examples for `retime`: how many the updates before a step have taken.
+
+        p (b(0) + b(1) + ... + b(t - 1)),    t = min(step, T)
+
+    with T = num_steps, b = batch_size and p = processes. It is linear between the changes of the batch
+    size, to 5e-7 of the exact number (`count_examples`), and stays after T.
+
+    Args:
+      num_steps: the number of updates, 1 or more.
+      batch_size: the examples of a batch, on one process. A number, or a schedule over updates, of
+        which the nearest whole number counts (a half goes to the even one), 1 at least. Each change
+        costs one knot of the clock.
+      processes: how many processes share each batch, with `batch_size` examples each.
+
+    Returns:
+      The clock, a `piecewise_interpolate`.
+
+    Raises:
+      TypeError, ValueError: a number is not whole, not 1 or more, or traced; the schedule is traced, or
+        not finite.
+
+    Elsewhere: Megatron's schedules count samples (`lr_decay_samples`) under its batch ramp-up.
+
+    >>> import optax_sched
+    >>> batch = optax_sched.piecewise_constant([32, 64], [100])
+    >>> clock = examples_seen(200, batch)
+    >>> clock
+    piecewise_interpolate(values=[0.0, 3200.0, 9600.0], boundaries=[100, 200], shape='linear')
+    >>> rate = optax_sched.retime(optax_sched.cosine_decay(0.1, 9_600), clock)
+    >>> [f"{rate(t):.3f}" for t in (0, 100, 150, 200)]
+    ['0.100', '0.075', '0.025', '0.000']
+    """
+    where = "examples_seen"
+    steps, processes = _steps_and_processes(where, num_steps, processes, fewest=1)
+    values, boundaries, done, total, last = [0], [], 0, 0, None
+    for some in _examples_by_update(where, batch_size, processes, steps):
+        changed = np.flatnonzero(np.diff(some, prepend=last or some[0]))
+        values += (total + np.cumsum(some) - some)[changed].tolist()
+        boundaries += (done + changed).tolist()
+        done, total, last = done + len(some), total + int(some.sum()), some[-1]
+    return piecewise_interpolate([*values, total], [*boundaries, steps])
+
+
+def _steps_and_processes(
+    where: str, num_steps: Any, processes: Any, fewest: int = 0
+) -> tuple[int, int]:
+    known = _Known(f"a known whole number, {fewest} or more", fewest, whole=True)
+    return admit(where, "num_steps", known, num_steps), admit(where, "processes", _COUNT, processes)
+
+
+_MANY = 2**15  # updates at a time
+
+
+def _examples_by_update(
+    where: str, batch_size: Any, processes: int, num_steps: int = LAST_STEP
+) -> Iterator[np.ndarray]:
+    """The examples of updates 0, 1, 2, ..., many updates at a time."""
+    schedule = as_schedule(admit(where, "batch_size", OneSchedule(), batch_size))
+    if is_traced(schedule):
+        raise Refusal(where, "batch_size", "a schedule of known numbers", schedule).error(TypeError)
+    for first in range(0, num_steps, _MANY):
+        values = np.asarray(schedule(np.arange(first, first + _MANY)), np.float64)[: num_steps - first]
+        bad = values[~(values <= LAST_STEP)]
+        if len(bad):
+            raise Refusal(where, "batch_size", f"at most {LAST_STEP} at each step", bad[0]).error()
+        yield np.maximum(np.rint(values), 1).astype(np.int64) * processes

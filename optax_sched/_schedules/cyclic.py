@@ -21,9 +21,10 @@ from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
 from optax_sched._math.powers import as_float
 from optax_sched._math.shapes import half_wave
+from optax_sched._schedules.checks import decay_falls
 
 
-@schedule
+@schedule(check=decay_falls)
 def cosine_restarts(
     step,
     init_value: Rate,
@@ -46,15 +47,15 @@ def cosine_restarts(
     Args:
       init_value: the peak of the first cycle, 0 or more.
       period: the length of the first cycle in steps, positive.
-      end_value: the trough that every cycle falls to, 0 or more.
+      end_value: the trough that every cycle falls to, 0 to init_value.
       period_mult: each cycle is this many times as long as the one before, 1 or more. None makes all
         cycles equal, by a much shorter formula than 1.0.
       peak_mult: each peak is this many times as high as the one before, positive.
       num_cycles: the number of cycles, after which the rate stays at `end_value`; None never stops.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the period or peak_mult not positive,
-        period_mult below 1, num_cycles not a whole number of 1 or more.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the period
+        or peak_mult not positive, period_mult below 1, num_cycles not a whole number of 1 or more.
 
     Elsewhere: torch's `CosineAnnealingWarmRestarts` (T_0, T_mult), keras' `CosineDecayRestarts`
     (t_mul 2.0 by default, m_mul scales only the part above alpha), timm's `cosine` with `cycle_*`,

@@ -15,6 +15,7 @@ from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
 from optax_sched._math.shapes import half_wave
+from optax_sched._schedules.checks import decay_falls
 
 
 @schedule
@@ -50,7 +51,7 @@ def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
     return mix(init_value, end_value, z, u)
 
 
-@schedule
+@schedule(check=decay_falls)
 def polynomial_decay(
     step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, power: Positive = 1.0
 ):
@@ -65,11 +66,12 @@ def polynomial_decay(
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       power: the exponent, positive; 1 is a straight line.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length or the power not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length or
+        the power not positive.
 
     Elsewhere: `optax.polynomial_schedule` (which turns NaN or negative at its end under jit for half
     of all lengths), torch's `PolynomialLR`, keras' `PolynomialDecay` (end_value 1e-4 by default),
@@ -85,7 +87,7 @@ def polynomial_decay(
     return mix(end_value, init_value, *raised(u, z, power))
 
 
-@schedule
+@schedule(check=decay_falls)
 def cosine_decay(
     step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, exponent: Positive = 1.0
 ):
@@ -102,11 +104,13 @@ def cosine_decay(
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive. It does not count a warm-up before it.
-      end_value: the rate from `decay_steps` on, 0 or more; a rate, not a fraction of `init_value`.
+      end_value: the rate from `decay_steps` on, 0 to init_value. It is a rate, not a fraction of
+        `init_value`.
       exponent: the power of the wave, positive.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length or the exponent not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length or
+        the exponent not positive.
 
     Elsewhere: `optax.cosine_decay_schedule` and keras' `CosineDecay` (alpha = end_value /
     init_value). torch's `CosineAnnealingLR` and transformers' `cosine` rise again after the end.
@@ -164,7 +168,7 @@ def cosine_waves(
     return mix(end_value, init_value, *half_wave(x, y))
 
 
-@schedule
+@schedule(check=decay_falls)
 def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
     """The first quarter of a cosine wave: flat at first, then ever steeper until the end.
 
@@ -177,10 +181,11 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or the
+        length is not positive.
 
     Elsewhere: OLMo-core's `HalfCosWithWarmup` is related: the second half of a half wave, here
     `shift(cosine_decay(..., 2 T), T)`. Not to be confused with `cosine_decay`, which is half a wave.
@@ -194,7 +199,7 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     return mix(end_value, init_value, wave, rest)
 
 
-@schedule
+@schedule(check=decay_falls)
 def tanh_decay(
     step,
     init_value: Rate,
@@ -215,13 +220,13 @@ def tanh_decay(
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       lower: the argument of the tangent at the start, any finite number.
       upper: its argument at the end, any finite number.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the length not positive, a bound not
-        finite.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
+        not positive, a bound not finite.
 
     Elsewhere: timm's `tanh`, which is not exactly init_value at step 0. Not to be confused with the
     hyperbola of `inverse_time_decay`.
@@ -239,7 +244,7 @@ def tanh_decay(
     return mix(end_value, init_value, weight, complement)
 
 
-@schedule
+@schedule(check=decay_falls)
 def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0, beta: PartOfOne = 0.5):
     """Reflected exponential: stays high for long, then falls ever faster to the end.
 
@@ -252,12 +257,12 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       beta: how long it stays high, from 0 (a straight line) to below 1.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the length not positive, beta not in
-        [0, 1).
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
+        not positive, beta not in [0, 1).
 
     Elsewhere: pytorch_optimizer's `REXScheduler`; init2winit's `rex` has beta 0.9 by default. Not to be
     confused with `exponential_decay`: nothing in this formula is exponential.
@@ -273,7 +278,7 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
     return mix(end_value, init_value, weight, complement)
 
 
-@schedule
+@schedule(check=decay_falls)
 def k_decay(
     step,
     init_value: Rate,
@@ -294,13 +299,13 @@ def k_decay(
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       k: the power of progress, positive; 1 is the decay of that shape itself.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
       shape: the decay: "cosine", "linear", "sqrt", "square" or a function from [0, 1] to [0, 1]. It
         is read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length or k not positive, the shape
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length or
+        k not positive, the shape unknown.
 
     Elsewhere: timm's `cosine` and `poly` with k_decay. Not to be confused with the `exponent` of
     `cosine_decay`, a power of the wave.
@@ -316,7 +321,7 @@ def k_decay(
     return mix(end_value, init_value, *f.weights(left, done))
 
 
-@schedule
+@schedule(check=decay_falls)
 def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0):
     """A logarithm upside down: most of the way in the first steps, then ever slower to the end.
 
@@ -329,10 +334,11 @@ def log_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0)
     Args:
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
-      end_value: the rate from `decay_steps` on, 0 or more.
+      end_value: the rate from `decay_steps` on, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or the
+        length is not positive.
 
     Elsewhere: no library has it under a settled name, and several other curves go by this one.
     Not to be confused with `exponential`, a straight line in log space.

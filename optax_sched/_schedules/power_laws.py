@@ -8,14 +8,14 @@ from optax_sched._core.domains import Number
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
-from optax_sched._schedules.checks import floor_below_start
+from optax_sched._schedules.checks import decay_falls
 
 _UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
 
 Units = Annotated[Scalar, "Positive", _UNITS]
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def inverse_time_decay(
     step, init_value: Rate, decay_steps: Steps, decay_rate: Rate, end_value: Rate = 0.0
 ):
@@ -30,10 +30,11 @@ def inverse_time_decay(
       init_value: the rate at step 0, 0 or more.
       decay_steps: the unit of time in steps, positive.
       decay_rate: how fast it falls, any finite number, 0 or more. Here it is not a factor in (0, 1].
-      end_value: the floor, 0 or more.
+      end_value: the floor, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or the length is not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or the
+        length is not positive.
 
     Elsewhere: keras' `InverseTimeDecay` (its staircase is `every(inverse_time_decay(i, 1, r), T)`),
     Paddle's `InverseTimeDecay` (decay_steps 1), levanter's `inv`. Not to be confused with
@@ -48,7 +49,7 @@ def inverse_time_decay(
     return jnp.maximum(init_value / (1 + decay_rate * ratio(step, decay_steps)), end_value)
 
 
-@schedule(check=floor_below_start)
+@schedule(check=decay_falls)
 def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate = 0.0):
     """One over the square root of time, from a given value: slow, and without an end.
 
@@ -60,10 +61,11 @@ def inverse_sqrt_decay(step, init_value: Rate, timescale: Steps, end_value: Rate
     Args:
       init_value: the rate at step 0, 0 or more.
       timescale: the steps after which it has fallen to 1 / sqrt(2) of its first value, positive.
-      end_value: the floor, 0 or more.
+      end_value: the floor, 0 to init_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or the timescale is not positive.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or the
+        timescale is not positive.
 
     Elsewhere: transformers' and fairseq's `inverse_sqrt` after their warm-up of W = timescale steps
     (`warmup_inverse_sqrt_decay` here), big_vision's and init2winit's `rsqrt`. levanter's does not

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
+    Factor,
     Fraction,
     Positive,
     Rate,
@@ -18,14 +19,18 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, start_below_peak
+from optax_sched._schedules.checks import at_least_the_sum, falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value):
-    return start_below_peak(init_value, peak_value) or at_least_the_sum(
-        "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value, end_value):
+    return (
+        start_below_peak(init_value, peak_value)
+        or falls(peak_value=peak_value, end_value=end_value)
+        or at_least_the_sum(
+            "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+        )
     )
 
 
@@ -54,13 +59,16 @@ def wsd(
       decay_steps: the length of the fall in steps, positive.
       total_steps: the length of the whole in steps, at least warmup_steps + decay_steps.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
       shape: how it falls: "sqrt" (1 - sqrt of progress), "linear", "cosine", "square" or a function
         from [0, 1] to [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length is
+        out of range, or the shape is unknown.
+
+    By default it falls by 1 - sqrt, which is best for a short fall (up to about 40 % of the run);
+    `cooldown` falls in a straight line by default, which is best for a long one.
 
     Elsewhere: transformers' `warmup_stable_decay` (cosine by default), Megatron's and MaxText's WSD,
     levanter's `decay`, pytorch_optimizer's WSD, the "trapezoid" schedule. With shape="linear" it is
@@ -77,7 +85,10 @@ def wsd(
     return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
 
 
-def _decays_apart(warmup_steps, budgets, decay_fraction):
+def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
+    rises = falls(peak_value=peak_value, end_value=end_value)
+    if rises:
+        return rises
     if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
         return None if len(budgets) else ("budgets", "a sequence of one or more steps")
     before = float(warmup_steps)
@@ -114,13 +125,14 @@ def wsd_cycles(
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       budgets: the steps at which a fall ends, positive and increasing, shape [n].
       decay_fraction: the length of each fall as a part of its budget, in (0, 1).
-      end_value: the rate at the end of each fall, 0 or more.
+      end_value: the rate at the end of each fall, 0 to peak_value.
       shape: how it falls: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to [0, 1],
         read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, the budgets are not increasing or too
-        near one another, the fraction is not in (0, 1), or the shape is unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, the budgets
+        are not increasing or too near one another, the fraction is not in (0, 1), or the shape is
+        unknown.
 
     Elsewhere: OLMo-core's `wsds`, levanter's `cycles` with `rewarmup` 0. Not to be confused with
     `cosine_restarts`, which has no stable phase.
@@ -138,9 +150,15 @@ def wsd_cycles(
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
-def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
-    return at_least_the_sum(
-        "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
+def _anneal_after_cooldown(
+    peak_value, stable_value, end_value, warmup_steps, cooldown_steps, anneal_start
+):
+    return (
+        falls(peak_value=peak_value, stable_value=stable_value)
+        or falls(stable_value=stable_value, end_value=end_value)
+        or at_least_the_sum(
+            "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
+        )
     )
 
 
@@ -169,16 +187,16 @@ def infinite(
       warmup_steps: the length of the rise from 0, in steps, 0 or more.
       cooldown_steps: the length in steps of the fall to the stable phase, from the end of the rise,
         positive.
-      stable_value: the rate of the stable phase, 0 or more.
+      stable_value: the rate of the stable phase, 0 to peak_value.
       anneal_start: the step at which the last fall begins, at least warmup_steps + cooldown_steps.
       anneal_steps: the length of the last fall in steps, positive.
-      end_value: the rate from anneal_start + anneal_steps on, 0 or more.
+      end_value: the rate from anneal_start + anneal_steps on, 0 to stable_value.
       shape: how both falls go: "linear", "cosine", "sqrt", "square" or a function from [0, 1] to
         [0, 1], read on what remains.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, a length is out of range, or the shape is
-        unknown.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, a length is
+        out of range, or the shape is unknown.
 
     Elsewhere: gpt-neox's infinite learning rates. Not to be confused with `wsd`, whose stable phase is
     at the peak.
@@ -202,7 +220,7 @@ def tri_stage(
     hold_steps: StepsOrZero,
     decay_steps: Steps,
     init_scale: Rate = 0.01,
-    final_scale: Positive = 0.01,
+    final_scale: Factor = 0.01,
 ):
     """A straight rise, a stable phase, and an exponential fall, as used in speech recognition.
 
@@ -217,7 +235,7 @@ def tri_stage(
       hold_steps: the length of the stable phase in steps, 0 or more.
       decay_steps: the length of the fall in steps, positive.
       init_scale: the first rate as a part of the peak, 0 or more.
-      final_scale: the last rate as a part of the peak, positive.
+      final_scale: the last rate as a part of the peak, in (0, 1].
 
     Raises:
       TypeError, ValueError: a value is out of range.

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
 from optax_sched._core.schedule import schedule
-from optax_sched._schedules.checks import start_below_peak
+from optax_sched._schedules.checks import falls, start_below_peak
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.decays import cosine_decay, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay
 from optax_sched._schedules.retime import shift
 
 
-def _warmup_fits(peak_value, warmup_steps, total_steps, init_value):
+def _warmup_fits(peak_value, warmup_steps, total_steps, init_value, end_value):
     if not is_traced((warmup_steps, total_steps)) and warmup_steps > total_steps:
         return "warmup_steps", f"at most total_steps = {total_steps}"
-    return start_below_peak(init_value, peak_value)
+    return start_below_peak(init_value, peak_value) or falls(peak_value=peak_value, end_value=end_value)
 
 
 @schedule(check=_warmup_fits)
@@ -40,10 +40,11 @@ def warmup_cosine_decay(
       warmup_steps: the length of the rise in steps, 0 to total_steps.
       total_steps: the length of the whole in steps, the warm-up included; positive.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or a length
+        is out of range.
 
     Elsewhere: `optax.warmup_cosine_decay_schedule` (whose decay_steps is total_steps here), keras'
     `CosineDecay` with a warm-up (whose decay_steps is T - W), transformers' `cosine`. Not to be
@@ -81,10 +82,11 @@ def warmup_linear_decay(
       warmup_steps: the length of the rise in steps, 0 to total_steps.
       total_steps: the length of the whole in steps, the warm-up included; positive.
       init_value: the rate at step 0, 0 or more.
-      end_value: the rate from `total_steps` on, 0 or more.
+      end_value: the rate from `total_steps` on, 0 to peak_value.
 
     Raises:
-      TypeError, ValueError: a rate is negative or not finite, or a length is out of range.
+      TypeError, ValueError: a rate is negative or not finite, the end above the start, or a length
+        is out of range.
 
     Elsewhere: transformers' 'linear', fairseq's 'polynomial_decay' of power 1, BERT's schedule. Not to
     be confused with `slanted_triangular`, which does not fall to 0.

@@ -10,7 +10,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, is_batch, is_made_by
-from optax_sched._core.curve import COLORS, LAST_TOKEN
+from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
 from optax_sched._core.errors import complaint
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.extras import imported
@@ -28,13 +28,15 @@ MOST_POINTS = 2000  # more than a screen has columns
 LONGEST_LABEL = 60
 
 
-def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool = False) -> "Axes":
+def plot(
+    schedules: Any, num_steps: int | None = None, ax: "Axes | None" = None, *, log: bool = False
+) -> "Axes":
     """Draw schedules over steps, with a thin dotted line where a phase of one begins.
 
     The curves go from step 0 to `num_steps`, both included, so that you see the end of a decay of
-    `num_steps` steps. Each value is drawn from its step to the next, so that stairs are upright. Above
-    2000 steps, `plot` draws 2000 of them and all at which a phase begins: of a curve that changes
-    wildly from step to step you then see samples.
+    `num_steps` steps; by default as far as they change. Each value is drawn from its step to the next,
+    so that stairs are upright. Above 2000 steps, `plot` draws 2000 of them and all at which a phase
+    begins: of a curve that changes wildly from step to step you then see samples.
 
     The phases are those of `join`, `warmup`, `cooldown`, the recipes, and of every schedule with
     `boundaries`, also inside other combinators (but not inside `repeat`).
@@ -43,8 +45,9 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
       schedules: a schedule, a function of the step that JAX can trace, or a number (a constant); a
         list of them; or a dict of them by label. Without labels, the legend shows their source with
         the defaults left out.
-      num_steps: the last step, a whole number, 1 or more; beyond 2^31 - 1 where a length of a schedule
-        is a float (a clock of tokens).
+      num_steps: the last step, a whole number, 1 or more; by default the one from which on no curve
+        changes, rounded up, or 1000 if one never stops. It may be beyond 2^31 - 1 where a length of
+        a schedule is a float (a clock of tokens).
       ax: the matplotlib axes to draw into; by default those of a new figure.
       log: whether the scale of the values is logarithmic; such a scale shows no value of 0 or less.
 
@@ -63,6 +66,8 @@ def plot(schedules: Any, num_steps: int, ax: "Axes | None" = None, *, log: bool 
     ['cosine', 'constant']
     """
     labelled = _by_label(schedules)
+    if num_steps is None:
+        num_steps = max(horizon(as_schedule(schedule)) for _, schedule in labelled)
     num_steps = last_step_of("plot", "num_steps", num_steps, [schedule for _, schedule in labelled])
     log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]

@@ -2,8 +2,9 @@
 
 The bounds, factors, weights and loss laws take any schedule, or a function of the step. They are pure:
 `jax.jit`, `jax.vmap` over a batch of schedules and `jax.grad` with respect to the hyperparameters work.
-`fit_loss_law`, `best_schedule` and `refine` run outside `jit`, on known numbers. The second paragraph
-of each docstring names the assumptions: what the theory assumes, and where real runs agree with it.
+`fit_loss_law`, `best_schedule`, `seesaw` and `refine` run outside `jit`, on known numbers. The second
+paragraph of each docstring names the assumptions: what the theory assumes, and where real runs agree
+with it.
 
 How good a schedule is, and at which rate
 
@@ -16,6 +17,7 @@ From short runs to a long one, from one tuned schedule to the next
 - `transfer_factor`: the rate for another shape or another length.
 - `extend`: the best way to continue a running job to another end.
 - `refine`: the schedule that the gradient norms of a logged run suggest.
+- `seesaw`: the same training in fewer, larger updates (`BatchPlan`).
 
 What a schedule makes of its updates
 
@@ -36,11 +38,13 @@ from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
 from optax_sched.planning.peaks import BestPeak, PeakFit, SweptRun, fit_peaks
 from optax_sched.planning.refine import refine
 from optax_sched.planning.risk import least_squares_risk
+from optax_sched.planning.seesaw import BatchPlan, seesaw
 from optax_sched.planning.transfer import extend, transfer_factor
 from optax_sched.planning.weights import merge_weights, update_weights
 
 __all__ = [
     "AnnealingLaw",
+    "BatchPlan",
     "BestPeak",
     "ConvexBound",
     "LoggedRun",
@@ -56,6 +60,7 @@ __all__ = [
     "least_squares_risk",
     "merge_weights",
     "refine",
+    "seesaw",
     "transfer_factor",
     "update_weights",
 ]

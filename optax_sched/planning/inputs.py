@@ -11,7 +11,7 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Count, domain_of
+from optax_sched._core.hyperparameters import Count, Positive, domain_of
 from optax_sched._core.operands import OneSchedule, as_schedule
 
 
@@ -77,6 +77,15 @@ class RunDomain(OneSchedule):
         return rates
 
 
+class BatchSizeDomain(OneSchedule):
+    """A number of examples, or a schedule of them."""
+
+    words = "a positive finite number, or a schedule of such numbers"
+
+    def admit(self, value: Any) -> Any:
+        return super().admit(value) if callable(value) else domain_of("", Positive).admit(value)
+
+
 def _as_numbers(value: Any) -> Any:
     """Real numbers as an array, in the default float unless it is traced or wider."""
     if isinstance(value, str | bytes) or value is None:
@@ -112,6 +121,7 @@ ManyRates = Annotated[
     "ManyRates",
     ArrayDomain("a sequence of finite numbers, 0 or more", positive=False, or_one=False),
 ]
+BatchSize = Annotated[Any, "BatchSize", BatchSizeDomain()]
 Run = Annotated[Any, "Run", RunDomain()]
 """A schedule, a function of the step, a number, or the rates that were used."""
 ManyPositive = Annotated[

@@ -7,8 +7,16 @@ import jax.numpy as jnp
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float
-from optax_sched._core.hyperparameters import Positive, Rate
-from optax_sched.planning.inputs import ManyRates, RateOrMany, Run, Size, one_each, rates_of
+from optax_sched._core.hyperparameters import Rate
+from optax_sched.planning.inputs import (
+    BatchSize,
+    ManyRates,
+    RateOrMany,
+    Run,
+    Size,
+    one_each,
+    rates_of,
+)
 
 
 @checked
@@ -18,7 +26,7 @@ def least_squares_risk(
     eigenvalues: ManyRates,
     noise: Rate = 1.0,
     start: RateOrMany = 1.0,
-    batch_size: Positive = 1.0,
+    batch_size: BatchSize = 1.0,
 ) -> jax.Array:
     """The expected excess risk of the last iterate of SGD on least squares; nothing is sampled.
 
@@ -33,7 +41,7 @@ def least_squares_risk(
         m_i(0) = start,    m <- (1 - r l)^2 m + (r^2 / b) (l^2 m + l (l . m) + s l),    risk = l . m / 2
 
     with m_i = the expected square of the error along the i-th eigenvector, l = eigenvalues, r = the
-    rate of update t = 0 ... num_steps - 1, s = noise, b = batch_size.
+    rate of update t = 0 ... num_steps - 1, s = noise, b = batch_size that of the update.
 
     Args:
       schedule: as for `convex_bound`; rates of 0 throughout leave the start as it is.
@@ -42,7 +50,8 @@ def least_squares_risk(
         over this function.
       noise: the variance of the labels about the linear function, 0 or more.
       start: the expected square of the error at first, 0 or more: a number, or one an eigenvalue.
-      batch_size: how many examples an update averages over, positive.
+      batch_size: how many examples an update averages over: a positive number, or a schedule of such
+        numbers, as in the plan of `seesaw`.
 
     Returns:
       The risk, a scalar; infinite where SGD diverges beyond what a float can hold.
@@ -63,19 +72,21 @@ def least_squares_risk(
     """
     one_each("least_squares_risk", "start", start, len(eigenvalues), "eigenvalues")
     rates = rates_of("least_squares_risk", schedule, num_steps, must_move=False)
+    if callable(batch_size):
+        batch_size = rates_of("least_squares_risk", batch_size, num_steps, "batch_size")
     return _risk(rates, eigenvalues, noise, start, batch_size)
 
 
 @jax.jit
 def _risk(rates: Any, eigenvalues: Any, noise: Any, start: Any, batch_size: Any) -> jax.Array:
     dtype = jnp.result_type(default_float(), rates, eigenvalues, noise, start, batch_size)
-    rates, values, noise, start, size = (
+    rates, values, noise, start, sizes = (
         jnp.asarray(x, dtype) for x in (rates, eigenvalues, noise, start, batch_size)
     )
     first = jnp.broadcast_to(start, values.shape)
 
-    def update(state: Any, rate: jax.Array) -> Any:
-        squares, lost = state
+    def update(state: Any, rate_and_size: Any) -> Any:
+        (squares, lost), (rate, size) = state, rate_and_size
         step = rate * values
         shrink = step * (2 - step) * squares
         spread = rate * step * (values * squares + values @ squares + noise) / size
@@ -84,7 +95,9 @@ def _risk(rates: Any, eigenvalues: Any, noise: Any, start: Any, batch_size: Any)
         new = squares + change
         return (new, (new - squares) - change), None
 
-    (squares, _), _ = jax.lax.scan(update, (first, jnp.zeros_like(first)), rates)
+    (squares, _), _ = jax.lax.scan(
+        update, (first, jnp.zeros_like(first)), (rates, jnp.broadcast_to(sizes, rates.shape))
+    )
     risk = values @ squares / 2
     # Infinity minus infinity is what SGD leaves where it diverges.
     return jnp.where(jnp.isfinite(risk), risk, jnp.inf)

@@ -7,31 +7,39 @@ from optax_sched._core.arithmetic import multiply
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import exponential_decay, step_decay
-from optax_sched._schedules.combine import join, warmup
+from optax_sched._schedules.combine import join
 from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import cosine_decay, linear, polynomial_decay
+from optax_sched._schedules.decays import polynomial_decay
 from optax_sched._schedules.piecewise import piecewise_constant
 from optax_sched._schedules.power_laws import inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import every, repeat, shift
-from optax_sched._schedules.warmup_recipes import warmup_cosine_decay
-from optax_sched.porting.reading import increasing, number, refuse, steps, tidy
+from optax_sched.porting.reading import Settings, tidy
+from optax_sched.porting.simplify import cosine, powered, warmed
 
 MODULE = "keras.src.optimizers.schedules.learning_rate_schedule"
-SUM = (
-    "it is a sum, for which a builder is made by "
-    "schedule(lambda step, schedule, floor: schedule(step) + floor, name='above')"
-)
 
 
-def exponential(it: Any) -> Schedule:
-    builder = step_decay if it.staircase else exponential_decay
-    return builder(_rate(it), _length(it), number(it, "decay_rate", it.decay_rate))
+class Keras(Settings):
+    """A schedule of keras'."""
+
+    @property
+    def rate(self) -> float:
+        return self["initial_learning_rate"]
+
+    @property
+    def length(self) -> Any:
+        return self.steps("decay_steps")
 
 
-def piecewise(it: Any) -> Schedule:
+def exponential(it: Keras) -> Schedule:
+    builder = step_decay if it.raw("staircase") else exponential_decay
+    return builder(it.rate, it.length, it["decay_rate"])
+
+
+def piecewise(it: Keras) -> Schedule:
     """To keras a boundary belongs to the piece before it."""
-    values = [number(it, "values", value) for value in it.values]
-    starts = [math.floor(b) + 1 for b in increasing(it, "boundaries", it.boundaries)]
+    values = [it.number("values", value) for value in it.raw("values")]
+    starts = [math.floor(b) + 1 for b in it.increasing("boundaries")]
     # A piece that ends where it begins, or before step 0, is never seen.
     pieces = [
         (start, value)
@@ -43,60 +51,43 @@ def piecewise(it: Any) -> Schedule:
     return piecewise_constant([value for _, value in pieces], [start for start, _ in pieces[1:]])
 
 
-def polynomial(it: Any) -> Schedule:
-    rate, length = _rate(it), _length(it)
-    end, power = number(it, "end_learning_rate", it.end_learning_rate), number(it, "power", it.power)
-    if not it.cycle:
-        if power == 1:
-            return linear(rate, end, length)
-        return polynomial_decay(rate, length, end, power)
+def polynomial(it: Keras) -> Schedule:
+    rate, length, end, power = it.rate, it.length, it["end_learning_rate"], it["power"]
+    if not it.raw("cycle"):
+        return powered(rate, length, end, power)
     # Cycle k lasts k T steps, of which (k - 1) T are over when it begins: what remains of it falls as
     # in the first, from 1/k^power. At its last step keras is still at its end.
-    if end != 0:
-        refuse(it, "end_learning_rate", "0.0 where there are cycles", end, SUM)
+    if end > rate:
+        it.refuse("end_learning_rate", f"at most {rate} where there are cycles")
     if length != int(length):
-        refuse(it, "decay_steps", "whole where there are cycles", length)
-    falls = repeat(shift(polynomial_decay(rate, length, power=power), 1), length)
+        it.refuse("decay_steps", "whole where there are cycles")
+    falls = repeat(shift(polynomial_decay(tidy(rate - end), length, power=power), 1), length)
     heights = every(shift(power_law_decay(1.0, 1.0, -power), 1), length)
-    return join([rate, multiply(falls, heights)], [1])
+    cycles = multiply(falls, heights)
+    return join([rate, cycles + end if end else cycles], [1])
 
 
-def inverse_time(it: Any) -> Schedule:
-    rate, length, slope = _rate(it), _length(it), number(it, "decay_rate", it.decay_rate)
-    if it.staircase:
-        return every(inverse_time_decay(rate, 1, slope), length)
-    return inverse_time_decay(rate, length, slope)
+def inverse_time(it: Keras) -> Schedule:
+    if it.raw("staircase"):
+        return every(inverse_time_decay(it.rate, 1, it["decay_rate"]), it.length)
+    return inverse_time_decay(it.rate, it.length, it["decay_rate"])
 
 
-def cosine(it: Any) -> Schedule:
+def annealed(it: Keras) -> Schedule:
     """keras' warm-up comes before decay_steps, and counts only with a target."""
-    rate, length, alpha = _rate(it), _length(it), number(it, "alpha", it.alpha)
-    if it.warmup_target is None:
-        return cosine_decay(rate, length, tidy(alpha * rate))
-    peak = number(it, "warmup_target", it.warmup_target)
-    warm, end = steps(number(it, "warmup_steps", it.warmup_steps)), tidy(alpha * peak)
-    if warm <= 0:
-        return cosine_decay(peak, length, end)
-    if rate <= peak and end <= peak:
-        return warmup_cosine_decay(peak, warm, warm + length, rate, end)
-    return warmup(cosine_decay(peak, length, end), warm, rate)
+    if it.raw("warmup_target") is None:
+        return cosine(it.rate, it.length, tidy(it["alpha"] * it.rate))
+    peak = it["warmup_target"]
+    return warmed(cosine(peak, it.length, tidy(it["alpha"] * peak)), it.steps("warmup_steps"), it.rate)
 
 
-def restarts(it: Any) -> Schedule:
-    rate, alpha = _rate(it), number(it, "alpha", it.alpha)
-    first = steps(number(it, "first_decay_steps", it.first_decay_steps))
-    growth, fall = steps(number(it, "t_mul", it._t_mul)), number(it, "m_mul", it._m_mul)
-    if alpha != 0 and fall != 1:
-        refuse(it, "m_mul", "1.0 where alpha is not 0", fall, SUM)
-    return cosine_restarts(rate, first, tidy(alpha * rate), None if growth == 1 else growth, fall)
-
-
-def _rate(it: Any) -> float:
-    return number(it, "initial_learning_rate", it.initial_learning_rate)
-
-
-def _length(it: Any) -> Any:
-    return steps(number(it, "decay_steps", it.decay_steps))
+def restarts(it: Keras) -> Schedule:
+    first, growth, fall = it.steps("first_decay_steps"), it.steps("_t_mul"), it["_m_mul"]
+    longer, end = None if growth == 1 else growth, tidy(it["alpha"] * it.rate)
+    if end == 0 or fall == 1:
+        return cosine_restarts(it.rate, first, end, longer, fall)
+    # keras' floor does not shrink with the peaks.
+    return cosine_restarts(tidy(it.rate - end), first, 0.0, longer, fall) + end
 
 
 SCHEDULES = {
@@ -104,6 +95,6 @@ SCHEDULES = {
     "PiecewiseConstantDecay": piecewise,
     "PolynomialDecay": polynomial,
     "InverseTimeDecay": inverse_time,
-    "CosineDecay": cosine,
+    "CosineDecay": annealed,
     "CosineDecayRestarts": restarts,
 }

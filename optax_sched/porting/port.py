@@ -4,35 +4,32 @@ from collections.abc import Callable
 from typing import Any
 
 from optax_sched._core.errors import in_a_word, refusal_of
-from optax_sched.porting import keras_schedules, timm_schedulers, torch_compositions, torch_schedulers
-from optax_sched.porting.reading import OWN, refuse
+from optax_sched.porting import keras_schedules, timm_schedulers, torch_compositions
+from optax_sched.porting.reading import OWN, Settings
 
-_TORCH = [
-    *torch_schedulers.FACTORS,
-    *torch_schedulers.RATES,
-    "LambdaLR",
-    "ReduceLROnPlateau",
-    "SequentialLR",
-    "ChainedScheduler",
-]
+_TORCH = [*torch_compositions.SINGLE, "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"]
+
+
+def _keras(schedule: Any) -> Any:
+    return keras_schedules.SCHEDULES[type(schedule).__qualname__](keras_schedules.Keras(schedule))
 
 
 def _multiplicative(scheduler: Any) -> Any:
     rule = "one whose rate depends on the step alone"
     remedy = f"for one factor exponential_decay(lr, 1, factor), else {OWN}, or a table of the products"
-    refuse(scheduler, "lr_lambda", rule, scheduler.lr_lambdas[0], remedy)
+    Settings(scheduler).refuse("lr_lambda", rule, remedy, got=scheduler.lr_lambdas[0])
 
 
 def _greedy(scheduler: Any) -> Any:
     rule = "one that greedy does exactly, which has no warmup, reset_start and smooth"
     remedy = "greedy(lr, factor, patience, min_scale=..., max_scale=...) is the nearest"
-    refuse(scheduler, "step", rule, "GreedyLR", remedy)
+    Settings(scheduler).refuse("step", rule, remedy, got="GreedyLR")
 
 
 # By the exact module and name of the class: a subclass may do anything.
 PORTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     **{(torch_compositions.MODULE, name): torch_compositions.ported for name in _TORCH},
-    **{(keras_schedules.MODULE, name): porter for name, porter in keras_schedules.SCHEDULES.items()},
+    **{(keras_schedules.MODULE, name): _keras for name in keras_schedules.SCHEDULES},
     **{(module, name): timm_schedulers.ported for name, module in timm_schedulers.MODULES.items()},
     (torch_compositions.MODULE, "MultiplicativeLR"): _multiplicative,
     ("transformers.optimization", "GreedyLR"): _greedy,
@@ -52,7 +49,7 @@ def port(scheduler: Any) -> Any:
 
     * torch: `StepLR`, `MultiStepLR`, `ConstantLR`, `LinearLR`, `ExponentialLR`, `PolynomialLR`,
       `CosineAnnealingLR`, `CosineAnnealingWarmRestarts`, `CyclicLR`, `OneCycleLR`, `SequentialLR` and
-      `ChainedScheduler` of these (as torch 2.13 steps them, nested ones too), and
+      `ChainedScheduler` of these (not of one another), and
       `ReduceLROnPlateau`, which becomes the closed loop `plateau(lr, ...)`: `scale_by_feedback` makes
       a transformation of it.
     * transformers: the `LambdaLR` that its `get_..._schedule` functions return.

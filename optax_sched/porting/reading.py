@@ -1,7 +1,7 @@
 """Other libraries' settings as plain numbers, and the refusal of what has no equivalent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,31 +11,55 @@ from optax_sched._core.errors import Refusal
 OWN = "write it as a formula with optax_sched.schedule"
 
 
-def refuse(scheduler: Any, name: str, rule: str, value: Any, remedy: str = OWN) -> NoReturn:
-    """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
-    raise Refusal("port", f"{type(scheduler).__name__}.{name}", rule, value, f": {remedy}").error()
+class Settings:
+    """What an object was given: attributes of its own, or values by name."""
 
+    def __init__(self, source: Any, values: Mapping[str, Any] | None = None):
+        self.source = source
+        self.values = values
 
-def number(scheduler: Any, name: str, value: Any) -> Any:
-    """A setting as a Python number; one in float32 is the shortest decimal that rounds to it."""
-    narrow = "float32" in str(getattr(value, "dtype", ""))
-    try:
-        plain = value.item() if hasattr(value, "item") else value
-        if isinstance(plain, bool) or not isinstance(plain, int | float):
-            raise TypeError
-    except (TypeError, ValueError, RuntimeError):
-        refuse(scheduler, name, "a number", value)
-    if narrow:
-        return float(str(np.float32(plain)))
-    return int(plain) if isinstance(plain, int) else float(plain)
+    def raw(self, name: str) -> Any:
+        return getattr(self.source, name) if self.values is None else self.values[name]
 
+    def __getitem__(self, name: str) -> Any:
+        """A setting as a number."""
+        return self.number(name, self.raw(name))
 
-def whole(scheduler: Any, name: str, value: Any, least: int = 1) -> int:
-    """A setting that counts, as an int."""
-    plain = number(scheduler, name, value)
-    if not math.isfinite(plain) or plain != int(plain) or plain < least:
-        refuse(scheduler, name, f"a whole number, {least} or more", value)
-    return int(plain)
+    def number(self, name: str, value: Any) -> Any:
+        """A value as a Python number; one in float32 is the shortest decimal that rounds to it."""
+        narrow = "float32" in str(getattr(value, "dtype", ""))
+        try:
+            plain = value.item() if hasattr(value, "item") else value
+            if isinstance(plain, bool) or not isinstance(plain, int | float):
+                raise TypeError
+        except (TypeError, ValueError, RuntimeError):
+            self.refuse(name, "a number", got=value)
+        if narrow:
+            return float(str(np.float32(plain)))
+        return int(plain) if isinstance(plain, int) else float(plain)
+
+    def steps(self, name: str) -> Any:
+        """A length: an int where it means one."""
+        return steps(self[name])
+
+    def whole(self, name: str, least: int = 1, value: Any = ...) -> int:
+        """A setting that counts, or the value that is a part of it."""
+        plain = self[name] if value is ... else self.number(name, value)
+        if not math.isfinite(plain) or plain != int(plain) or plain < least:
+            self.refuse(name, f"a whole number, {least} or more", got=plain)
+        return int(plain)
+
+    def increasing(self, name: str) -> list[Any]:
+        """A sequence of numbers in order; equal neighbours are allowed."""
+        plain = [self.number(name, value) for value in self.raw(name)]
+        if plain != sorted(plain):
+            self.refuse(name, "in order")
+        return plain
+
+    def refuse(self, name: str, rule: str, remedy: str = OWN, got: Any = ...) -> NoReturn:
+        """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
+        got = self.raw(name) if got is ... else got
+        raise Refusal("port", f"{type(self.source).__name__}.{name}", rule, got, f": {remedy}").error()
 
 
 def steps(value: float) -> Any:
@@ -48,11 +72,3 @@ def tidy(value: float) -> float:
     """A number that was computed, without the last digits where they are rounding errors."""
     short = float(f"{value:.12g}")
     return short if abs(short - value) <= 4e-16 * abs(value) else float(value)
-
-
-def increasing(scheduler: Any, name: str, values: Sequence[Any]) -> list[Any]:
-    """A sequence of numbers in order; equal neighbours are allowed."""
-    plain = [number(scheduler, name, value) for value in values]
-    if plain != sorted(plain):
-        refuse(scheduler, name, "in order", list(values))
-    return plain

@@ -1,14 +1,16 @@
-"""Parts one after another under the shortest name that they have together."""
+"""The shortest name of a curve, and of parts one after another."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from optax_sched._core.built import is_made_by
 from optax_sched._core.operands import constant
+from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
 from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.shapes import k_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_cosine_decay, warmup_linear_decay
 
@@ -25,19 +27,64 @@ _DECAYS = (
 )
 
 
-def joined(parts: Sequence[Any], boundaries: Sequence[int]) -> Any:
+def cosine(start: float, length: Any, end: float) -> Schedule:
+    """Half a wave, which is a warm-up where it rises."""
+    if end > start:
+        return warmup(end, length, start, "cosine")
+    return cosine_decay(start, length, end)
+
+
+def powered(start: float, length: Any, end: float, power: float) -> Schedule:
+    """A power of what remains, on the way down or up."""
+    if power == 1:
+        return linear(start, end, length)
+    if end > start:
+        return warmup(end, length, start, k_shape(power))
+    return polynomial_decay(start, length, end, power)
+
+
+def warmed(schedule: Schedule, steps: Any, start: float = 0.0) -> Schedule:
+    """A schedule after a line up to it, if there is one."""
+    if not steps > 0:
+        return schedule
+    peak = _first_value(schedule)
+    if peak is None or max(start, _lowest(schedule)) > peak:
+        return warmup(schedule, steps, start)
+    if is_made_by(cosine_decay, schedule) and schedule.exponent == 1:
+        return warmup_cosine_decay(peak, steps, steps + schedule.decay_steps, start, schedule.end_value)
+    if is_made_by(linear, schedule):
+        total = steps + schedule.transition_steps
+        return warmup_linear_decay(peak, steps, total, start, schedule.end_value)
+    return warmup(peak if is_made_by(constant, schedule) else schedule, steps, start)
+
+
+def joined(parts: Sequence[Any], boundaries: Sequence[int]) -> Schedule:
     """`join(parts, boundaries)`, or the recipe that it is."""
-    flat, starts = list(parts), list(boundaries)
-    if is_made_by(join, flat[0]):  # a join that begins a join
-        starts = [*map(int, flat[0].boundaries), *starts]
-        flat = [*flat[0].schedules, *flat[1:]]
-    if not starts:
-        return flat[0]
-    if len(flat) == 2:
-        return _warmed(flat, starts[0]) or join(flat, starts)
-    if len(flat) == 3:
-        return _stable(flat, starts) or join(flat, starts)
-    return join(flat, starts)
+    if not boundaries:
+        return parts[0]
+    rise, *rest = parts
+    peak = _first_value(rest[0])
+    is_rise = is_made_by(linear, rise) and rise.transition_steps == boundaries[0]
+    if is_rise and rise.end_value == peak:
+        if len(rest) == 1:
+            return warmed(rest[0], boundaries[0], rise.init_value)
+        if len(rest) == 2 and is_made_by(constant, rest[0]) and rise.init_value <= peak:
+            return _stable(rise, rest[1], boundaries) or join(parts, boundaries)
+    return join(parts, boundaries)
+
+
+def _stable(rise: Any, fall: Any, starts: Sequence[int]) -> Schedule | None:
+    """A rise, a stable phase and a fall."""
+    if is_made_by(cosine_decay, fall) and fall.exponent == 1:
+        shape, length = "cosine", fall.decay_steps
+    elif is_made_by(linear, fall):
+        shape, length = "linear", fall.transition_steps
+    else:
+        return None
+    peak, low, end = rise.end_value, rise.init_value, fall.end_value
+    if fall.init_value != peak or end > peak:
+        return None
+    return wsd(peak, starts[0], length, starts[1] + length, low, end, shape)
 
 
 def _first_value(schedule: Any) -> float | None:
@@ -46,44 +93,5 @@ def _first_value(schedule: Any) -> float | None:
     return schedule.init_value if any(is_made_by(it, schedule) for it in _DECAYS) else None
 
 
-def _rises_to(schedule: Any, value: float | None, steps: int) -> bool:
-    """Whether it is a line that arrives there just then."""
-    is_line = is_made_by(linear, schedule)
-    return is_line and schedule.transition_steps == steps and schedule.end_value == value
-
-
-def _warmed(parts: Sequence[Any], start: int) -> Any:
-    rise, rest = parts
-    peak = _first_value(rest)
-    if peak is None or not _rises_to(rise, peak, start):
-        return None
-    low = rise.init_value
-    if low > peak or _lowest(rest) > peak:
-        return warmup(rest, start, low)
-    if is_made_by(cosine_decay, rest) and rest.exponent == 1:
-        return warmup_cosine_decay(peak, start, start + rest.decay_steps, low, rest.end_value)
-    if is_made_by(linear, rest):
-        return warmup_linear_decay(peak, start, start + rest.transition_steps, low, rest.end_value)
-    return warmup(peak if is_made_by(constant, rest) else rest, start, low)
-
-
 def _lowest(schedule: Any) -> float:
     return schedule.end_value if hasattr(schedule, "end_value") else 0.0
-
-
-def _stable(parts: Sequence[Any], starts: Sequence[int]) -> Any:
-    """A rise, a plain and a fall."""
-    rise, plain, fall = parts
-    is_plain = is_made_by(constant, plain)
-    if not is_plain or not _rises_to(rise, plain.value, starts[0]) or rise.init_value > plain.value:
-        return None
-    if is_made_by(cosine_decay, fall) and fall.exponent == 1:
-        shape, length = "cosine", fall.decay_steps
-    elif is_made_by(linear, fall):
-        shape, length = "linear", fall.transition_steps
-    else:
-        return None
-    if fall.init_value != plain.value or fall.end_value > plain.value:
-        return None
-    low, end = rise.init_value, fall.end_value
-    return wsd(plain.value, starts[0], length, starts[1] + length, low, end, shape)

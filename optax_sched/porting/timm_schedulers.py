@@ -4,50 +4,46 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from optax_sched._core.arithmetic import multiply
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import multistep_decay, step_decay
-from optax_sched._schedules.combine import cooldown, join, warmup
+from optax_sched._schedules.combine import cooldown, join, maximum, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import cosine_decay, k_decay, linear, polynomial_decay, tanh_decay
+from optax_sched._schedules.decays import k_decay, linear, tanh_decay
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, power_law_decay
 from optax_sched._schedules.retime import repeat, shift
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import wsd
-from optax_sched.porting.reading import increasing, number, refuse, steps, tidy, whole
+from optax_sched.porting import simplify
+from optax_sched.porting.reading import Settings, steps, tidy
+from optax_sched.porting.simplify import powered
 from optax_sched.porting.torch_schedulers import closed_loop
 
 Curve = Callable[[float, Any], Schedule]  # from a peak and a length
 
 
-class Group:
+class Group(Settings):
     """A scheduler as one parameter group sees it: its `lr_scale` multiplies all heights."""
 
     def __init__(self, scheduler: Any, group: int):
+        super().__init__(scheduler)
         if getattr(scheduler, "noise_range_t", None) is not None:
-            refuse(
-                scheduler,
-                "noise_range_t",
-                "None",
-                scheduler.noise_range_t,
-                "noisy(schedule, seed, scale)",
-            )
+            self.refuse("noise_range_t", "None", "noisy(schedule, seed, scale)")
         if scheduler.param_group_field != "lr":
-            refuse(scheduler, "param_group_field", "'lr'", scheduler.param_group_field)
-        self.scheduler, self.index = scheduler, group
-        self.scale = self["lr_scale", scheduler.optimizer.param_groups[group].get("lr_scale", 1.0)]
-        self.peak = tidy(self.scale * self["base_values", scheduler.base_values[group]])
-        self.warm = steps(self["warmup_t"])
-        self.start = tidy(self.scale * self["warmup_lr_init"])
+            self.refuse("param_group_field", "'lr'")
+        self.index = group
+        scale = scheduler.optimizer.param_groups[group].get("lr_scale", 1.0)
+        self.scale = self.number("lr_scale", scale)
+        self.peak = self.height("base_values", scheduler.base_values[group])
+        self.warm = self.steps("warmup_t")
+        self.start = self.height("warmup_lr_init", scheduler.warmup_lr_init)
 
-    def __getitem__(self, name: Any) -> Any:
-        name, value = name if isinstance(name, tuple) else (name, getattr(self.scheduler, name))
-        return number(self.scheduler, name, value)
+    def height(self, name: str, value: Any) -> float:
+        return tidy(self.scale * self.number(name, value))
 
     @property
     def low(self) -> float:
-        return tidy(self.scale * self["lr_min"])
+        return self.height("lr_min", self.source.lr_min)
 
     def warmed(self, curve: Schedule, at_once: float | None = None) -> Schedule:
         """The curve with timm's warm-up, which rises to the base rate, not to the curve.
@@ -57,7 +53,7 @@ class Group:
         """
         if not self.warm:
             return curve
-        if not self.scheduler.warmup_prefix:
+        if not self.source.warmup_prefix:
             return self._rise_then(shift(curve, self.warm))
         if at_once is not None:
             return self._rise_then(curve)
@@ -68,8 +64,8 @@ class Group:
 
     def cycles(self, curve: Curve) -> Schedule:
         """The curve repeated, in cycles that may grow longer and lower."""
-        length, growth = steps(self["t_initial"]), steps(self["cycle_mul"])
-        fall, number_of = self["cycle_decay"], whole(self.scheduler, "cycle_limit", self["cycle_limit"])
+        length, growth = self.steps("t_initial"), self.steps("cycle_mul")
+        fall, number_of = self["cycle_decay"], self.whole("cycle_limit")
         if number_of == 1:
             return curve(self.peak, length)
         if growth >= 1 and fall > 0 and (fall == 1 or self.low == 0):
@@ -83,15 +79,14 @@ class Group:
 
 
 def cosine(it: Group) -> Schedule:
-    k, limit, growth = it["k_decay"], it["cycle_limit"], steps(it["cycle_mul"])
-    if k == 1 and limit > 1 and growth >= 1 and it["cycle_decay"] > 0:
-        count = whole(it.scheduler, "cycle_limit", limit)
-        longer, length = None if growth == 1 else growth, steps(it["t_initial"])
+    k, count, growth = it["k_decay"], it.whole("cycle_limit"), it.steps("cycle_mul")
+    if k == 1 and count > 1 and growth >= 1 and it["cycle_decay"] > 0:
+        longer, length = None if growth == 1 else growth, it.steps("t_initial")
         curve = cosine_restarts(it.peak, length, it.low, longer, it["cycle_decay"], count)
         return it.warmed(curve)
 
     def curve_of(peak: float, length: Any) -> Schedule:
-        return cosine_decay(peak, length, it.low) if k == 1 else k_decay(peak, length, k, it.low)
+        return simplify.cosine(peak, length, it.low) if k == 1 else k_decay(peak, length, k, it.low)
 
     return it.warmed(it.cycles(curve_of))
 
@@ -103,31 +98,28 @@ def polynomial(it: Group) -> Schedule:
     def curve_of(peak: float, length: Any) -> Schedule:
         if k != 1:
             return k_decay(peak, length, k, it.low, shape)
-        if power == 1:
-            return linear(peak, it.low, length)
-        return polynomial_decay(peak, length, it.low, power)
+        return powered(peak, length, it.low, power)
 
     return it.warmed(it.cycles(curve_of))
 
 
 def tanh(it: Group) -> Schedule:
-    """timm's curve begins below its peak, except at the first step of all, where it is not asked."""
+    """timm's curve begins below its peak, except at step 0, which timm sets itself."""
     lower, upper = it["lb"], it["ub"]
-    # What the curve lacks of its peak; with the usual bounds it is less than counts.
+    # How far below its peak it starts: negligible with the usual bounds.
     begins_below = (1 + math.tanh(lower)) / 2 > 1e-6
-    cycles = whole(it.scheduler, "cycle_limit", it["cycle_limit"])
-    if begins_below and cycles > 1:
-        refuse(it.scheduler, "lb", "-7 or less where there are several cycles", lower)
+    if begins_below and it.whole("cycle_limit") > 1:
+        it.refuse("lb", "-7 or less where there are several cycles")
 
     def curve_of(peak: float, length: Any) -> Schedule:
-        if not begins_below or not (it.warm and it.scheduler.warmup_prefix):
+        if not begins_below or not (it.warm and it.source.warmup_prefix):
             return tanh_decay(peak, length, it.low, lower, upper)
         # The same curve, begun a step earlier and read from there on.
         earlier = lower - (upper - lower) / length
         return shift(tanh_decay(peak, length + 1, it.low, earlier, upper), 1)
 
     curve = it.cycles(curve_of)
-    if it.warm and not it.scheduler.warmup_prefix:  # here timm rises to where the curve is then
+    if it.warm and not it.source.warmup_prefix:  # here timm rises to where the curve is then
         return warmup(shift(curve, it.warm), it.warm, it.start)
     return it.warmed(curve, it.peak / 2 if begins_below else None)
 
@@ -136,13 +128,13 @@ def step(it: Group) -> Schedule:
     rate = it["decay_rate"]
     if rate == 1:
         return warmup(it.peak, it.warm, it.start) if it.warm else constant(it.peak)
-    return it.warmed(step_decay(it.peak, steps(it["decay_t"]), rate))
+    return it.warmed(step_decay(it.peak, it.steps("decay_t"), rate))
 
 
 def multistep(it: Group) -> Schedule:
     """timm's milestone m is at m - 1, and the first rate of all is the optimizer's."""
     rate = it["decay_rate"]
-    milestones = increasing(it.scheduler, "decay_t", it.scheduler.decay_t)
+    milestones = it.increasing("decay_t")
     first = 0 if it.warm else 1
     at_once = sum(milestone - 1 <= 0 for milestone in milestones) if it.warm else 0
     boundaries = [max(milestone - 1, first) for milestone in milestones][at_once:]
@@ -161,48 +153,45 @@ SHAPES: dict[str, Any] = {"linear": "linear", "1-sqrt": "sqrt", "cosine": "cosin
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
-    scheduler, length, decay = it.scheduler, steps(it["t_initial"]), steps(it["decay_t"])
-    shape: Any = SHAPES.get(scheduler.decay_fn) if isinstance(scheduler.decay_fn, str) else None
-    if scheduler.decay_fn == "power":
+    length, decay, fall = it.steps("t_initial"), it.steps("decay_t"), it.raw("decay_fn")
+    shape: Any = SHAPES.get(fall) if isinstance(fall, str) else None
+    if fall == "power":
         power = it["decay_power"]
         named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
         shape = named.get(power) or k_shape(power)
     if shape is None:
-        rule = "'linear', '1-sqrt', 'cosine' or 'power'"
         remedy = "wsd and cooldown take any function as their shape"
-        refuse(scheduler, "decay_fn", rule, scheduler.decay_fn, remedy)
+        it.refuse("decay_fn", "'linear', '1-sqrt', 'cosine' or 'power'", remedy)
     if it.low > it.peak:
-        refuse(scheduler, "lr_min", f"at most the base rate {it.peak}", it.low)
-    if scheduler.stable_fn == "constant":
+        it.refuse("lr_min", f"at most the base rate {it.peak}")
+    if it.raw("stable_fn") == "constant":
         if it.start <= it.peak:
             total = it.warm + length
             return wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
         risen = warmup(it.peak, it.warm, it.start)
         return cooldown(risen, it.warm + length - decay, decay, it.low, shape)
-    if it.low != 0:
-        refuse(scheduler, "lr_min", f"0.0 where stable_fn is {scheduler.stable_fn!r}", it.low)
-    scale = steps(it["stable_timescale"])
-    if scheduler.stable_fn == "rsqrt":
-        stable = inverse_sqrt_decay(it.peak, scale)
-    elif scheduler.stable_fn == "power":
+    scale = it.steps("stable_timescale")
+    if it.raw("stable_fn") == "rsqrt":
+        stable = inverse_sqrt_decay(it.peak, scale, it.low)
+    elif it.raw("stable_fn") == "power":
         power = it["stable_power"]
         stable = shift(power_law_decay(it.peak, tidy(it.peak * scale**power), -power), scale)
+        stable = maximum(stable, it.low) if it.low else stable
     else:
-        refuse(scheduler, "stable_fn", "'constant', 'rsqrt' or 'power'", scheduler.stable_fn)
-    falls = cooldown(1.0, length - decay, decay, shape=shape)
-    curve = multiply(stable, falls)
+        it.refuse("stable_fn", "'constant', 'rsqrt' or 'power'")
+    fall_to_0 = cooldown(1.0, length - decay, decay, shape=shape)
+    curve = (stable - it.low) * fall_to_0 + it.low if it.low else stable * fall_to_0
     return warmup(curve, it.warm, it.start) if it.warm else curve
 
 
 def on_plateau(it: Group) -> Any:
     """torch's plateau, which watches from the end of the warm-up on."""
-    torchs = it.scheduler.lr_scheduler
-    floor = number(torchs, "min_lr", torchs.min_lrs[it.index])
+    torchs = Settings(it.source.lr_scheduler)
+    floor = torchs.number("min_lr", torchs.raw("min_lrs")[it.index])
     if not it.warm:
         return closed_loop(torchs, it.peak, it.peak, floor)
-    watched = whole(it.scheduler, "warmup_t", it.warm)
     risen = warmup(it.peak, it.warm, it.start)
-    return closed_loop(torchs, risen, it.peak, floor, start=watched)
+    return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t"))
 
 
 CURVES: dict[str, Callable[[Group], Any]] = {
@@ -214,15 +203,7 @@ CURVES: dict[str, Callable[[Group], Any]] = {
     "TanhLRScheduler": tanh,
     "WSDLRScheduler": warmup_stable_decay,
 }
-MODULES = {
-    "CosineLRScheduler": "timm.scheduler.cosine_lr",
-    "MultiStepLRScheduler": "timm.scheduler.multistep_lr",
-    "PlateauLRScheduler": "timm.scheduler.plateau_lr",
-    "PolyLRScheduler": "timm.scheduler.poly_lr",
-    "StepLRScheduler": "timm.scheduler.step_lr",
-    "TanhLRScheduler": "timm.scheduler.tanh_lr",
-    "WSDLRScheduler": "timm.scheduler.wsd_lr",
-}
+MODULES = {it: f"timm.scheduler.{it.removesuffix('LRScheduler').lower()}_lr" for it in CURVES}
 
 
 def ported(scheduler: Any) -> list[Any]:

@@ -1,177 +1,144 @@
-"""torch's schedulers that stand alone, as factors of the rate or as rates."""
+"""torch's schedulers that stand alone."""
 
 import collections
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
 from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle
-from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.decays import cosine_waves, linear
 from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate
 from optax_sched._schedules.retime import shift
-from optax_sched.porting.reading import number, refuse, steps, tidy, whole
+from optax_sched.porting.reading import Settings, steps, tidy
+from optax_sched.porting.simplify import cosine, powered
 
 
-class Factors(NamedTuple):
-    """A scheduler that multiplies the rate as it stands, from step to step."""
+class Part(Settings):
+    """A scheduler of torch as one parameter group sees it, alone or in a sequence.
 
-    build: Callable[[float], Schedule]  # from the rate that it starts with
-    at: Callable[[int], float]  # the factor of that rate at a step
-    # torch calls a first step twice where the scheduler is in another one: the rate after it
-    stepped_twice: Callable[[float], float] = lambda rate: rate
-    memoryless: bool = False  # whether it goes on from any step as from its first
-    period: float | None = None  # where a wave turns and rises again
-    floor: float = 0.0  # what it multiplies the distance to, in place of the rate
+    `rate` is what its formula starts from, `until` the step at which the part after it takes over, and
+    `is_later` says that it has a part before it.
+    """
+
+    def __init__(
+        self,
+        scheduler: Any,
+        group: int,
+        rate: float | None = None,
+        until: int | None = None,
+        is_later: bool = False,
+    ):
+        super().__init__(scheduler)
+        self.index = group
+        self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
+        self.rate = self.of_group("base_lrs") if rate is None else rate
+        self.until = until
+        self.is_later = is_later
+
+    def of_group(self, name: str) -> float:
+        return self.number(name, self.raw(name)[self.index])
+
+    @property
+    def gamma(self) -> float:
+        gamma = self["gamma"]
+        if not 0 < gamma <= 1:
+            self.refuse("gamma", "a factor in (0, 1]")
+        return gamma
 
 
-def step_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    size, gamma = whole(scheduler, "step_size", scheduler.step_size), _gamma(scheduler)
-    return Factors(lambda rate: step_decay(rate, size, gamma), lambda t: gamma ** (t // size))
+def step_lr(it: Part) -> Schedule:
+    return step_decay(it.rate, it.whole("step_size"), it.gamma)
 
 
-def multi_step_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    gamma, counts = _gamma(scheduler), collections.Counter[int]()
-    for milestone, count in scheduler.milestones.items():
-        counts[whole(scheduler, "milestones", milestone, 0)] += count
-    at_once = gamma ** counts.pop(0, 0)
+def multi_step_lr(it: Part) -> Schedule:
+    gamma, counts = it.gamma, collections.Counter[int]()
+    for milestone, count in it.raw("milestones").items():
+        counts[it.whole("milestones", 0, milestone)] += count
+    rate = tidy(it.rate * gamma ** counts.pop(0, 0))
     boundaries = sorted(counts)
+    if not boundaries:
+        return constant(rate)
     factors = [tidy(gamma ** counts[boundary]) for boundary in boundaries]
-    same = set(counts.values()) == {1}
-
-    def build(rate: float) -> Schedule:
-        if not boundaries:
-            return constant(rate * at_once)
-        return multistep_decay(tidy(rate * at_once), boundaries, gamma if same else factors)
-
-    return Factors(build, lambda t: at_once * gamma ** sum(n for b, n in counts.items() if b <= t))
+    return multistep_decay(rate, boundaries, gamma if set(counts.values()) == {1} else factors)
 
 
-def constant_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    factor = number(scheduler, "factor", scheduler.factor)
-    total = whole(scheduler, "total_iters", scheduler.total_iters, 0)
+def constant_lr(it: Part) -> Schedule:
+    factor, total = it["factor"], it.whole("total_iters", 0)
     if factor == 0:
-        refuse(scheduler, "factor", "more than 0", factor, "torch divides by it at total_iters")
+        it.refuse("factor", "more than 0", "torch divides by it at total_iters")
     if factor == 1:
-        return Factors(constant, lambda _: 1.0)
+        return constant(it.rate)
     if total == 0:  # torch never comes to drop the factor, or has never had it
-        kept = 1.0 if is_later else factor
-        return Factors(lambda rate: constant(tidy(kept * rate)), lambda _: kept)
-    return Factors(
-        lambda rate: piecewise_constant([tidy(factor * rate), rate], [total]),
-        lambda t: factor if t < total else 1.0,
-    )
+        return constant(it.rate if it.is_later else tidy(factor * it.rate))
+    return piecewise_constant([tidy(factor * it.rate), it.rate], [total])
 
 
-def linear_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    start = number(scheduler, "start_factor", scheduler.start_factor)
-    end = number(scheduler, "end_factor", scheduler.end_factor)
-    total = whole(scheduler, "total_iters", scheduler.total_iters, 1 if is_later else 0)
-    if total == 0:  # torch stays where it starts
-        return Factors(lambda rate: constant(tidy(start * rate)), lambda _: start)
-    return Factors(
-        lambda rate: linear(tidy(start * rate), tidy(end * rate), total),
-        lambda t: start + (end - start) * min(t, total) / total,
-    )
+def linear_lr(it: Part) -> Schedule:
+    start, end = tidy(it["start_factor"] * it.rate), tidy(it["end_factor"] * it.rate)
+    total = it.whole("total_iters", int(it.is_later))
+    return linear(start, end, total) if total else constant(start)  # torch stays where it starts
 
 
-def exponential_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    gamma = _gamma(scheduler)
-    return Factors(
-        lambda rate: exponential_decay(rate, 1, gamma),
-        lambda t: gamma**t,
-        stepped_twice=lambda rate: rate * gamma,
-        memoryless=True,
-    )
+def exponential_lr(it: Part) -> Schedule:
+    return exponential_decay(it.rate, 1, it.gamma)
 
 
-def polynomial_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    total = whole(scheduler, "total_iters", scheduler.total_iters, 1 if is_later else 0)
-    power = number(scheduler, "power", scheduler.power)
-    if total == 0:
-        return Factors(constant, lambda _: 1.0)
-
-    def build(rate: float) -> Schedule:
-        if power == 1:
-            return linear(rate, 0.0, total)
-        return polynomial_decay(rate, total, power=power)
-
-    return Factors(
-        build,
-        lambda t: (1 - min(t, total) / total) ** power,
-        stepped_twice=lambda rate: rate * (total / (total + 1)) ** power,
-    )
+def polynomial_lr(it: Part) -> Schedule:
+    total = it.whole("total_iters", int(it.is_later))
+    return powered(it.rate, total, 0.0, it["power"]) if total else constant(it.rate)
 
 
-def cosine_annealing_lr(scheduler: Any, *, is_later: bool = False) -> Factors:
-    length = steps(number(scheduler, "T_max", scheduler.T_max))
-    floor = number(scheduler, "eta_min", scheduler.eta_min)
-
-    def stepped_twice(rate: float) -> float:
-        if length == 1:
-            return 2 * rate - floor
-        return floor + (rate - floor) * 2 / (1 + math.cos(math.pi / length))
-
-    return Factors(
-        lambda rate: cosine_decay(rate, length, floor),
-        lambda t: (1 + math.cos(math.pi * t / length)) / 2,
-        stepped_twice,
-        period=length,
-        floor=floor,
-    )
+def cosine_annealing_lr(it: Part) -> Schedule:
+    return waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until)
 
 
 def waves(rate: float, length: float, half_waves: float, end: float, until: float | None) -> Schedule:
     """Cosine waves over `length` steps, which go on where they are used for longer."""
     times = 1 if until is None else max(1, math.ceil(until / length))
     if times * half_waves == 1:
-        return cosine_decay(rate, length, end)
+        return cosine(rate, length, end)
     return cosine_waves(rate, steps(times * length), times * half_waves, end)
 
 
-def cosine_annealing_warm_restarts(scheduler: Any, group: int) -> Schedule:
-    mult = whole(scheduler, "T_mult", scheduler.T_mult)
-    first = whole(scheduler, "T_0", scheduler.T_0)
-    floor = number(scheduler, "eta_min", scheduler.eta_min)
-    return cosine_restarts(base_rate(scheduler, group), first, floor, mult if mult > 1 else None)
+def cosine_annealing_warm_restarts(it: Part) -> Schedule:
+    mult = it.whole("T_mult")
+    return cosine_restarts(it.rate, it.whole("T_0"), it["eta_min"], mult if mult > 1 else None)
 
 
-def cyclic_lr(scheduler: Any, group: int) -> Schedule:
-    if scheduler._scale_fn_custom is not None:
+def cyclic_lr(it: Part) -> Schedule:
+    if it.raw("_scale_fn_custom") is not None:
         remedy = "multiply(cyclic(0.0, height, steps_up), scale), with scale as a function of the step"
-        refuse(scheduler, "scale_fn", "None", scheduler._scale_fn_custom, remedy)
-    total = number(scheduler, "total_size", scheduler.total_size)
-    up = steps(scheduler.step_ratio * total)
+        it.refuse("scale_fn", "None", remedy, got=it.raw("_scale_fn_custom"))
+    total = it["total_size"]
+    up = steps(it["step_ratio"] * total)
     down = steps(total - up)
-    match scheduler.mode:
+    match it.raw("mode"):
         case "triangular":
             scales = {}
         case "triangular2":
             scales = {"cycle_scale": 0.5}
         case "exp_range":
-            scales = {"step_scale": _gamma(scheduler)}
-        case mode:
-            refuse(scheduler, "mode", "'triangular', 'triangular2' or 'exp_range'", mode)
-    peak = number(scheduler, "max_lr", scheduler.max_lrs[group])
-    return cyclic(base_rate(scheduler, group), peak, up, None if down == up else down, **scales)
+            scales = {"step_scale": it.gamma}
+        case _:
+            it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
+    return cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, **scales)
 
 
-def one_cycle_lr(scheduler: Any, group: int) -> Schedule:
-    settings = scheduler.optimizer.param_groups[group]
-    low, peak, last = (
-        number(scheduler, name, settings[name]) for name in ("initial_lr", "max_lr", "min_lr")
-    )
+def one_cycle_lr(it: Part) -> Schedule:
+    if it.until is not None and it.until > it["total_steps"]:
+        it.refuse("total_steps", f"{it.until} or more, as it is used")
+    low, peak, last = (it.group[name] for name in ("initial_lr", "max_lr", "min_lr"))
     # The ends of the phases are steps after which torch goes to the next; the last is at N - 1.
-    ends = [steps(number(scheduler, "pct_start", it["end_step"])) for it in scheduler._schedule_phases]
-    shape: Any = {"cos": "cosine", "linear": "linear"}.get(scheduler._anneal_func_type)
+    ends = [steps(it.number("pct_start", phase["end_step"])) for phase in it.raw("_schedule_phases")]
+    shape: Any = {"cos": "cosine", "linear": "linear"}.get(it.raw("_anneal_func_type"))
     if shape is None:
-        refuse(scheduler, "anneal_strategy", "'cos' or 'linear'", scheduler._anneal_func_type)
-    knots = list(
-        zip([0, *ends], [low, peak, last] if len(ends) == 2 else [low, peak, low, last], strict=True)
-    )
+        it.refuse("anneal_strategy", "'cos' or 'linear'", got=it.raw("_anneal_func_type"))
+    heights = [low, peak, last] if len(ends) == 2 else [low, peak, low, last]
+    knots = list(zip([0, *ends], heights, strict=True))
     total = ends[-1]
     if total == 0:
         return constant(last)
@@ -190,38 +157,32 @@ def one_cycle_lr(scheduler: Any, group: int) -> Schedule:
     return shift(made, ahead) if ahead else made
 
 
-def reduce_lr_on_plateau(scheduler: Any, group: int) -> Any:
-    settings = scheduler.optimizer.param_groups[group]
-    factor = number(scheduler, "factor", scheduler.factor)
-    floor = number(scheduler, "min_lr", scheduler.min_lrs[group])
-    least = number(scheduler, "eps", scheduler.eps)
-    first = rate = number(scheduler, "lr", settings["lr"])
-    if scheduler.last_epoch > 0:
+def reduce_lr_on_plateau(it: Part) -> Any:
+    floor = it.of_group("min_lrs")
+    first = rate = it.group["lr"]
+    if it["last_epoch"] > 0:
         # It keeps no record of the rate that it began with: the optimizer's own is it, if cuts lead
         # from there to the present one.
-        first = number(scheduler, "lr", scheduler.optimizer.defaults["lr"])
-        if rate not in _cuts(first, factor, floor, least):
+        first = it.number("lr", it.raw("optimizer").defaults["lr"])
+        if rate not in _cuts(first, it["factor"], floor, it["eps"]):
             remedy = "port it before its first step"
-            refuse(scheduler, "optimizer", "at its first rate or at a cut of it", rate, remedy)
-    return closed_loop(scheduler, first, first, floor)
+            it.refuse("optimizer", "at its first rate or at a cut of it", remedy, got=rate)
+    return closed_loop(it, first, first, floor)
 
 
-def closed_loop(scheduler: Any, schedule: Any, first: float, floor: float, **more: Any) -> Any:
+def closed_loop(it: Settings, schedule: Any, first: float, floor: float, **more: Any) -> Any:
     """The settings of torch's plateau on a schedule whose rate, when it starts to watch, is `first`."""
-    factor, least = (
-        number(scheduler, "factor", scheduler.factor),
-        number(scheduler, "eps", scheduler.eps),
-    )
+    factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
         floor = tidy(_cuts(first, factor, floor, least)[-1])
     return plateau(
         schedule,
         factor,
-        whole(scheduler, "patience", scheduler.patience, 0),
-        number(scheduler, "threshold", scheduler.threshold),
-        scheduler.threshold_mode,
-        scheduler.mode,
-        whole(scheduler, "cooldown", scheduler.cooldown, 0),
+        it.whole("patience", 0),
+        it["threshold"],
+        it.raw("threshold_mode"),
+        it.raw("mode"),
+        it.whole("cooldown", 0),
         min_value=floor,
         **more,
     )
@@ -238,19 +199,8 @@ def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]
     return rates
 
 
-def base_rate(scheduler: Any, group: int) -> float:
-    """The rate that the scheduler's formula starts from."""
-    return number(scheduler, "base_lrs", scheduler.base_lrs[group])
-
-
-def _gamma(scheduler: Any) -> float:
-    gamma = number(scheduler, "gamma", scheduler.gamma)
-    if not 0 < gamma <= 1:
-        refuse(scheduler, "gamma", "a factor in (0, 1]", gamma)
-    return gamma
-
-
-FACTORS: dict[str, Callable[..., Factors]] = {
+# What multiplies the rate as it stands, from step to step.
+FACTORS: dict[str, Callable[[Part], Schedule]] = {
     "StepLR": step_lr,
     "MultiStepLR": multi_step_lr,
     "ConstantLR": constant_lr,
@@ -259,7 +209,8 @@ FACTORS: dict[str, Callable[..., Factors]] = {
     "PolynomialLR": polynomial_lr,
     "CosineAnnealingLR": cosine_annealing_lr,
 }
-RATES: dict[str, Callable[[Any, int], Any]] = {
+# What sets it anew at every step.
+RATES: dict[str, Callable[[Part], Any]] = {
     "CosineAnnealingWarmRestarts": cosine_annealing_warm_restarts,
     "CyclicLR": cyclic_lr,
     "OneCycleLR": one_cycle_lr,

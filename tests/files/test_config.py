@@ -20,7 +20,7 @@ from tables.trees import leaves, trees
 
 import optax_sched as os
 from optax_sched import Schedule, from_config, to_config
-from optax_sched._files import config as _config
+from optax_sched._files.builders import BUILT_IN, MAX_DEPTH
 from optax_sched.typing import Operands, Rate, Switch
 
 COSINE = os.cosine_decay(0.1, 1000)
@@ -78,7 +78,7 @@ def assert_same(schedule: Schedule, back: Schedule) -> None:
 
 def test_every_built_in_builder_is_known_by_its_name():
     public = {name: getattr(getattr(os, name), "formula", None) for name in os.__all__}
-    assert {name: it for name, it in public.items() if it is not None} == _config.BUILT_IN
+    assert {name: it for name, it in public.items() if it is not None} == BUILT_IN
 
 
 @pytest.mark.parametrize(("name", "label", "example"), CASES, ids=[label for _, label, _ in CASES])
@@ -341,7 +341,7 @@ def test_what_is_as_deep_as_a_config_may_be_comes_back_and_can_be_evaluated():
         lambda s: os.cooldown(s, 90, 9),
         lambda s: os.multiply(s, 1.0),
     )
-    s = functools.reduce(lambda s, i: around[i % 4](s), range(_config.MAX_DEPTH - 1), COSINE)
+    s = functools.reduce(lambda s, i: around[i % 4](s), range(MAX_DEPTH - 1), COSINE)
     back = from_config(through_json(to_config(s)))
     assert_same(s, back)
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import optax_sched
-from optax_sched._core.peer_words import PEER_WORDS
-from optax_sched.porting.equivalents import EQUIVALENTS
+from optax_sched._core.peer_words import SAID, called_here, peers
+from optax_sched._files.builders import BUILT_IN
 
 DOCS = Path(__file__).parents[2] / "docs"
-ENTRIES = [(peer, it) for peer, rows in EQUIVALENTS.items() for it in rows]
+ENTRIES = [(peer, it) for peer, rows in peers().rows.items() for it in rows if peer != SAID]
 
 
 def generator() -> Any:
@@ -35,7 +35,60 @@ def test_a_peers_name_is_answered_with_the_code_here(peer, it):
         getattr(optax_sched, it.name)
     message = str(raised.value)
     assert f"module 'optax_sched' has no attribute '{it.name}'" in message
-    assert f"{peer}'" in message and f"`{it.code}`" in message and "\n" not in message
+    assert f"{peer}'" in message and f"`{it.here}`" in message and "\n" not in message
+
+
+NUMBERS = {"lr": 0.1, "decay_steps": 50, "warmup_steps": 10, "total_steps": 60, "period": 20}
+NUMBERS |= {"decay_rate": 0.5, "boundaries": [10, 20], "values": [0.1, 0.2, 0.3], "end_value": 0.01}
+NUMBERS |= {"power": 2.0, "d_model": 64, "base_value": 0.01, "steps_up": 10}
+
+
+@pytest.mark.parametrize("it", peers().rows[SAID], ids=lambda it: it.name)
+def test_a_name_that_people_say_is_answered_with_a_builder(it):
+    """By attribute, in a config and in a source text; the code evaluates as it stands."""
+    built = eval(it.here, {**vars(optax_sched), **NUMBERS})
+    builder = it.here.partition("(")[0]
+    assert repr(built).startswith(f"{builder}(")
+    for ask in (
+        lambda: getattr(optax_sched, it.name),
+        lambda: optax_sched.from_config({"builder": it.name}),
+        lambda: optax_sched.from_config({"type": it.name}),
+        lambda: optax_sched.from_source(f"{it.name}(0.1, 10)"),
+    ):
+        with pytest.raises((AttributeError, TypeError, ValueError)) as raised:
+            ask()
+        assert f"; {it.name} is `{it.here}` here" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("WSD", "did you mean wsd?"),
+        ("onecycle", "did you mean one_cycle?"),
+        ("OneCycle", "did you mean one_cycle?"),
+        ("wsd_schedule", "did you mean wsd?"),
+        ("CosineAnnealing", "cosine_annealing is `cosine_decay(lr, decay_steps)` here"),
+        ("cosineannealinglr", "cosine_annealing is `cosine_decay(lr, decay_steps)` here"),
+        ("torch.optim.lr_scheduler.StepLR", "torch's StepLR(step_size, gamma=0.1) is `step_decay(lr, "),
+        ("schedule_of_mine", ""),
+        ("cubic", ""),
+        ("Adam", ""),
+        ("", ""),
+    ],
+)
+def test_a_hint_is_right_or_there_is_none(name, says):
+    assert called_here(name, BUILT_IN).startswith(f"; {says}" if says else "")
+    assert bool(called_here(name, BUILT_IN)) == bool(says)
+
+
+@pytest.mark.parametrize("key", ["type", "_target_", "name", "class_name"])
+def test_a_config_of_another_library_is_told_which_key_it_used(key):
+    config = {key: "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 9}
+    with pytest.raises(TypeError) as raised:
+        optax_sched.from_config(config)
+    message = str(raised.value)
+    said = f"from_config: builder is missing: the name of a builder; {key} is 'torch.optim."
+    assert message.startswith(said) and "`cosine_decay(lr, T_max, eta_min)` here" in message
 
 
 def test_a_name_like_ours_is_answered_with_ours():
@@ -91,9 +144,9 @@ def test_the_usual_words_of_the_tables_are_translated():
         " total_iters max_lr base_lr min_lr lr_min lr_end t_initial decay_t warmup_t warmup_lr_init"
     )
     usual += " initial_learning_rate end_learning_rate first_decay_steps t_mul m_mul alpha"
-    used = {part.split("=")[0].strip() for _, it in ENTRIES for part in it.parameters.split(",")}
+    used = {part.split("=")[0].strip() for _, it in ENTRIES for part in it.takes.split(",")}
     for word in usual.split():
-        assert word in used and word in PEER_WORDS
+        assert word in used and word in peers().words
     with pytest.raises(
         TypeError, match=r"unexpected keyword argument 'T_max'; did you mean decay_steps\?"
     ):

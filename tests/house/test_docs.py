@@ -98,6 +98,23 @@ def test_the_readme_lists_what_the_gallery_lists():
         assert re.findall(r"`(\w+)`", names) == re.findall(r"^\* \[`(\w+)`\]", body, re.MULTILINE)
 
 
+def test_the_readme_has_the_count_of_the_tests_that_its_command_runs(request):
+    config = request.config
+    whole = {*map(Path, config.args)} == {*map(Path, config.getini("testpaths"))}
+    if not whole or config.option.keyword or config.option.ignore or config.option.deselect:
+        pytest.skip("only a run of all tests knows their number")
+    asked = [
+        item
+        for item in request.session.items
+        if not item.get_closest_marker("slow") and not item.get_closest_marker("wide")
+        # The command installs no peers but optax.
+        if item.path.parent.name != "peers" or item.path.name == "test_optax.py"
+    ]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"about ([\d,]+) tests", readme)
+    assert len(asked) == pytest.approx(int(said.replace(",", "")), rel=0.05)
+
+
 @pytest.mark.slow
 def test_the_readme_has_the_table_that_its_command_prints():
     """What optax gives at the end of a power hangs on how a processor rounds; the others do not."""

@@ -4,6 +4,7 @@ import ast
 import html
 import inspect
 import itertools
+import json
 import os
 import pydoc
 import re
@@ -102,6 +103,35 @@ def test_every_page_is_on_the_site_and_is_reached_from_its_first(site):
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.slow
+def test_next_and_previous_lead_through_all_guide_pages(site):
+    """From the first page on, each page once, and back again."""
+    order = build_site.in_reading_order()
+    assert sorted(order) == sorted(map(name_of, build_site.sources()))
+    links: dict[str, list[str]] = {"next": [], "prev": []}
+    for name in order:
+        page = site / build_site.page_of(name)
+        for which, found in links.items():
+            for target in re.findall(rf'<a rel="{which}" href="(.*?)">', page.read_text("utf-8")):
+                found.append((page.parent / target).resolve().relative_to(site.resolve()).as_posix())
+    pages = list(map(build_site.page_of, order))
+    assert links == {"next": pages[1:], "prev": pages[:-1]}
+
+
+@pytest.mark.slow
+def test_the_search_knows_every_heading_and_every_name(site):
+    text = (site / "search.js").read_text(encoding="utf-8")
+    index = json.loads(text.partition("const sections = ")[2].partition(";\n//")[0])
+    found = {(it["page"], it["anchor"]) for it in index}
+    assert {(build_site.REFERENCE, name) for name in optax_sched.__all__} <= found
+    for name in build_site.in_reading_order():
+        page = site / build_site.page_of(name)
+        headings = re.findall(r'<h[1-3] id="([^"]+)"', page.read_text(encoding="utf-8"))
+        assert headings and {(build_site.page_of(name), it) for it in headings} <= found
+    for section in index:
+        assert section["anchor"] in (site / section["page"]).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -147,15 +147,14 @@ SEQUENCES = [
 ]
 
 
-def sequence(draw: Draw, kinds: Any, most: int = 500) -> Any:
-    parts = [part(draw, kind) if isinstance(kind, str) else kind for kind in kinds]
-    # The first milestone leaves room for the steps that torch's nested sequences lose.
-    milestones = sorted((4 + draw.rng.choice(most - 4, len(parts) - 1, replace=False)).tolist())
+def sequence(draw: Draw, kinds: Any) -> Any:
+    parts = [part(draw, kind) for kind in kinds]
+    milestones = sorted((1 + draw.rng.choice(499, len(parts) - 1, replace=False)).tolist())
     return lambda opt: lr.SequentialLR(opt, [it(opt) for it in parts], milestones)
 
 
 def chain(draw: Draw, kinds: Any) -> Any:
-    parts = [part(draw, kind) if isinstance(kind, str) else kind for kind in kinds]
+    parts = [part(draw, kind) for kind in kinds]
     return lambda opt: lr.ChainedScheduler([it(opt) for it in parts])
 
 
@@ -205,33 +204,6 @@ CHAINS = [
 @ports(settings=150)
 def test_chained_scheduler(draw: Draw) -> Case:
     return stepped_object(draw, draw.rate(), chain(draw, draw.pick(*CHAINS)))
-
-
-@ports(settings=200)
-def test_nested_schedulers(draw: Draw) -> Case:
-    """Sequences and chains within one another, as far as torch steps them without an error.
-
-    torch's outer constructors do not set inner clocks back: an inner sequence is a step early, and the
-    first of an inner chain's parts are stepped once more than alone. Ours follows.
-    """
-    match draw.pick("sequence first", "deeper", "chain first", "chains", "chain of a sequence"):
-        case "sequence first":
-            inner = sequence(
-                draw, draw.pick(("linear", "exponential"), ("exponential", "constant")), 100
-            )
-            build = sequence(draw, (inner, "step"))
-        case "deeper":
-            inner = sequence(draw, ("polynomial", "step"), 60)
-            build = sequence(draw, (sequence(draw, (inner, "exponential"), 120), "cosine"))
-        case "chain first":
-            inner = chain(draw, draw.pick(("linear", "exponential", "cosine"), ("polynomial", "step")))
-            build = sequence(draw, (inner, "constant"))
-        case "chains":
-            build = chain(draw, (chain(draw, ("constant", "exponential")), "linear", "step"))
-        case _:
-            parts = [sequence(draw, ("linear", "exponential")), "multistep", "exponential"]
-            build = chain(draw, draw.pick(parts, parts[::-1]))
-    return stepped_object(draw, draw.rate(), build)
 
 
 def test_parameter_groups_with_different_rates_are_a_list():
@@ -287,6 +259,47 @@ def test_the_source_is_as_one_would_write_it(build, source):
     assert repr(port(scheduler)) == repr(os.from_source(source))
 
 
+RISES = [
+    (lambda opt: lr.CosineAnnealingLR(opt, 9, 0.3), "warmup(0.3, 9, 0.1, 'cosine')"),
+    (lambda opt: lr.LinearLR(opt, 0.5, 1.0, 9), "linear(0.05, 0.1, 9)"),
+]
+
+
+@pytest.mark.parametrize(("build", "source"), RISES)
+def test_a_rise_is_a_warm_up(build, source):
+    optimizer, scheduler = on_an_optimizer(0.1, build)
+    ours = port(scheduler)
+    assert repr(ours) == repr(os.from_source(source))
+    for step in range(10):
+        assert float(ours(step)) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-5)
+        scheduler.step()
+
+
+def begun(opt, rate, kind, *settings, last_epoch):
+    """A scheduler that goes on from a step, on an optimizer whose rate was edited."""
+    opt.param_groups[0] |= {"initial_lr": 0.1, "lr": rate}
+    return kind(opt, *settings, last_epoch=last_epoch)
+
+
+def test_a_rate_that_was_edited_is_refused():
+    """torch goes on from the rate as it is; ours is a function of the step."""
+    edited = [
+        lambda opt: begun(opt, 0.05, lr.StepLR, 10, last_epoch=20),
+        lambda opt: begun(opt, 0.05, lr.ExponentialLR, 0.99, last_epoch=20),
+        lambda opt: begun(opt, 0.05, lr.CosineAnnealingLR, 100, last_epoch=20),
+    ]
+    for build in edited:
+        _, scheduler = on_an_optimizer(0.1, build)
+        name = type(scheduler).__name__
+        rule = "must be at the rate that this scheduler alone gives it, got 0.0"
+        with pytest.raises(
+            ValueError, match=rf"^port: {name}\.optimizer {rule}.*: something else changed"
+        ):
+            port(scheduler)
+    _, scheduler = on_an_optimizer(0.1, lambda opt: begun(opt, 0.001, lr.StepLR, 10, last_epoch=20))
+    assert repr(port(scheduler)) == repr(os.step_decay(0.1, 10, 0.1))
+
+
 class Mine(lr.StepLR):
     """A subclass, which may do anything."""
 
@@ -294,6 +307,12 @@ class Mine(lr.StepLR):
 def composite(kind: str) -> Any:
     def build(opt):
         inner = lr.SequentialLR(opt, [lr.ConstantLR(opt), lr.StepLR(opt, 3)], [2])
+        if kind == "chain":
+            return lr.SequentialLR(
+                opt, [lr.ChainedScheduler([lr.LinearLR(opt)]), lr.StepLR(opt, 3)], [2]
+            )
+        if kind in ("first", "chain"):
+            return lr.SequentialLR(opt, [inner, lr.StepLR(opt, 3)], [4])
         if kind == "cosine":
             return lr.ChainedScheduler([lr.LinearLR(opt), lr.CosineAnnealingLR(opt, 9, 0.01)])
         if kind == "cyclic":
@@ -335,8 +354,13 @@ REFUSED = [
     ),
     (composite("cosine"), "port: CosineAnnealingLR.eta_min must be 0 in a ChainedScheduler, got 0.01"),
     (composite("cyclic"), "port: CyclicLR.step must be a scheduler that multiplies the rate"),
-    (composite("linear"), "port: LinearLR.optimizer must be one that begins at the optimizer's rate"),
-    (composite("late"), "port: SequentialLR.schedulers must be the first part of the scheduler around"),
+    (composite("linear"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
+    (composite("late"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
+    (composite("first"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
+    (
+        composite("chain"),
+        "port: ChainedScheduler.step must be of a scheduler that is made of no oth",
+    ),
     (composite("mine"), "port: Mine.step must be that of a class in torch.optim.lr_scheduler, got "),
 ]
 

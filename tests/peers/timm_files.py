@@ -28,9 +28,12 @@ def timm_schedulers() -> Any:
     if folder is None:
         pytest.skip(f"timm is not installed: {FETCH}", allow_module_level=True)
     for name, path in (("timm", folder), ("timm.scheduler", f"{folder}/scheduler")):
-        # A package without the code of its __init__.
+        # A package without the code of its __init__; with a spec, for which transformers looks.
         package = types.ModuleType(name)
+        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         package.__path__ = [path]
+        # transformers asks the specification whether timm is there.
+        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         sys.modules.setdefault(name, package)
     found = types.SimpleNamespace()
     for name in NAMES:

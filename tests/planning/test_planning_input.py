@@ -111,7 +111,12 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
     (least_squares_risk, "noise", RATE, [-1, NAN, "1", None]),
     (least_squares_risk, "start", "or a sequence of them", [-1, NAN, "1", None, [1.0, -1.0]]),
     (least_squares_risk, "start", "one for each of the 2 eigenvalues", [[1.0], np.ones(3)]),
-    (least_squares_risk, "batch_size", "a positive finite number", [0, -1, NAN, None]),
+    (
+        least_squares_risk,
+        "batch_size",
+        "a positive finite number, or a schedule of such numbers",
+        [0, -1, NAN, None, linear],
+    ),
     (merge_weights, "decay", SCHEDULE, NO_SCHEDULES),
     (merge_weights, "decay", RATES, BAD_RATES[2:]),
     (merge_weights, "num_checkpoints", SIZE, NO_SIZES),

@@ -8,7 +8,16 @@ import pytest
 from support.planned import rates
 from tables.planning_oracles import risk
 
-from optax_sched import constant, cosine_decay, inverse_time_decay, linear, multiply, stack, step_decay
+from optax_sched import (
+    constant,
+    cosine_decay,
+    inverse_time_decay,
+    linear,
+    multiply,
+    piecewise_constant,
+    stack,
+    step_decay,
+)
 from optax_sched.planning import least_squares_risk
 
 SPECTRUM = (1.0, 0.3, 0.02, 0.0)
@@ -30,6 +39,17 @@ def test_it_is_the_recursion(s, others):
     got = least_squares_risk(s, 200, SPECTRUM, **others)
     assert got.dtype == np.float32 and got.shape == ()
     assert float(got) == pytest.approx(risk(rates(s, 200), SPECTRUM, **others), rel=2e-6)
+
+
+def test_the_batch_may_change():
+    sizes, s = piecewise_constant([1, 8, 64], [50, 120]), cosine_decay(0.3, 200)
+    got = least_squares_risk(s, 200, SPECTRUM, batch_size=sizes)
+    want = risk(rates(s, 200), SPECTRUM, batch_size=rates(sizes, 200))
+    assert float(got) == pytest.approx(want, rel=2e-6)
+    traced = jax.jit(lambda b: least_squares_risk(s, 200, SPECTRUM, batch_size=b))(sizes)
+    assert float(traced) == pytest.approx(want, rel=2e-6)
+    with pytest.raises(ValueError, match=r"^least_squares_risk: batch_size must be a schedule of"):
+        least_squares_risk(s, 200, SPECTRUM, batch_size=linear(1.0, -1.0, 9))
 
 
 @pytest.mark.parametrize("s", [linear(0.3, 0.0, 10**5), constant(1e-3), step_decay(0.3, 10**4, 0.5)])

@@ -146,7 +146,7 @@ EMA = [
 ]
 
 
-@pytest.mark.parametrize(("decay", "formula"), EMA, ids=lambda it: repr(it)[:30])
+@pytest.mark.parametrize(("decay", "formula"), EMA, ids=["mean", "from 0.1", "adafactor", "capped"])
 def test_decays_of_averages_are_one_line_each(decay, formula):
     steps = np.arange(0, 10**5, 37)
     np.testing.assert_allclose(decay(steps), [formula(int(t)) for t in steps], rtol=1e-6, atol=1e-7)

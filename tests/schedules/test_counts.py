@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import optax_sched as os
-from optax_sched import count_updates, rounded
+from optax_sched import count_examples, count_updates, examples_seen, rounded
 
 # ---- rounded ----
 
@@ -137,3 +137,101 @@ def test_traced_numbers_are_refused():
         TypeError, match=r"^count_updates: batch_size must be a known .* a traced int32"
     ):
         jax.jit(lambda b: count_updates(100, b))(10)
+
+
+# ---- batches that change ----
+
+RAMP = os.linear(2.5, 77.5, 300)
+STAIRS = os.piecewise_constant([4, 8, 1, 1000], [3, 50, 40_000])  # over a chunk of updates
+RAMPS = [RAMP, STAIRS, os.constant(7), os.constant(0.2), lambda step: step % 5 - 1, STAIRS * 1.125]
+
+
+def batches(schedule: Any, processes: int, num_steps: int) -> list[int]:
+    """Each update's examples in plain Python, in which `round` is to even too."""
+    values = np.asarray(jax.vmap(schedule)(jnp.arange(num_steps)), float).tolist()
+    return [max(round(value), 1) * processes for value in values]
+
+
+@pytest.mark.parametrize(
+    ("ramp", "processes"), [*((ramp, 1) for ramp in RAMPS), (RAMP, 3)], ids=range(len(RAMPS) + 1)
+)
+def test_a_ramp_counts_what_a_training_counts(ramp, processes):
+    sizes = batches(ramp, processes, 50_000)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    for n in (0, 1, 3, 51, 2**15, 2**15 + 1):
+        examples = count_examples(n, ramp, processes=processes)
+        assert type(examples) is int and examples == starts[n]
+        if n:
+            settings = {"processes": processes, "drop_last": False}
+            for drop_last in (True, False):
+                settings["drop_last"] = drop_last
+                assert count_updates(examples, ramp, **settings) == n
+                assert count_updates(examples + 1, ramp, **settings) == n + (
+                    not drop_last or sizes[n] == 1
+                )
+    clock = examples_seen(49_000, ramp, processes=processes)
+    seen = np.asarray(clock(np.arange(50_000)), float)
+    np.testing.assert_allclose(seen, np.minimum(starts[:50_000], starts[49_000]), rtol=5e-7)
+
+
+def test_a_number_is_a_ramp_that_does_not_rise():
+    assert count_examples(10**12, 10**9, processes=7) == 7 * 10**21
+    assert count_examples(100, 8) == count_examples(100, os.constant(8)) == 800
+    assert count_updates(805, os.constant(8), drop_last=False) == count_updates(805, 8, drop_last=False)
+    assert repr(examples_seen(100, 8)).startswith("piecewise_interpolate(values=[0.0, 800.0], boun")
+    assert count_updates(3, os.constant(8)) == 0
+
+
+def test_one_schedule_in_examples_under_a_ramp():
+    decay = os.cosine_decay(0.1, count_examples(400, RAMP))
+    rate = os.retime(decay, examples_seen(400, RAMP))
+    offsets = [count_examples(t, RAMP) for t in range(401)]
+    np.testing.assert_allclose(rate(np.arange(401)), decay(np.array(offsets)), rtol=3e-5, atol=1e-9)
+    assert float(rate(400)) == float(rate(10**6)) == 0
+
+
+BAD_RAMPS = [
+    (
+        lambda: count_updates(9, RAMP, 2),
+        "count_updates: epochs must be 1 beside a schedule",
+    ),
+    (
+        lambda: count_updates(9, RAMP, accumulate=2),
+        "count_updates: accumulate must be 1 beside",
+    ),
+    (
+        lambda: count_updates(9, lambda t: t / 0.0),
+        "count_updates: batch_size must be at most 214748",
+    ),
+    (
+        lambda: count_examples(9, os.constant(1e10)),
+        "count_examples: batch_size must be at most 214748",
+    ),
+    (
+        lambda: count_examples(-1, 8),
+        "count_examples: num_steps must be a known whole",
+    ),
+    (
+        lambda: count_examples(9, 0),
+        "count_examples: batch_size must be a known whole",
+    ),
+    (lambda: count_examples(9, 8, processes=0), "count_examples: processes must be a known whole numb"),
+    (lambda: examples_seen(0, 8), "examples_seen: num_steps must be a known whole number, 1 or more"),
+    (lambda: examples_seen(9, "8"), "examples_seen: batch_size must be a schedule, a function of the"),
+    (
+        lambda: examples_seen(9, os.linear),
+        "examples_seen: batch_size must be a schedule, .* builder",
+    ),
+    (lambda: count_examples(9, os.stack([RAMP, RAMP])), "linear: init_value has a leading axis.*vmap"),
+    (
+        lambda: jax.jit(lambda b: examples_seen(9, os.constant(b)))(8.0),
+        "examples_seen: batch_size must be a schedule of known numbers, got constant",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "line"), BAD_RAMPS, ids=[line[:40] for _, line in BAD_RAMPS])
+def test_bad_ramps_are_refused_in_one_line(call, line):
+    with pytest.raises((TypeError, ValueError), match="^" + line) as caught:
+        call()
+    assert "\n" not in str(caught.value)

@@ -64,11 +64,11 @@ REFUSED = [
     ),
     (
         lambda: os.from_source("warmup(cosine_decay(1e-3, 900), 0.1)"),
-        "from_source: line 1, column 33: warmup: warmup_steps must be in steps as schedule.decay_steps",
+        "from_source: warmup_steps must be in steps as schedule.decay_steps",
     ),
     (
         lambda: os.from_source("warmup(cosine_decay(1e-3, 0.9), 100)"),
-        "from_source: line 1, column 8: warmup: schedule.decay_steps must be in steps as warmup_steps",
+        "from_source: schedule.decay_steps must be in steps as warmup_steps",
     ),
 ]
 
@@ -109,6 +109,12 @@ def test_what_is_traced_is_not_compared():
 
 
 UNCALLED = [
+    (lambda: os.to_config(os.constant), "to_config: schedule must be a Schedule", "constant"),
+    (lambda: os.sweep(lambda s: s(1), os.constant), "sweep: batch must be a batch", "constant"),
+    (lambda: os.unstack(os.constant), "unstack: batch must be a batch", "constant"),
+    (lambda: os.stack(os.constant), "stack: schedules must be a sequence", "constant"),
+    (lambda: os.live(os.constant), "live: schedule must be a schedule", "constant"),
+    (lambda: os.warmup(0.1, 5).replace(schedule=os.linear), "warmup: schedule must be", "linear"),
     (lambda: os.warmup(os.constant, 10), "warmup: schedule must be a schedule", "constant"),
     (lambda: os.join([os.linear, 1.0], [3]), "join: schedules must be a sequence of", "linear"),
     (lambda: os.stack([os.linear]), r"stack: schedules\[0\] must be a schedule", "linear"),
@@ -120,6 +126,23 @@ UNCALLED = [
 @pytest.mark.parametrize(("call", "words", "name"), UNCALLED, ids=[row[1][:20] for row in UNCALLED])
 def test_a_builder_that_was_not_called_is_refused(call, words, name):
     with pytest.raises(
-        ValueError, match=rf"^{words}.*: it is a builder: call it, as in {name}\(\.\.\.\)$"
+        (TypeError, ValueError), match=rf"^{words}.*: it is a builder: call it, as in {name}\(\.\.\.\)$"
     ):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: os.wsd(1.0, 2, 4, 8).replace(peak=2.0), "did you mean peak_value?"),
+        (lambda: os.grid(os.wsd, peak=[1, 2]), "did you mean peak_value?"),
+        (lambda: os.wsd(warmup=3), "did you mean warmup_steps?"),
+        (lambda: os.wsd([1.0, 2.0], 2, 4, 8), "[1.0, 2.0]: for several values, grid or stack makes"),
+        (lambda: os.wsd(np.ones(3), 2, 4, 8), "for several values, grid or stack makes a batch"),
+        (lambda: os.schedule(lambda step, a: a, name="own")(os.plateau(0.1)), "closed loops go around"),
+    ],
+)
+def test_an_error_leads_to_the_word_that_was_meant(call, words):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert words in str(caught.value) and "\n" not in str(caught.value)

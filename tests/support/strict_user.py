@@ -87,15 +87,13 @@ state = replace_feedback(state, reset=True, patience=3)
 
 
 @feedback
-def kl_adaptive(
-    scale: jax.Array, value: jax.Array, target: Positive, factor: Growth = 1.5
-) -> jax.Array:
-    return scale * factor ** (value < target / 2) / factor ** (value > 2 * target)
+def spike_guard(scale: jax.Array, value: jax.Array, limit: Positive, factor: Growth = 1.5) -> jax.Array:
+    return scale / factor ** (value > limit)
 
 
-adaptive = kl_adaptive(rate, target=0.01, min_value=1e-6)
+adaptive = spike_guard(rate, limit=5.0, min_value=1e-6)
 assert_type(adaptive, ClosedLoop)
-assert_type(kl_adaptive(0.1, 0.01), ClosedLoop)
+assert_type(spike_guard(0.1, 0.01), ClosedLoop)
 assert_type(scale_by_feedback(adaptive), optax.GradientTransformationExtraArgs)
 
 # Many at once.

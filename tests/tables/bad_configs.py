@@ -85,7 +85,7 @@ HOSTILE: list[tuple[Any, str]] = [
     ),
     (
         cos(builder="cosine_decya"),
-        "builder must be the name of a builder, got 'cosine_decya'; did you mean 'cosine_decay'?",
+        "builder must be the name of a builder, got 'cosine_decya'; did you mean cosine_decay?",
     ),
     ({"builder": "Cosine_Decay"}, "builder must be the name of a builder, got 'Cosine_Decay'; did you"),
     ({"builder": EVIL}, "builder must be the name of a builder, got \"__import__('"),

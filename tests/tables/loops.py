@@ -1,19 +1,19 @@
 """The table of closed loops: ours and some that users would write, each with its scales."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from optax_sched import ClosedLoop, feedback, greedy, plateau
+from optax_sched import ClosedLoop, feedback, greedy, kl_adaptive, plateau
 from optax_sched.typing import Growth, Positive
 
 
 @feedback
-def kl_adaptive(scale, value, target: Positive, factor: Growth = 1.5):
-    """PPO's rule: slower where the policy moved too far, faster where it hardly moved."""
-    too_far, too_near = value > 2 * target, value < target / 2
-    return scale * jnp.where(too_far, 1 / factor, jnp.where(too_near, factor, 1.0))
+def spike_guard(scale, value, limit: Positive, factor: Growth = 2.0):
+    """Slower while a norm is above a limit; back to the schedule in ten steps afterwards."""
+    return jnp.where(value > limit, scale / factor, jnp.minimum(scale * factor**0.1, 1.0))
 
 
 inverse = feedback(lambda scale, value, power: value**-power, name="inverse")
@@ -38,15 +38,33 @@ def trend(memory, value, first: Positive, share: Positive = 0.5):
     return Trend(mean, memory.seen + 1, mean)
 
 
-def kl_scales(values: list[float], target: float, factor: float) -> list[float]:
+def spike_scales(values: list[float], limit: float, factor: float) -> list[float]:
     scale, scales = 1.0, []
     for value in values:
-        if value > 2 * target:
-            scale /= factor
-        elif value < target / 2:
-            scale *= factor
+        scale = scale / factor if value > limit else min(scale * factor**0.1, 1.0)
         scales.append(scale)
     return scales
+
+
+def kl_rates(
+    values: list[float],
+    rate: float,
+    target: float,
+    factor: float = 1.5,
+    tolerance: float = 2.0,
+    lowest: float = 1e-5,
+    highest: float = 1e-2,
+) -> list[float]:
+    """The rates of brax's and rsl_rl's PPO after each KL divergence; the bounds are rates."""
+    rates = []
+    for value in values:
+        if not math.isfinite(value) or value > target * tolerance:
+            rate /= factor
+        elif 0.0 < value < target / tolerance:
+            rate *= factor
+        rate = min(max(rate, lowest), highest)
+        rates.append(rate)
+    return rates
 
 
 def trend_scales(values: list[float], first: float, share: float) -> list[float]:
@@ -85,6 +103,18 @@ LOOPS: dict[str, Loop] = {
         [4, 4, 2, 1],
         [2, 1, 2, 4],
         ("max_scale", 10.0, 4.0),
+    ),
+    "spike_guard": Loop(
+        lambda schedule, **more: spike_guard(schedule, limit=5.0, factor=2.0, **more),
+        [6, 7, 5, 4],
+        [0.5, 0.25, 0.25 * 2**0.1, 0.25 * 2**0.2],
+        ("limit", 5.0, 6.5),
+    ),
+    "kl_adaptive, all set": Loop(
+        lambda schedule, **more: kl_adaptive(schedule, 1.0, 0.5, 1.5, 0.5, 3.0, **more),
+        [2, math.nan, 0, 0.5],
+        [2, 3, 3, 1.5],
+        ("tolerance", 1.5, 4.0),
     ),
     "kl_adaptive": Loop(
         lambda schedule, **more: kl_adaptive(schedule, target=0.01, factor=2.0, **more),

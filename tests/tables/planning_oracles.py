@@ -1,6 +1,8 @@
 """The formulas of `optax_sched.planning` in plain float64, from the docstrings and the papers."""
 
+import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -52,14 +54,15 @@ def risk(
     eigenvalues: Sequence[float],
     noise: float = 1.0,
     start: Any = 1.0,
-    batch_size: float = 1.0,
+    batch_size: Any = 1.0,
 ) -> float:
     """The recursion of the docstring, term by term."""
     values = np.asarray(eigenvalues, np.float64)
     m = np.broadcast_to(np.asarray(start, np.float64), values.shape).copy()
-    for r in np.asarray(rates, np.float64):
+    rates = np.asarray(rates, np.float64)
+    for r, b in zip(rates, np.broadcast_to(batch_size, rates.shape), strict=True):
         spread = values**2 * m + values * (values @ m) + noise * values
-        m = (1 - r * values) ** 2 * m + r**2 / batch_size * spread
+        m = (1 - r * values) ** 2 * m + r**2 / b * spread
     return float(values @ m / 2)
 
 
@@ -74,3 +77,30 @@ def shares(rates: Any, weight_decay: float) -> np.ndarray:
     """What each update is multiplied by until the end, as a product."""
     decays = np.asarray(rates, np.float64) * weight_decay
     return np.array([d * np.prod(1 - decays[t + 1 :]) for t, d in enumerate(decays)])
+
+
+def seesaw(rate, num_steps, batch_size, factor=2.0, batch_exponent=0.5, max_batch_size=None):
+    """Each update of the plan in turn, as its number of examples and its rate; `rate` is a function."""
+    rates = [rate(step) for step in range(num_steps)]
+    top = max(rates)
+    after = max(step for step, value in enumerate(rates) if value == top) + 1
+    lowest = [top] * after + list(itertools.accumulate(rates[after:], min))
+    examples = num_steps * batch_size
+    limit = max_batch_size or examples
+    taken, size, updates = 0, batch_size, []
+    while True:
+        left = examples - taken
+        if left > 0:
+            for k in itertools.count(1):
+                larger = min(round(batch_size * Fraction(factor) ** k), limit)
+                begun = lowest[taken // batch_size] <= top * factor**-k * (1 + 1e-6)
+                if not begun or larger > left:
+                    break
+                size = max(size, larger)
+                if larger == limit:
+                    break
+        if 2 * left < size:
+            return updates
+        middle = (taken + (size - batch_size) / 2) / batch_size
+        updates.append((size, rate(middle) * (size / batch_size) ** batch_exponent))
+        taken += size

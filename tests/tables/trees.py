@@ -63,9 +63,10 @@ def values_and_boundaries(values: st.SearchStrategy[Any]) -> st.SearchStrategy[d
     )
 
 
-def ordered(low: str, high: str) -> st.SearchStrategy[dict[str, Any]]:
-    pair = st.lists(positive, min_size=2, max_size=2).map(sorted)
-    return pair.map(lambda two: {low: two[0], high: two[1]})
+@st.composite
+def ordered(draw: Any, *names: str) -> dict[str, Any]:
+    """Positive heights, each at least as high as the one before."""
+    return dict(zip(names, sorted(draw(positive) for _ in names), strict=True))
 
 
 @st.composite
@@ -114,13 +115,16 @@ def by_words(builder: Callable[..., Schedule]) -> st.SearchStrategy[dict[str, An
     return given_by(**drawn)
 
 
-decay = given_by(init_value=height, decay_steps=length, end_value=height)
+decay = both(given_by(decay_steps=length), ordered("end_value", "init_value"))
 floored = positive.flatmap(
     lambda x: given_by(init_value=st.just(x), decay_steps=length, end_value=st.just(x / 16))
 )
 # Settings that obey a relation, or that the tolerance above asks for.
 CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "polynomial_decay": both(decay, given_by(power=st.sampled_from([0.5, 1, 1.0, 2.0, 3.5]))),
+    "quarter_cosine_decay": decay,
+    "log_decay": decay,
+    "rex_decay": both(decay, given_by(beta=st.sampled_from([0, 0.5, 0.9]))),
     "cosine_decay": both(decay, given_by(exponent=st.sampled_from([1.0, 2, 0.5]))),
     # Its inner zeros are exact to the height only: none here.
     "cosine_waves": positive.flatmap(
@@ -167,12 +171,8 @@ CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         step_scale=st.just(1.0) | factor,
     ),
     "cosine_restarts": both(
-        given_by(
-            init_value=height,
-            period=length,
-            end_value=height,
-            period_mult=st.sampled_from([1, 2, 2.0, 3]),
-        ),
+        ordered("end_value", "init_value"),
+        given_by(period=length, period_mult=st.sampled_from([1, 2, 2.0, 3])),
         given_by(peak_mult=st.just(1.0) | factor, num_cycles=st.none() | st.integers(1, 4)),
     ),
     "one_cycle": given_by(
@@ -189,13 +189,11 @@ CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "warmup_cosine_decay": both(
         phases("warmup_steps", total="total_steps"),
-        ordered("init_value", "peak_value"),
-        given_by(end_value=height),
+        ordered("init_value", "end_value", "peak_value"),
     ),
     "warmup_linear_decay": both(
         phases("warmup_steps", total="total_steps"),
-        ordered("init_value", "peak_value"),
-        given_by(end_value=height),
+        ordered("init_value", "end_value", "peak_value"),
     ),
     "warmup_inverse_sqrt_decay": both(
         ordered("init_value", "peak_value"),
@@ -206,21 +204,22 @@ CHOSEN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "wsd": both(
         phases("warmup_steps", "decay_steps", total="total_steps"),
-        ordered("init_value", "peak_value"),
-        given_by(end_value=height, shape=shape),
+        ordered("init_value", "end_value", "peak_value"),
+        given_by(shape=shape),
     ),
-    "wsd_cycles": given_by(
-        peak_value=height,
-        warmup_steps=st.integers(0, 10),
-        budgets=st.sampled_from([[20], [16, 40], [20, 64, 1000]]),
-        decay_fraction=dyadic,
-        end_value=height,
-        shape=shape,
+    "wsd_cycles": both(
+        ordered("end_value", "peak_value"),
+        given_by(
+            warmup_steps=st.integers(0, 10),
+            budgets=st.sampled_from([[20], [16, 40], [20, 64, 1000]]),
+            decay_fraction=dyadic,
+            shape=shape,
+        ),
     ),
     "infinite": both(
         phases("warmup_steps", "cooldown_steps", total="anneal_start"),
-        given_by(peak_value=height, stable_value=height, anneal_steps=length, end_value=height),
-        given_by(shape=shape),
+        ordered("end_value", "stable_value", "peak_value"),
+        given_by(anneal_steps=length, shape=shape),
     ),
     "knee": both(
         phases("warmup_steps", "explore_steps", total="total_steps"), given_by(peak_value=height)

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 import pytest
 from support.injected import inject, layout
-from tables.loops import LOOPS, inverse, kl_adaptive, trend
+from tables.loops import LOOPS, inverse, spike_guard, trend
 
 import optax_sched as o
 
-BUILDERS = {"kl_adaptive": kl_adaptive, "inverse": inverse, "trend": trend}
+BUILDERS = {"spike_guard": spike_guard, "inverse": inverse, "trend": trend}
 FALL = o.warmup(o.linear(0.4, 0.0, 4), 2)
 LOOP: dict[str, Any] = {name: loop.make(FALL, min_value=0.01) for name, loop in LOOPS.items()}
 LOOP["live"] = o.live(FALL)

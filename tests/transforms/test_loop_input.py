@@ -18,7 +18,8 @@ import optax_sched as o
 from optax_sched import constant, feedback, observe
 
 # Called wrongly on purpose, and to optax's types a state is any tree.
-kl_adaptive: Any = loops.kl_adaptive
+spike_guard: Any = loops.spike_guard
+kl_adaptive: Any = o.kl_adaptive
 plateau: Any = o.plateau
 greedy: Any = o.greedy
 reduce_on_plateau: Any = o.reduce_on_plateau
@@ -49,7 +50,8 @@ PARAMETERS = {
     greedy: "schedule factor max_scale min_scale min_value",
     reduce_on_plateau: "factor patience threshold threshold_mode mode cooldown min_scale window start "
     "observe_only",
-    kl_adaptive: "schedule target min_value observe_only",
+    spike_guard: "schedule limit min_value observe_only",
+    kl_adaptive: "schedule target",
 }
 # What the rule says, what breaks it, and what is not a number, word or schedule at all.
 REFUSED: dict[str, tuple[str, list[Any], list[Any]]] = {
@@ -74,7 +76,10 @@ REFUSED: dict[str, tuple[str, list[Any], list[Any]]] = {
     "min_scale": ("a number from 0 to 1", [-1, 2, nan, -TINY, 1.001], ["0", None, True]),
     "max_scale": ("a finite factor, 1 or more", [0.5, 0, -1, nan, math.inf], ["10", None, True, TWO]),
     "observe_only": ("one of False, True", [], [None, 1, "yes"]),
-    "target": ("a positive finite number", [0, -1, nan, math.inf], ["a", None, True, TWO]),
+    **dict.fromkeys(
+        ("target", "limit"),
+        ("a positive finite number", [0, -1, nan, math.inf], ["a", None, True, TWO]),
+    ),
 }
 BAD = [
     pytest.param(builder, name, value, error, id=f"{builder.__name__}-{name}-{value}".replace(" ", ""))
@@ -89,7 +94,11 @@ BAD = [
 def test_a_bad_setting_raises_one_line_with_function_parameter_rule_and_value(
     builder: Any, name: str, value: Any, error: type[Exception]
 ):
-    base = {reduce_on_plateau: {}, kl_adaptive: {"schedule": 0.1, "target": 1}}
+    base = {
+        reduce_on_plateau: {},
+        kl_adaptive: {"schedule": 0.1, "target": 1},
+        spike_guard: {"schedule": 0.1, "limit": 1},
+    }
     with pytest.raises(error) as raised:
         builder(**{**base.get(builder, {"schedule": 0.1}), name: value})
     shown = (
@@ -102,8 +111,21 @@ def test_a_bad_setting_raises_one_line_with_function_parameter_rule_and_value(
     assert str(raised.value) == f"{builder.__name__}: {name} must be {rule}, got {shown}{hint}"
 
 
+def test_what_kl_adaptive_refuses():
+    with pytest.raises(ValueError, match=r"^kl_adaptive: factor must be .* other than 1, got 1$"):
+        kl_adaptive(0.1, 1.0, factor=1)
+    with pytest.raises(ValueError, match=r"^kl_adaptive: tolerance must be .* above 1, got 0\.5$"):
+        kl_adaptive(0.1, 1.0, tolerance=0.5)
+    with pytest.raises(
+        ValueError, match=r"^kl_adaptive: min_scale must be at most max_scale = 2\.0, got 3$"
+    ):
+        kl_adaptive(0.1, 1.0, min_scale=3, max_scale=2)
+    with pytest.raises(ValueError, match=r"^kl_adaptive: max_scale must be a positive finite number"):
+        kl_adaptive(0.1, 1.0, max_scale=0)
+
+
 def test_what_is_missing_and_what_is_unknown_is_named():
-    for builder in (plateau, greedy, kl_adaptive):
+    for builder in (plateau, greedy, spike_guard):
         with pytest.raises(
             TypeError, match=rf"^{builder.__name__}: .*'schedule'; it takes \(schedule,"
         ):
@@ -168,7 +190,7 @@ class Wordy:
     ],
 )
 def test_a_value_that_is_no_number_raises_one_line_at_update_and_at_observe(value: Any, shown: str):
-    for name in ("plateau", "kl_adaptive"):
+    for name in ("plateau", "spike_guard"):
         for where, opt in hosts(name):
             state = opt.init(ONE)
             line = f"^{where}: value must be a number.*None where.*, got {shown}[^\n]*$"

@@ -72,10 +72,6 @@ REPLACED: dict[str, tuple[Any, list[Any]]] = {
         labelled(rate(), inject(plateau(FALL, 0.5, 0))),
         two([0.4, 0.3, 0.6, 0.5], [0.4, 0.15, 0.15, 0.0625]),
     ),
-    "at the label of its structure": (
-        labelled(rate(), rate(warmup(0.8, 4))),
-        two([0.4, 0.3, 0.6, 0.5], [0, 0.2, 0.4, 0.6]),
-    ),
 }
 
 
@@ -128,7 +124,7 @@ def test_replacing_inside_jit_takes_traced_schedules_and_compiles_once():
     follows("in plateau", new)
 
 
-@pytest.mark.parametrize("opt", [rate(), inject(plateau(FALL, 0.5, 0)), labelled(rate(), rate(0.1))])
+@pytest.mark.parametrize("opt", [rate(), inject(plateau(FALL, 0.5, 0)), labelled(rate(), rate())])
 def test_before_the_first_update_the_value_is_that_of_the_new_schedule(opt: Any):
     state = replace_schedule(opt.init(PARAMS), SLOW)
     read = current_value(state)

@@ -82,8 +82,6 @@ def two_hyperparameters() -> Any:
 def test_a_dict_by_name_replaces_one_of_two_hyperparameters(form):
     opt = two_hyperparameters()
     state = after(opt)
-    with pytest.raises(ValueError, match="by name of a hyperparameter"):
-        replace_schedule(state, linear(0.8, 0.0, 8))
     given = flax.serialization.to_state_dict(state) if form == "dicts" else state
     new = replace_schedule(given, {"weight_decay": linear(0.8, 0.0, 8)})
     assert layout(new) == layout(given)
@@ -92,6 +90,12 @@ def test_a_dict_by_name_replaces_one_of_two_hyperparameters(form):
     hyperparams = after(opt, 1, new).hyperparams
     close(hyperparams["weight_decay"], 0.7)
     close(hyperparams["learning_rate"], 0.3)
+    new = replace_schedule(given, linear(0.8, 0.0, 8))
+    if form == "dicts":
+        new = flax.serialization.from_state_dict(state, new)
+    hyperparams = after(opt, 1, new).hyperparams
+    close(hyperparams["weight_decay"], 0.15)
+    close(hyperparams["learning_rate"], 0.7)
 
 
 def test_a_dict_by_name_goes_into_groups_and_beside_them():
@@ -213,10 +217,14 @@ def test_retrace_puts_another_structure_there_and_keeps_the_count():
 
 
 def test_the_error_for_another_structure_advises():
-    with pytest.raises(
-        ValueError, match=r"retrace=True takes it, .*cooldown\(\.\.\., start=2\*\*31 - 1\)"
-    ):
+    takes = r"; retrace=True takes it, at the cost of one new trace"
+    with pytest.raises(ValueError, match=takes + "$"):
         replace_schedule(rate().init(PARAMS), o.cosine_decay(0.1, 10))
+    with pytest.raises(ValueError, match=takes + r"; a cooldown\(\.\.\., start=2\*\*31 - 1\) from "):
+        replace_schedule(rate().init(PARAMS), o.cooldown(FALL, 2, 4))
+    batch = o.stack([FALL, linear(0.8, 0.0, 8)])
+    with pytest.raises(ValueError, match=r"; init_value .* axis of a batch: give one schedule$"):
+        replace_schedule(rate().init(PARAMS), batch)
     # What it advises does plan for the change.
     opt = rate(o.cooldown(0.4, 2**31 - 1, 4))
     state = after(opt, 2)
@@ -292,12 +300,30 @@ def test_the_floor_is_min_value_and_min_scale_for_reduce_on_plateau():
 
 
 def test_each_loop_takes_the_settings_that_it_has():
-    opt = optax.chain(
-        inject(LOOPS["kl_adaptive"].make(0.5)), o.reduce_on_plateau(), inject(o.greedy(1.0))
-    )
-    state = replace_feedback(opt.init(ONE), target=3.0, patience=7, max_scale=2.0)
-    kl, cut, greedy = [loop.rule for loop in loops_in(state)]
-    assert (kl.target, cut.patience, greedy.patience, greedy.max_scale) == (3, 7, 7, 2)
+    opt = optax.chain(inject(LOOPS["kl_adaptive"].make(0.5)), o.reduce_on_plateau())
+    state = replace_feedback(opt.init(ONE), target=3.0, patience=7)
+    kl, cut = [loop.rule for loop in loops_in(state)]
+    assert (kl.target, cut.patience) == (3, 7)
+
+
+def test_several_different_rules_are_refused_and_equal_ones_change_together():
+    groups = lambda x, y: labelled(inject(x), inject(y))  # noqa: E731
+    state = groups(o.plateau(0.4), o.plateau(FALL)).init(PARAMS)  # the rules are equal
+    assert [loop.rule.patience for loop in loops_in(replace_feedback(state, patience=3))] == [3, 3]
+    for other in (o.plateau(0.4, patience=2), o.greedy(0.4)):
+        state = groups(o.plateau(0.4), other).init(PARAMS)
+        with pytest.raises(
+            ValueError,
+            match=r"^replace_feedback: opt_state must hold one rule with patience, or equal ones, got "
+            r"\w+\(.* and plateau\(.*opt_state\.inner_states\[label\] of optax\.multi_transform$",
+        ):
+            replace_feedback(state, patience=3)
+        # The remedy.
+        states = dict(state.inner_states)
+        states["x"] = replace_feedback(states["x"], patience=3)
+        x, y = [loop.rule for loop in loops_in(state._replace(inner_states=states))]
+        assert (x.patience, y.patience) == (3, other.patience)
+        assert all(loop.memory.scale == 1 for loop in loops_in(replace_feedback(state, reset=True)))
 
 
 def test_what_replace_feedback_refuses():

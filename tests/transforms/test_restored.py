@@ -114,6 +114,42 @@ def test_who_does_not_use_flax_does_not_import_it():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=120)
 
 
+def test_what_builders_make_is_serialized_outside_states_too():
+    made = {
+        "schedule": o.warmup(o.cosine_decay(0.1, 9, exponent=np.float32(2)), 2),
+        "parts": EVERYTHING.replace(key=3),
+        "batch": o.stack([FALL, NEW]),
+        "closed loop": o.plateau(FALL),
+        "shape": o.k_shape(0.5),
+        "live": o.live(0.1),
+    }
+    rate(FALL).init(ONE)  # at the latest from here on flax knows what builders make
+    for name, one in made.items():
+        other = jax.tree.map(lambda leaf: 0 * leaf, one)
+        again = serialization.from_bytes(other, serialization.to_bytes(one))
+        assert jax.tree.structure(again) == jax.tree.structure(one), name
+        chex.assert_trees_all_equal(again, one)
+    code = "import flax.serialization as f, optax_sched as o; f.to_bytes(o.linear(0.1, 0.0, 9))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=120)
+
+
+def test_a_linen_module_holds_a_schedule():
+    linen = pytest.importorskip("flax.linen")
+
+    class Scaled(linen.Module):
+        rate: Any
+
+        @linen.compact
+        def __call__(self, x, step):
+            return linen.Dense(2)(x) * self.rate(step)
+
+    rate(FALL).init(ONE)  # from here on flax knows what builders make
+    model = Scaled(o.warmup(FALL, 2))
+    params = model.init(jax.random.key(0), jnp.ones((1, 2)), 1)
+    once, twice = (model.apply(params, jnp.ones((1, 2)), step) for step in (1, 2))
+    np.testing.assert_allclose(2 * np.asarray(once), twice, rtol=1e-6)
+
+
 # --- Restored as dicts and lists -----------------------------------------------------------------
 
 
@@ -121,7 +157,14 @@ def test_who_does_not_use_flax_does_not_import_it():
 def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_form(
     form: str, tmp_path: Path
 ):
-    for name in ("plateau", "greedy", "reduce_on_plateau", "observe_only", "MultiSteps"):
+    for name in (
+        "plateau",
+        "greedy",
+        "kl_adaptive",
+        "reduce_on_plateau",
+        "observe_only",
+        "MultiSteps",
+    ):
         opt = STATES[name]
         state = opt.init(PARAMS)
         restored = FORMS[form](state, tmp_path / name)
@@ -166,11 +209,11 @@ def test_schedules_in_restored_states_are_replaced_in_their_form(form: str, tmp_
 
 @IN_FORMS
 def test_what_no_dict_can_do_says_so(form: str, tmp_path: Path):
-    restored = FORMS[form](STATES["kl_adaptive"].init(ONE), tmp_path / "kl")
+    restored = FORMS[form](STATES["spike_guard"].init(ONE), tmp_path / "spike")
     close(current_value(restored), 0.4)
-    for change in (observe, lambda state, _: replace_feedback(state, target=1.0)):
+    for change in (observe, lambda state, _: replace_feedback(state, limit=1.0)):
         with pytest.raises(
-            ValueError, match=r"holds the closed loop kl_adaptive as a dict, .*eval_shape"
+            ValueError, match=r"holds the closed loop spike_guard as a dict, .*eval_shape"
         ):
             change(restored, 1.0)
     with pytest.raises(

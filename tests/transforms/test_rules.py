@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from support.injected import inject
 from tables.greedy_oracle import RISING, Greedy
-from tables.loops import kl_adaptive, kl_scales, trend, trend_scales
+from tables.loops import kl_rates, spike_guard, spike_scales, trend, trend_scales
 from tables.plateau_oracle import HALF, LENGTH, TABLES, UNIT, Plateau, random_cases
 
-from optax_sched import current_value, greedy, linear, observe, plateau, reduce_on_plateau
+from optax_sched import current_value, greedy, kl_adaptive, linear, observe, plateau, reduce_on_plateau
 
 ONE = np.float32(1.0)
 FALL_STEPS = 32  # of a fall from 1: a power of two, so that every rate on it is exact in float32
@@ -146,7 +146,7 @@ def test_160_random_sweeps_over_a_falling_schedule_agree_with_the_oracle(
 
 
 USERS = {
-    "kl_adaptive": (kl_adaptive, kl_scales, {"target": (0.5, 3.0), "factor": (1.1, 2.0)}),
+    "spike_guard": (spike_guard, spike_scales, {"limit": (0.5, 9.0), "factor": (1.1, 2.0)}),
     "trend": (trend, trend_scales, {"first": (0.5, 3.0), "share": (0.1, 0.9)}),
 }
 
@@ -171,6 +171,41 @@ def test_users_rules_agree_with_plain_python_on_200_random_sequences(name: str):
     for lane in range(200):
         wanted = oracle(values[lane].tolist(), **{key: float(x[lane]) for key, x in settings.items()})
         np.testing.assert_allclose(seen[lane], 0.5 * np.array(wanted), rtol=1e-5)
+
+
+TURNED = {"factor": 0.5, "tolerance": 1.5}
+NARROW = {"factor": 1.2, "lowest": 1e-4, "highest": 2e-3}
+
+
+@pytest.mark.parametrize("settings", [{}, TURNED, NARROW], ids=["", "turned round", "narrow"])
+def test_kl_adaptive_is_the_rule_of_brax_and_rsl_rl(settings: dict[str, float]):
+    draw = np.random.default_rng(7)
+    rates, target = 10 ** draw.uniform(-4, -2.5, 100), 0.01
+    values = np.float32(target * 10 ** draw.uniform(-1.0, 1.0, (100, 60)))
+    values[draw.random(values.shape) < 0.1] = 0.0
+    values[draw.random(values.shape) < 0.05] = np.nan
+    values[draw.random(values.shape) < 0.05] = np.inf
+    drift = draw.choice([-0.2, 0.0, 0.2], 100)  # so that many runs come to a bound and leave it again
+    values *= np.float32(10 ** (drift[:, None] * np.arange(-30, 30) / 10))
+    bounds = {"lowest": 1e-5, "highest": 1e-2} | settings
+    own = {key: x for key, x in settings.items() if key not in ("lowest", "highest")}
+
+    @jax.jit
+    @jax.vmap
+    def run(rate, values):
+        scales = {"min_scale": bounds["lowest"] / rate, "max_scale": bounds["highest"] / rate}
+        loop = kl_adaptive(rate, target, **own, **scales)
+        step = lambda state, value: (loop.update(state, value=value), loop(state, value=value))  # noqa: E731
+        return jax.lax.scan(step, loop.init(), values)[1]
+
+    seen = run(np.float32(rates), values)
+    for lane in range(100):
+        wanted = kl_rates(values[lane].tolist(), float(rates[lane]), target, **settings)
+        np.testing.assert_allclose(seen[lane], wanted, rtol=2e-5)
+    assert {float(f"{x:.1g}") for x in (seen.min(), seen.max())} == {
+        bounds["lowest"],
+        bounds["highest"],
+    }
 
 
 # --- reduce_on_plateau ---------------------------------------------------------------------------

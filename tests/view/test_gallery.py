@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tables.cases import BUILDERS, OWN
 
 PICTURE = Path(__file__).parents[2] / "docs" / "gallery.png"
-CLOSED_LOOP = {"reduce_on_plateau", "plateau", "greedy"}
+CLOSED_LOOP = {"reduce_on_plateau", "plateau", "greedy", "kl_adaptive"}
 
 
 @pytest.fixture(scope="module")

@@ -264,3 +264,11 @@ def test_curves_that_lie_on_one_another_are_told_apart():
     np.testing.assert_allclose(same[0](np.arange(101)), same[1](np.arange(101)), atol=1e-6)
     assert [line.is_dashed() for line in (first, second, alone)] == [False, True, False]
     assert len({line.get_color() for line in ax.get_lines()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("schedules", "end"),
+    [(COSINE, 100), ([COSINE, os.linear(1.0, 0.0, 150)], 150), (os.silver(1.0), 1000)],
+)
+def test_without_a_number_of_steps_it_goes_as_far_as_the_curves_change(schedules, end):
+    assert max(line.get_xdata()[-1] for line in plot(schedules).get_lines()) == end

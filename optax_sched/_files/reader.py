@@ -1,0 +1,229 @@
+"""The one reader: from nested plain data, of a file or of a parsed text, to a schedule."""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_sched._core.arguments import admit
+from optax_sched._core.domains import Domain, KeyDomain, Numbers, OneOrMany, Optional
+from optax_sched._core.errors import complaint, in_a_word, refusal_of
+from optax_sched._core.formula import Formula
+from optax_sched._core.operands import ManySchedules, OneSchedule
+from optax_sched._core.peer_words import called_here, meant_by
+from optax_sched._files.builders import MAX_DEPTH, MAX_SCHEDULES
+
+Path = tuple[str | int, ...]  # keys and indices, from the whole to a value in it
+_OWN = "; give your own as builders={name: it}"
+_ELSEWHERE = ("type", "_target_", "name", "class_name")  # where other libraries have the name
+
+
+class Walk:
+    """A walk through nested schedules that stops at the limits of depth and number."""
+
+    def __init__(self, where: str, whole: str = "config"):
+        self.where = where
+        self.whole = whole
+        self.count = 0
+
+    def enter(self, path: Path) -> None:
+        self.count += 1
+        depth = sum(isinstance(part, str) for part in path)
+        if depth >= MAX_DEPTH or self.count > MAX_SCHEDULES:
+            raise ValueError(
+                f"{self.where}: {self.whole} must be at most {MAX_DEPTH} schedules deep and "
+                f"{MAX_SCHEDULES} in all, got more from {self.text(path[:3])} on"
+            )
+
+    def refusal(self, path: Path, rule: str, value: Any) -> str:
+        return complaint(self.where, self.text(path), rule, value)
+
+    def text(self, path: Path) -> str:
+        """A path as a user writes it: `schedules[1].decay_steps`."""
+        text = "".join(
+            f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{in_a_word(part)}]"
+            for part in path
+        )
+        return text.removeprefix(".") or self.whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """Schedules and numbers under one of Python's operators, as a text may have them."""
+
+    compute: Callable[..., Any]
+    operands: Sequence[Any]  # numbers and what describes schedules
+
+
+class Reader(Walk):
+    """Nested mappings with the key "builder", each read by the domains of its builder."""
+
+    def __init__(self, where: str, whole: str, known: Mapping[str, Formula], advice: str = _OWN):
+        super().__init__(where, whole)
+        self.known = known
+        self.advice = advice  # about a name that is like none
+
+    def schedule(self, config: Any, path: Path = ()) -> Any:
+        if isinstance(config, Arithmetic):
+            read = [
+                it if isinstance(it, int | float) else self.schedule(it, path) for it in config.operands
+            ]
+            try:
+                return config.compute(*read)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{self.where}: {error}") from None
+        self.enter(path)
+        if not is_mapping(config):
+            rule = "a dict with the key 'builder'"
+            raise TypeError(self.refusal(path, rule, config) + _as_a_dict(config))
+        formula = self.formula(config, path)
+        parameters = formula.signature.parameters
+        takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
+        settings: dict[str, Any] = {}
+        for key in config.keys():  # noqa: SIM118  # ml_collections' dicts have no other order
+            if key == "builder":
+                continue
+            if key not in parameters:
+                hint = meant_by(str(key), parameters)
+                raise TypeError(f"{self.where}: {self.text((*path, key))} is unknown{hint}; {takes}")
+            settings[key] = self.value(formula, formula.domains[key], config[key], (*path, key))
+        for name, parameter in parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                if not is_sequence(settings.get(name, [])):
+                    raise TypeError(self.refusal((*path, name), "a list", settings[name]))
+            elif name not in settings and parameter.default is parameter.empty:
+                raise TypeError(f"{self.where}: {self.text((*path, name))} is missing; {takes}")
+        bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
+        bound.apply_defaults()
+        return self.told(path, formula, lambda: formula.build(dict(bound.arguments)))
+
+    def formula(self, config: Any, path: Path) -> Formula:
+        rule = "the name of a builder"
+        here = (*path, "builder")
+        if "builder" not in config:
+            theirs = "".join(
+                f"; {self.text((*path, key))} is {in_a_word(name)}{self.hint(name)}"
+                for key in _ELSEWHERE
+                if key in config and isinstance(name := config[key], str)
+            )
+            raise TypeError(f"{self.where}: {self.text(here)} is missing: {rule}{theirs}")
+        name = config["builder"]
+        if not isinstance(name, str):
+            kind = type(name).__name__
+            raise TypeError(
+                f"{self.where}: {self.text(here)} must be {rule}, got a value of type {kind}"
+            )
+        if name not in self.known:
+            raise ValueError(self.refusal(here, rule, name) + (self.hint(name) or self.advice))
+        return self.known[name]
+
+    def hint(self, name: str) -> str:
+        return called_here(name, self.known)
+
+    def value(self, formula: Formula, domain: Domain, value: Any, path: Path) -> Any:
+        if isinstance(domain, Optional) and value is not None:
+            domain = domain.of
+        if is_mapping(value) or isinstance(value, Arithmetic):
+            return (
+                self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
+            )
+        if is_sequence(value):
+            return self.items(formula, _domain_of_items(domain), value, path)
+        if value is not None and not isinstance(value, bool | int | float | str):
+            rule = "a dict, a list, a string, a number, True, False or None"
+            raise TypeError(f"{self.refusal(path, rule, value)} (in {formula.name})")
+        if isinstance(value, int) and value.bit_length() > 1024:
+            # YAML reads hexadecimals of any length, and Python does not print all of them.
+            rule = f"a finite number, got an integer of {value.bit_length()} bits"
+            raise ValueError(f"{self.where}: {self.text(path)} must be {rule} (in {formula.name})")
+        return value
+
+    def items(
+        self, formula: Formula, domain: Domain | None, values: Iterable[Any], path: Path
+    ) -> list[Any]:
+        if domain is None:  # the builder takes no list here, and says so
+            return list(values)
+        items: list[Any] = []
+        for i, value in enumerate(values):
+            here = (*path, i)
+            # No builder takes a list in a list: not gone into, however deep it is.
+            item = value if is_sequence(value) else self.value(formula, domain, value, here)
+            # The builder would refuse the whole list: this names the item.
+            self.told(here, formula, lambda item=item: admit(self.where, "", domain, item))
+            items.append(item)
+        return items
+
+    def told(self, path: Path, formula: Formula, build: Callable[[], Any]) -> Any:
+        """What is built, or the builder's own error with the place, and what YAML may have done."""
+        try:
+            return build()
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            refusal = refusal_of(error)
+            if refusal is None:  # from a check of the user's own
+                raise kind(f"{self.where}: {self.text(path)}: {error}") from None
+            name = ".".join(filter(None, [self.text(path) if path else "", refusal.name]))
+            written = _text_for_number(refusal.value, self.whole == "config")
+            hint = f"{refusal.hint}{written} (in {formula.name})"
+            told = refusal._replace(where=self.where, name=name or self.whole, hint=hint)
+            raise told.error(kind) from None
+
+    def key(self, value: Any, path: Path) -> jax.Array:
+        try:
+            words = value["key_data"]
+            if len(value) != 2 or not all(type(word) is int for word in words):
+                raise TypeError
+            return jax.random.wrap_key_data(
+                jnp.asarray(np.asarray(words, np.uint32)), impl=value["impl"]
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            rule = "a seed, or a key as {'impl': its kind, 'key_data': a list of its words}"
+            raise TypeError(self.refusal(path, rule, value)) from None
+
+
+def is_mapping(value: Any) -> bool:
+    # ml_collections' ConfigDict is not registered as a Mapping.
+    kind = type(value)
+    return isinstance(value, Mapping) or (hasattr(kind, "keys") and hasattr(kind, "__getitem__"))
+
+
+def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _as_a_dict(value: Any) -> str:
+    """How to make a dict of a config object that is none."""
+    kind = type(value)
+    if hasattr(kind, "__dataclass_fields__"):
+        return ": give dataclasses.asdict(config)"
+    if hasattr(kind, "model_dump"):  # pydantic's
+        return ": give config.model_dump()"
+    return ": give vars(config)" if kind.__name__ in ("Namespace", "SimpleNamespace") else ""
+
+
+def _text_for_number(value: Any, may_be_yaml: bool) -> str:
+    """A hint, where a text would be a number if YAML had read it as one."""
+    try:
+        number = float(value if isinstance(value, str) else "nan")
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    mantissa, e, exponent = value.lower().partition("e")
+    if not e or not may_be_yaml:
+        return f": write {value} without quotes"
+    point = "" if "." in mantissa else ".0"
+    sign = "" if exponent[:1] in ("+", "-", "") else "+"
+    return f": YAML reads {value} as text, write {mantissa}{point}{e}{sign}{exponent}"
+
+
+def _domain_of_items(domain: Domain) -> Domain | None:
+    if isinstance(domain, ManySchedules):
+        return OneSchedule()
+    vector = domain.many if isinstance(domain, OneOrMany) else domain
+    return vector.of if isinstance(vector, Numbers) else None
