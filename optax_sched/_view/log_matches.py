@@ -7,7 +7,7 @@ import numpy as np
 
 from optax_sched._core.extras import imported
 from optax_sched._core.schedule import Schedule
-from optax_sched._view.plot import short_source, values_at
+from optax_sched._view.plot import bare_source, short_source, values_at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,10 @@ def show_matches(matches: Iterable[MatchOfLog], title: str) -> None:
         skipped = ", ".join(f"{count} by {step:g}" for step, count in match.skipped)
         error = f"{match.largest_error:.3g}" + ("" if match.is_consistent else ", too much")
         table.add_row(
-            text(short_source(match.schedule), overflow="fold"), str(match.offset), error, skipped or "none"
+            text(bare_source(match.schedule), overflow="fold"),
+            str(match.offset),
+            error,
+            skipped or "none",
         )
     console = imported("identify", "rich.console").Console(highlight=False)
     console.print(table)
@@ -65,7 +68,9 @@ def picture_of_match(
         lags[steps >= step] = count
     at = np.maximum(steps + match.offset - lags, 0)
     whole = np.all(at == np.rint(at)) and at[-1] < 2**31
-    axes.plot(steps, values_at(match.schedule, at.astype(np.int32) if whole else at), label="best match")
+    axes.plot(
+        steps, values_at(match.schedule, at.astype(np.int32) if whole else at), label="best match"
+    )
     axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
     off = errors > TIES
     if off.any():

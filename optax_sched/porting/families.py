@@ -29,7 +29,8 @@ from optax_sched._schedules import (
 RATES = ("value", "peak", "start", "end", "scale")  # a curve is nearly linear in these
 LENGTHS = ("rise", "fall", "total", "cool", "tau", "period", "up", "down", "width")
 FACTORS = (0.5, 0.1, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 0.94, 0.85, 0.8, 0.7, 0.75, 0.6, 0.3, 0.2)
-ROUND = tuple(digit * 10.0**exponent for exponent in range(6) for digit in (1, 2, 5))
+ROUND = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+SPEEDS = (1.0, 0.5, 0.1, 2.0)
 
 
 class Family(NamedTuple):
@@ -65,12 +66,21 @@ FAMILIES = [
     Family(lambda peak, fall, end=0.0: cosine_decay(peak, fall, end)),
     Family(lambda peak, fall, end=0.0: quarter_cosine_decay(peak, fall, end)),
     Family(lambda peak, fall, power, end=0.0: polynomial_decay(peak, fall, end, power)),
-    Family(lambda peak, fall, factor, end=0.0: exponential_decay(peak, fall, factor, end), {"factor": FACTORS}),
-    Family(lambda peak, fall, factor, end=0.0: exponential_decay(peak, fall, factor, end), {"fall": ROUND}),
+    *(
+        Family(lambda peak, fall, factor, end=0.0: exponential_decay(peak, fall, factor, end), choices)
+        for choices in ({"factor": FACTORS}, {"fall": ROUND})
+    ),
     Family(lambda peak, tau, end=0.0: inverse_sqrt_decay(peak, tau, end)),
-    Family(lambda peak, fall, speed, end=0.0: inverse_time_decay(peak, fall, speed, end), {"fall": ROUND}),
-    Family(lambda peak, rise, total, start=0.0, end=0.0: warmup_linear_decay(peak, rise, total, start, end)),
-    Family(lambda peak, rise, total, start=0.0, end=0.0: warmup_cosine_decay(peak, rise, total, start, end)),
+    *(
+        Family(lambda peak, fall, speed, end=0.0: inverse_time_decay(peak, fall, speed, end), choices)
+        for choices in ({"speed": SPEEDS}, {"fall": ROUND})
+    ),
+    Family(
+        lambda peak, rise, total, start=0.0, end=0.0: warmup_linear_decay(peak, rise, total, start, end)
+    ),
+    Family(
+        lambda peak, rise, total, start=0.0, end=0.0: warmup_cosine_decay(peak, rise, total, start, end)
+    ),
     Family(
         lambda peak, rise, fall, start=0.0, end=0.0: warmup(
             quarter_cosine_decay(peak, fall, end), rise, start
@@ -90,11 +100,14 @@ FAMILIES = [
         )
         for choices in ({"factor": FACTORS}, {"fall": ROUND})
     ),
-    Family(
-        lambda peak, rise, fall, speed, start=0.0, end=0.0: warmup(
-            inverse_time_decay(peak, fall, speed, end), rise, start
-        ),
-        {"fall": ROUND},
+    *(
+        Family(
+            lambda peak, rise, fall, speed, start=0.0, end=0.0: warmup(
+                inverse_time_decay(peak, fall, speed, end), rise, start
+            ),
+            choices,
+        )
+        for choices in ({"speed": SPEEDS}, {"fall": ROUND})
     ),
     Family(lambda peak, rise, start=0.0, tau=None: warmup_inverse_sqrt_decay(peak, rise, start, tau)),
     Family(lambda width, rise: noam(width, rise)),
@@ -122,5 +135,7 @@ FAMILIES = [
         )
     ),
     Family(lambda peak, period, end=0.0: cosine_restarts(peak, period, end)),
-    Family(lambda peak, period, mult, end=0.0, shrink=1.0: cosine_restarts(peak, period, end, mult, shrink)),
+    Family(
+        lambda peak, period, mult, end=0.0, shrink=1.0: cosine_restarts(peak, period, end, mult, shrink)
+    ),
 ]

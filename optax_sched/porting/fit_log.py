@@ -103,7 +103,9 @@ class Problem:
     def __init__(self, model: Model, log: Log, fixed: Mapping[str, float]):
         self.model, self.log, self.fixed = model, log, fixed
         self.free = [name for name in model.names if name not in fixed]
-        defaults = {name: one for name, one in model.family.defaults().items() if name not in model.names}
+        defaults = {
+            name: one for name, one in model.family.defaults().items() if name not in model.names
+        }
         self.known = {**defaults, **fixed}
         self.names = (*model.names, *defaults)
         self.curve = _curve_of(model.family.build, self.names)
@@ -136,11 +138,14 @@ class Problem:
             design = np.stack(columns, -1)
             target = np.broadcast_to(self.log.values / self.log.half, design.shape[:2])
             gram = np.einsum("kni,knj->kij", design, design)
-            gram += 1e-12 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(len(rates)) + 1e-300
+            gram += (
+                1e-12 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(len(rates)) + 1e-300
+            )
             solved = np.linalg.solve(gram, np.einsum("kni,kn->ki", design, target)[..., None])[..., 0]
-            better = numbers.copy()
+            better, alone = numbers.copy(), numbers.copy()
             better[:, rates] = np.clip(solved, 0.0, 1e3) * self.log.top
-            numbers = np.concatenate([better, numbers])
+            alone[:, rates[1:]] = 0.0  # under a floor, an end is no part of a sum
+            numbers = np.concatenate([better, numbers, alone])
         errors = np.sum(np.minimum(np.abs(self._residuals(numbers)), 1e12) ** 2, axis=1)
         best = numbers[np.argsort(errors)[:count]]
         yield from to_fitted(self.free, best, self.log.top)
@@ -153,13 +158,20 @@ class Problem:
         moving = np.flatnonzero(np.abs(values - values[-1]) > 2 * self.log.half)
         tail = steps[min(moving[-1] + 1, len(steps) - 1)] if len(moving) else steps[-1]
         falls = np.flatnonzero(np.diff(values) < 0)
+        top = steps[peak]
         first_top = steps[falls[0]] if len(falls) else steps[-1]
         rises = np.flatnonzero((np.diff(values) > 0) & (steps[1:] > first_top))
         again = steps[rises[0] + 1] if len(rises) else tail
         gap = max(steps[1] - steps[0], 1e-9)
-        extra = [NUMBERS[name] for name in self.free if name in NUMBERS]
+        pace = self.known.get("fall", steps[-1]) / max(steps[-1], gap)
+        scaled = {"factor": lambda number: number**pace, "speed": lambda number: number * pace}
+        extra = [
+            [scaled.get(name, float)(number) for number in NUMBERS[name]]
+            for name in self.free
+            if name in NUMBERS
+        ]
         named = [name for name in self.free if name in NUMBERS]
-        tops = [max(first_top, gap / 2), first_top + gap / 2] if "rise" in self.model.names else [first_top]
+        tops = [max(top, gap / 2), top + gap / 2] if "rise" in self.model.names else [top]
         for ahead, rise, chosen in itertools.product(AHEAD, tops, itertools.product(*extra)):
             total = max(tail * ahead, gap)
             after = rise if "rise" in self.model.names else 0.0
@@ -175,7 +187,7 @@ class Problem:
                 "period": again / ahead if ahead < 1.2 else steps[-1] * ahead,
                 "up": max(first_top, gap),
                 "down": max(again - first_top, gap),
-                "pct": min(max(first_top / total, 0.01), 0.9),
+                "pct": min(max(top / total, 0.01), 0.9),
                 **dict(zip(named, chosen, strict=True)),
             }
             yield [guess[name] for name in self.free]

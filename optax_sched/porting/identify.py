@@ -162,7 +162,9 @@ def _nearest(search: Search) -> list[Match]:
         best = None
         for digits in range(1, FLOAT_DIGITS):
             typed = {
-                name: as_typed(max(number, 0.0) if abs(number) > 1e-9 * top or name not in RATES else 0.0, digits)
+                name: as_typed(
+                    max(number, 0.0) if abs(number) > 1e-9 * top or name not in RATES else 0.0, digits
+                )
                 for name, number in numbers.items()
             }
             if log.whole:
@@ -189,6 +191,7 @@ def errors_at(
     for step, count in match.skipped:
         lags[log_steps >= step] = count
     readings = [
-        errors_of(match.schedule, log, match.offset, lags) for log in _readings(log_steps, exact, digits)
+        errors_of(match.schedule, log, match.offset, lags)
+        for log in _readings(log_steps, exact, digits)
     ]
     return min(readings, key=lambda errors: abs(errors.max() - match.largest_error))

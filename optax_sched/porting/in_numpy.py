@@ -28,7 +28,9 @@ def values_of(schedule: Schedule, steps: Array) -> Array:
     leaves, structure = jax.tree.flatten(schedule)
     arrays = [np.asarray(leaf) for leaf in leaves]
     try:
-        curve = _curve_of(structure, tuple((leaf.shape, leaf.dtype.str) for leaf in arrays), steps.dtype.str)
+        curve = _curve_of(
+            structure, tuple((leaf.shape, leaf.dtype.str) for leaf in arrays), steps.dtype.str
+        )
         return curve(arrays, steps)[0]
     except KeyError:  # an operation without a rule here
         with enable_x64(True):
@@ -99,7 +101,11 @@ def _collect(
     known.update(zip(jaxpr.constvars, map(constant, consts), strict=True))
     read = lambda atom: constant(atom.val) if hasattr(atom, "val") else known[atom]  # noqa: E731
     for equation in jaxpr.eqns:
-        values, settings, name = list(map(read, equation.invars)), equation.params, equation.primitive.name
+        values, settings, name = (
+            list(map(read, equation.invars)),
+            equation.params,
+            equation.primitive.name,
+        )
         inner = settings.get("jaxpr") or settings.get("call_jaxpr")
         if inner is not None:
             inside = getattr(inner, "jaxpr", inner)
@@ -152,7 +158,9 @@ def _broadcast(value: Array, *_: Any, shape: Any, broadcast_dimensions: Any, **_
 
 def _stack(*values: Array, axis: int = 0, dimension: int = 0, **_: Any) -> Array:
     del axis, dimension
-    return np.stack(np.broadcast_arrays(*(value if value.ndim else value.reshape(BATCH) for value in values)))
+    return np.stack(
+        np.broadcast_arrays(*(value if value.ndim else value.reshape(BATCH) for value in values))
+    )
 
 
 def _slice(value: Array, *, start_indices: Any, limit_indices: Any, strides: Any) -> Array:

@@ -109,6 +109,8 @@ def _drops(
 def _values(
     levels: list[Interval], gaps: list[Interval], one: float, whole: bool
 ) -> Iterator[tuple[float, Schedule]]:
-    values = [0.0 if low <= 0 <= high else _typed(low, high) or (low + high) / 2 for low, high in levels]
+    values = [
+        0.0 if low <= 0 <= high else _typed(low, high) or (low + high) / 2 for low, high in levels
+    ]
     boundaries = _boundaries(gaps, one, whole)
     yield _cost(*values, *boundaries), piecewise_constant(values, boundaries)

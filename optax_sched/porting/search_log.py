@@ -118,11 +118,15 @@ class Search:
             if offset:
                 fit = other and self._best(problem, iter([other.fitted]))
             else:
-                fit = self._best(problem, problem.starts(2)) if self._may_be(family) else None
+                fit = self._best(problem, problem.starts(3)) if self._may_be(family) else None
             self.fitted[key] = fit
             if fit is not None:
-                typed = zip(problem.free, from_fitted(problem.free, fit.fitted, self.log.top), strict=True)
-                self.nearest.append((np.abs(fit.residuals).max(), problem.model, {**dict(typed), **chosen}))
+                typed = zip(
+                    problem.free, from_fitted(problem.free, fit.fitted, self.log.top), strict=True
+                )
+                self.nearest.append(
+                    (np.abs(fit.residuals).max(), problem.model, {**dict(typed), **chosen})
+                )
                 off = np.abs(fit.residuals * self.thin.half).max() / self.log.top
                 if np.abs(fit.residuals).max() > LSQ and off > (0.0 if offset else NEAR):
                     self.fitted[key] = None
@@ -215,7 +219,9 @@ class Search:
         if len(problem.free) == 1 and found:  # all are typed: look at once which of them agree
             fitted = to_fitted([name], np.array(list(found))[:, None], self.log.top)
             agree = np.abs(problem.residuals(fitted)).max(axis=1) <= TIES
-            found = {number: digits for (number, digits), ok in zip(found.items(), agree, strict=True) if ok}
+            found = {
+                number: digits for (number, digits), ok in zip(found.items(), agree, strict=True) if ok
+            }
         for number, digits in found.items():
             typed = {**node.typed, name: (number, digits)}
             child = Node(node.bound, next(self.order), node.model, typed, [np.delete(fit.fitted, at)])

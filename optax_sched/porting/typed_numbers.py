@@ -15,11 +15,11 @@ def as_typed(number: float, digits: int) -> float:
 
 
 def roundest(low: float, high: float, digits: int, whole: bool, most: int = 6) -> list[float]:
-    """Numbers of exactly `digits` significant digits from `low` to `high`, those near the middle first."""
+    """Numbers of so many significant digits from `low` to `high`, those near the middle first."""
     found = {number for number in _between(low, high, digits, most) if digits_of(number) == digits}
     if whole:
         found = {number for number in found if number == round(number)}
-    middle = (low + high) / 2
+    middle = math.sqrt(low * high) if low > 0 else high / 2
     return sorted(found, key=lambda number: abs(number - middle))[:most]
 
 

@@ -1,4 +1,4 @@
-"""Logs of schedules that are known: random settings as people choose them, in the formats of trainers."""
+"""Logs of schedules that are known: settings as people choose them, in the formats of trainers."""
 
 import inspect
 from collections.abc import Callable
@@ -55,7 +55,9 @@ def settings(rng: np.random.Generator) -> dict[str, Callable[[], Schedule]]:
         "polynomial": lambda: o.polynomial_decay(peak, total, end, power),
         "exponential": lambda: o.exponential_decay(peak, total // 10, factor),
         "inverse sqrt": lambda: o.inverse_sqrt_decay(peak, rise),
-        "inverse time": lambda: o.inverse_time_decay(peak, total // 10, float(rng.choice([0.5, 1.0, 2.0]))),
+        "inverse time": lambda: o.inverse_time_decay(
+            peak, total // 10, float(rng.choice([0.5, 1.0, 2.0]))
+        ),
         "warmup linear": lambda: o.warmup_linear_decay(peak, rise, total, start, end),
         "warmup cosine": lambda: o.warmup_cosine_decay(peak, rise, total, start, end),
         "warmup quarter": lambda: o.warmup(o.quarter_cosine_decay(peak, fall, end), rise),
@@ -74,7 +76,9 @@ def settings(rng: np.random.Generator) -> dict[str, Callable[[], Schedule]]:
     }
 
 
-def true_log(seed: int, name: str | None = None, form: str | None = None, part: float | None = None) -> TrueLog:
+def true_log(
+    seed: int, name: str | None = None, form: str | None = None, part: float | None = None
+) -> TrueLog:
     rng = np.random.default_rng(seed)
     made = settings(rng)
     name = name or str(rng.choice(list(made)))
@@ -86,9 +90,13 @@ def true_log(seed: int, name: str | None = None, form: str | None = None, part: 
         (int(leaf) for leaf in jax.tree.leaves(schedule) if isinstance(leaf, int)), default=1000
     )
     lasting = {"inverse sqrt", "inverse time", "noam", "warmup inverse sqrt", "warmup inverse time"}
-    length *= {"exponential": 10, "warmup exponential": 10, "cyclic": 6, "restarts": 4, "stairs": 4}.get(
-        name, 10 if name in lasting else 8 if name == "growing restarts" else 1
-    )
+    length *= {
+        "exponential": 10,
+        "warmup exponential": 10,
+        "cyclic": 6,
+        "restarts": 4,
+        "stairs": 4,
+    }.get(name, 10 if name in lasting else 8 if name == "growing restarts" else 1)
     every = min(every, max(1, int(length * part) // 30))
     # Logs that count from 1 have no step 0.
     steps = np.arange(0 if offset >= 0 else every, max(int(length * part), 40 * every) + 1, every)
@@ -99,11 +107,13 @@ def true_log(seed: int, name: str | None = None, form: str | None = None, part: 
 def cost(schedule: Schedule, offset: int) -> float:
     """What it costs to type a schedule: 1 and the digits of each setting that is not at its default."""
     total = 0.5 * abs(offset)
-    for name, parameter in inspect.signature(type(schedule) and getattr(o, schedule._formula.name)).parameters.items():
+    for name, parameter in inspect.signature(
+        getattr(o, schedule._formula.name)
+    ).parameters.items():
         value = getattr(schedule, name)
         if isinstance(value, Schedule):
             total += cost(value, 0)
-        elif not isinstance(value, str | None) and not callable(value) and value != parameter.default:
+        elif not isinstance(value, str | None) and repr(value) != repr(parameter.default):
             for one in np.ravel(value).tolist():
                 total += 1 + len(f"{one:.10e}".partition("e")[0].replace(".", "").rstrip("0"))
     return total
