@@ -95,6 +95,7 @@ class Fit(NamedTuple):
     fitted: Array  # the free numbers
     residuals: Array  # in units of half of the last digit
     jacobian: Array
+    count: int  # of steps
 
 
 class Problem:
@@ -196,7 +197,9 @@ class Problem:
         """Levenberg and Marquardt's least squares."""
         at, damping = start, 1e-3
         residuals, jacobian = self._linearised(at)
+        count = 0
         for _ in range(most):
+            count += 1
             lengths = np.linalg.norm(jacobian, axis=0) + 1e-12
             system = np.concatenate([jacobian, np.sqrt(damping) * np.diag(lengths)])
             target = np.concatenate([-residuals, np.zeros(len(at))])
@@ -215,7 +218,7 @@ class Problem:
                 break
             else:
                 damping *= 10
-        return Fit(at, residuals, jacobian)
+        return Fit(at, residuals, jacobian, count)
 
     def _linearised(self, at: Array) -> tuple[Array, Array]:
         here, *ahead = self.residuals(np.concatenate([at[None], at + 1e-7 * np.eye(len(at))]))

@@ -11,9 +11,9 @@ from optax_sched._core.errors import complaint
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
 from optax_sched.porting.families import LENGTHS, RATES
-from optax_sched.porting.fit_log import Log
+from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.pieces import in_pieces
-from optax_sched.porting.search_log import LSQ, Search, built, errors_of
+from optax_sched.porting.search_log import Search, built, errors_of
 from optax_sched.porting.typed_numbers import as_typed
 
 MOST_MATCHES = 8
@@ -21,7 +21,7 @@ FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
 
 class Match(NamedTuple):
-    """A schedule that may have made a log: its value at step s is `schedule(s + offset - skipped so far)`.
+    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
 
     Attributes:
       schedule: the schedule; its `repr` is what a person would have typed.
@@ -44,10 +44,10 @@ def identify(
 ) -> list[Match]:
     """Which schedule made a logged curve: the matches, best first.
 
-    Each logged value is compared with the value of a schedule, as it would be logged. The answer is what
-    a person would have typed: whole lengths, and numbers of few digits. Where a log cannot tell (it ends
-    early, or it has few digits), the answer has several matches. It describes what was logged, not what
-    would have come: a log that ends before the decay begins is a warm-up and a constant.
+    Each logged value is compared with the value of a schedule, as it would be logged. The answer is
+    what a person would have typed: whole lengths, and numbers of few digits. Where a log cannot tell
+    (it ends early, or it has few digits), the answer has several matches. It describes what was logged,
+    not what would have come: a log that ends in the stable phase has no decay.
 
     The families are `constant`, `linear`, `cosine_decay`, `quarter_cosine_decay`, `polynomial_decay`,
     `exponential_decay`, `inverse_sqrt_decay` and `inverse_time_decay`, with an end value or without,
@@ -73,8 +73,10 @@ def identify(
 
     >>> values = ["0.0e+00", "5.0e-04", "1.0e-03", "8.5e-04", "5.0e-04", "1.5e-04", "0.0e+00"]
     >>> best, *others = identify(range(0, 70, 10), values)
-    >>> print(best.schedule, best.offset, best.is_consistent)
-    warmup_cosine_decay(peak_value=0.001, warmup_steps=20, total_steps=60, init_value=0.0, end_value=0.0) 0 True
+    >>> print(repr(best.schedule)[:66])
+    warmup_cosine_decay(peak_value=0.001, warmup_steps=20, total_steps=
+    >>> best.offset, best.skipped, best.is_consistent
+    (0, [], True)
     """
     log_steps, texts = _checked(steps, values, digits)
     readings = _readings(log_steps, texts, digits)
@@ -174,7 +176,9 @@ def _nearest(search: Search) -> list[Match]:
                 continue
             error = float(errors_of(schedule, log, model.offset).max())
             if best is None or error < 0.8 * best.largest_error:
-                best = Match(schedule, model.offset, [], error, False)
+                best = Match(schedule, model.offset, [], error, error <= TIES)
+            if error <= TIES:
+                break
         if best is not None:
             matches.append(best)
     flat = constant(as_typed(middle, 6))

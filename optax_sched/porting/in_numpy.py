@@ -1,4 +1,4 @@
-"""Evaluates a schedule's own formula in NumPy's float64: for many settings at once, and compiling nothing.
+"""Evaluates a schedule's own formula in NumPy's float64: many settings at once, compiling nothing.
 
 JAX traces the formula, and what it traced is carried out here, operation by operation. So there is no
 second set of formulas, and a family costs milliseconds where a compilation costs a fifth of a second.
@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.experimental
 import numpy as np
 
 from optax_sched._core.schedule import Schedule
 
-try:
-    from jax import enable_x64
-except ImportError:  # before jax 0.8
-    from jax.experimental import enable_x64
+# Before jax 0.8 it is in jax.experimental.
+enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
 
 Array = np.ndarray
 Curve = Callable[[Sequence[Any], Array], Array]
+FLOAT = np.dtype(float)
 BATCH = (1, 1)  # every value has the shape of its traced one and behind it two axes: settings, steps
 
 
@@ -43,7 +43,7 @@ def _curve_of(structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...], c
     return traced(lambda values: jax.tree.unflatten(structure, values), examples, np.dtype(clock))
 
 
-def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = np.dtype(float)) -> Curve:
+def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) -> Curve:
     """A function (numbers, steps [n]) -> values [k, n] of the schedules that `build` makes of numbers.
 
     Each number has the type of its example. It may be an array of the shape [k, 1], for k schedules.

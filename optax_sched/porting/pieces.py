@@ -8,7 +8,6 @@ import numpy as np
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import multistep_decay, piecewise_constant, step_decay
 from optax_sched.porting.fit_log import TIES, Log
-from optax_sched.porting.in_numpy import Array
 from optax_sched.porting.search_log import OFFSETS, Found, errors_of
 from optax_sched.porting.typed_numbers import digits_of, fewest_digits, roundest
 
@@ -22,7 +21,14 @@ def in_pieces(log: Log) -> list[Found]:
     if not 1 <= len(at) <= min(MOST_PIECES, len(log.values) // 2):
         return []
     starts = np.append(0, at + 1)
-    levels = [(log.values[i] - TIES * log.half[i], log.values[i] + TIES * log.half[i]) for i in starts]
+    margins = TIES * log.half
+    levels = list(
+        zip(
+            (log.values - margins)[starts].tolist(),
+            (log.values + margins)[starts].tolist(),
+            strict=True,
+        )
+    )
     found = []
     for offset in OFFSETS:
         gaps = [(log.steps[i] + offset, log.steps[i + 1] + offset) for i in at]

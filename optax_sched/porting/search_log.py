@@ -17,7 +17,7 @@ NEAR = 0.02  # of the highest value: what fits worse than this does not fit with
 LSQ = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
-MOST_FITS = 250
+MOST_WORK = 2500  # steps of fits
 MOST_OF_A_FAMILY = 2
 MOST_POINTS = 400
 WITNESSES = 6
@@ -73,7 +73,7 @@ class Search:
         self.points = log.points_to_fit()
         self.thin = log.at(self.points)
         self.order = itertools.count()
-        self.fits = 0
+        self.work = 0
         self.found: list[Found] = []
         self.fitted: dict[tuple[int, int], Fit | None] = {}
         self.failed: list[tuple[Family, int, set[str]]] = []
@@ -82,7 +82,7 @@ class Search:
     def run(self) -> list[Found]:
         heap = [root for number, family in enumerate(FAMILIES) for root in self._roots(number, family)]
         heapq.heapify(heap)
-        while heap and self.fits < MOST_FITS:
+        while heap and self.work < MOST_WORK:
             node = heapq.heappop(heap)
             if self.found and node.bound > min(one.cost for one in self.found) + SLACK:
                 break
@@ -147,14 +147,14 @@ class Search:
     def _best(self, problem: Problem, starts: Iterable[Array]) -> Fit:
         fits = []
         for start in starts:
-            self.fits += 1
             fits.append(problem.fit(start))
+            self.work += fits[-1].count
             if np.abs(fits[-1].residuals).max() < 1.5:
                 break
         return min(fits, key=lambda fit: fit.residuals @ fit.residuals)
 
     def _opened(self, node: Node, problem: Problem) -> Iterator[Node]:
-        """The node again, with what its numbers may be; nothing where it does not agree with the log."""
+        """The node again, with what its numbers may be; nothing where it is far from the log."""
         family, offset = node.model.family, node.model.offset
         starts: Iterable[Array] = node.starts
         free = set(problem.free)
@@ -166,6 +166,7 @@ class Search:
                 return
             names = [name for name in next(family.variants()) if name not in node.fixed]
             known = dict(zip(names, fit.fitted, strict=True))
+            self._move_partner(family, node.fixed, known)
             start = np.array([known[name] for name in problem.free])
             starts = (one for many in ([start], problem.starts(1)) for one in many)
         fit = self._best(problem, starts)
@@ -176,7 +177,10 @@ class Search:
         intervals = {}
         for name in problem.free:
             interval = problem.interval(fit, name)
-            if interval is None or self._is_open(family, name, *interval):
+            if interval is None:
+                yield from self._snapped(node, problem, fit)
+                return
+            if self._is_open(family, name, *interval):
                 return
             intervals[name] = interval
         bound = sum(1 + digits for _, digits in node.typed.values()) + 0.5 * abs(offset)
@@ -184,6 +188,27 @@ class Search:
             peak = intervals.get("peak") or [node.fixed.get("peak", self.log.top)] * 2
             bound += 1 + self._fewest(name, low, high, peak[0], peak[1])
         yield node._replace(bound=bound, order=next(self.order), opened=(fit, intervals))
+
+    def _move_partner(self, family: Family, fixed: dict[str, float], known: dict[str, float]) -> None:
+        """A fit with the first choice of a number as a start with another: the same curve."""
+        for name, choices in family.choices.items():
+            both = np.array([[choices[0]], [fixed[name]]])
+            first, other = to_fitted([name], both, self.log.top)[:, 0]
+            partners = {"factor", "speed", "fall"} - {name}
+            known |= {one: known[one] + other - first for one in partners & set(known)}
+
+    def _snapped(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
+        """At a jump a curve has no derivative: the nearest whole lengths."""
+        numbers = from_fitted(problem.free, fit.fitted, self.log.top)
+        lengths = [name for name in problem.free if name in LENGTHS]
+        if not self.whole or not lengths:
+            return
+        whole = {name: float(np.rint(numbers[problem.free.index(name)])) for name in lengths}
+        typed = node.typed | {name: (number, digits_of(number)) for name, number in whole.items()}
+        rest = [at for at, name in enumerate(problem.free) if name not in lengths]
+        bound = sum(1 + digits for _, digits in typed.values()) + 2 * len(rest)
+        model = node.model
+        yield Node(bound + 0.5 * abs(model.offset), next(self.order), model, typed, [fit.fitted[rest]])
 
     def _is_open(self, family: Family, name: str, low: float, high: float) -> bool:
         """Whether the log does not tell a number that could stay at its default."""
@@ -215,6 +240,10 @@ class Search:
         if name in ("start", "end"):
             for share in roundest(low / peak, high / peak, first, False, 3):
                 found.setdefault(as_typed(share * peak, 12), first)
+        if name in ("total", "fall") and not node.digits:
+            # People log until the end.
+            last = float(self.log.steps[-1]) - node.fixed.get("rise", 0) * (name == "fall")
+            found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
         at = problem.free.index(name)
         if len(problem.free) == 1 and found:  # all are typed: look at once which of them agree
             fitted = to_fitted([name], np.array(list(found))[:, None], self.log.top)
@@ -224,8 +253,8 @@ class Search:
             }
         for number, digits in found.items():
             typed = {**node.typed, name: (number, digits)}
-            child = Node(node.bound, next(self.order), node.model, typed, [np.delete(fit.fitted, at)])
-            yield child
+            start = np.delete(fit.fitted, at)
+            yield Node(node.bound + digits - first, next(self.order), node.model, typed, [start])
         if first < min(fewest + MORE_DIGITS, 12) and not (whole and high - low < 1):
             yield node._replace(bound=node.bound + 1, order=next(self.order), digits=first + 1)
 
@@ -235,7 +264,8 @@ class Search:
             errors = errors_of(schedule, self.log, node.model.offset)
             if (error := float(errors.max())) <= TIES:
                 found = Found(node.bound, schedule, node.model.offset, error, node.model.family)
-                self.found.append(found)
+                if all(repr(one[1:3]) != repr(found[1:3]) for one in self.found):
+                    self.found.append(found)
             elif len(self.points) < MOST_POINTS:
                 # From now on look at the points that say no, too.
                 parts = np.array_split(np.arange(len(errors)), WITNESSES)

@@ -1,5 +1,7 @@
 """`identify`: logs whose schedule is known, in the formats of trainers, and every refusal."""
 
+import collections
+
 import numpy as np
 import pytest
 from porting.true_logs import TrueLog, cost, in_float64, settings, true_log
@@ -54,9 +56,9 @@ KNOWN = [
     (one_cycle(0.1, 2000, 0.25, 20.0, 1000.0), range(0, 2001, 10), "{:.3e}", 0),
     (cosine_decay(3e-4, 1000, 3e-5), range(0, 1001), "{:.2e}", 1),
     (constant(3e-4), range(0, 50), "{:.2e}", 0),
-    (step_decay(0.1, 30, 0.1), range(0, 90), "{:g}", 0),
-    (multistep_decay(0.1, [150, 225], 0.1), range(1, 301), "{:g}", -1),
-    (piecewise_constant([0.1, 0.05, 0.001], [40, 70]), range(0, 100), "{:g}", 0),
+    (step_decay(0.1, 30, 0.1), range(0, 90), "{:.2e}", 0),
+    (multistep_decay(0.1, [150, 225], 0.1), range(1, 301), "{:.2e}", -1),
+    (piecewise_constant([0.1, 0.05, 0.001], [40, 70]), range(0, 100), "{:.2e}", 0),
 ]
 
 
@@ -94,3 +96,14 @@ BAD = [
 def test_what_is_no_log_is_refused(arguments, settings, told):
     with pytest.raises(ValueError, match=f"^identify: {told}"):
         identify(*arguments, **settings)
+
+
+@pytest.mark.slow  # minutes
+def test_it_finds_the_truth_or_what_is_as_simple_and_agrees():
+    counted = collections.Counter()
+    for seed in range(4 * len(NAMES)):
+        log = true_log(seed, NAMES[seed % len(NAMES)])
+        counted[outcome(log)] += 1
+    total = counted.total()
+    assert counted["wrong"] <= 0.05 * total, counted
+    assert counted["the truth"] >= 0.8 * total, counted

@@ -9,6 +9,8 @@ import numpy as np
 
 import optax_sched as o
 from optax_sched import Schedule
+from optax_sched.porting.in_numpy import enable_x64
+from optax_sched.typing import ShapeName
 
 FORMATS: dict[str, Callable[[float], str | float]] = {
     "3 digits": "{:.2e}".format,
@@ -23,7 +25,7 @@ FORMATS: dict[str, Callable[[float], str | float]] = {
 class TrueLog(NamedTuple):
     schedule: Schedule
     steps: list[int]
-    values: list[str] | list[float]
+    values: list[str | float]
     offset: int
     form: str
     part: float
@@ -31,7 +33,7 @@ class TrueLog(NamedTuple):
 
 def in_float64(schedule: Schedule, steps: np.ndarray) -> np.ndarray:
     """The library's own values, with JAX in float64."""
-    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
+    with enable_x64(True):
         return np.asarray(schedule(np.maximum(steps, 0)))
 
 
@@ -46,7 +48,8 @@ def settings(rng: np.random.Generator) -> dict[str, Callable[[], Schedule]]:
     power = float(rng.choice([0.5, 0.9, 2.0, 3.0]))
     factor = float(rng.choice([0.9, 0.95, 0.96, 0.5, 0.1, 0.99]))
     fall = total - rise
-    shape = str(rng.choice(["sqrt", "linear", "cosine", "square"]))
+    shapes = ("sqrt", "linear", "cosine", "square")
+    shape: ShapeName = shapes[rng.integers(4)]
     return {
         "constant": lambda: o.constant(peak),
         "linear": lambda: o.linear(peak, end, total),
@@ -107,9 +110,7 @@ def true_log(
 def cost(schedule: Schedule, offset: int) -> float:
     """What it costs to type a schedule: 1 and the digits of each setting that is not at its default."""
     total = 0.5 * abs(offset)
-    for name, parameter in inspect.signature(
-        getattr(o, schedule._formula.name)
-    ).parameters.items():
+    for name, parameter in inspect.signature(getattr(o, schedule._formula.name)).parameters.items():
         value = getattr(schedule, name)
         if isinstance(value, Schedule):
             total += cost(value, 0)
