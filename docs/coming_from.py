@@ -13,15 +13,16 @@ from optax_sched._core.peer_words import SAID, peers
 PAGE = Path(__file__).with_name("coming-from.md")
 
 HEAD = """\
-# Coming from optax, torch, transformers, keras or timm
+# Coming from optax, torch, transformers, keras, timm and others
 
 Each table below is for one library. Find your call in the left column. The right column is the call
 that makes the same schedule here. It uses the parameter names of your library, so put your own numbers
 in their place. `lr` is the rate that you gave to your optimizer. The third column says where the two
 calls differ.
 
-A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`).
-An error message tells you the same, if you use a name from another library:
+A test compares each row with the real library (`python -m pytest tests/peers/test_equivalents.py`), and
+from DeepSpeed on with its formula (`tests/peers/test_formulas.py`). An error message tells you
+the same, if you use a name from another library:
 
 ```python
 import optax_sched
@@ -36,9 +37,9 @@ except AttributeError as error:
 ...is `cosine_decay(lr, T_max, eta_min)` here...
 ```
 
-If you have a scheduler *object* of torch, transformers, keras or timm, `optax_sched.porting.port`
-converts it with its settings. `print(port(scheduler))` prints the line to paste into your script. If
-`port` cannot convert a scheduler exactly, it raises an error that names this scheduler.
+If you have a scheduler *object* of torch, transformers, keras or timm, or a schedule that optax made,
+`optax_sched.porting.port` converts it with its settings. `print(port(scheduler))` prints the line to
+paste into your script. If `port` cannot convert it exactly, it raises an error that names the reason.
 `python examples/port_a_recipe.py` shows it.
 
 Three conventions explain most differences:
@@ -99,7 +100,7 @@ Peak `i`, end `e`, lengths `T`, `W`, `D`, a number of stairs `k`, a power `p`, a
 # Elsewhere, and here.
 COMPOSITIONS = (
     (
-        "keras `PolynomialDecay(cycle=True)` to 0",
+        "keras `PolynomialDecay(cycle=True)` to 0; to an end it is a sum",
         "join([i, multiply(repeat(shift(polynomial_decay(i, T, 0.0, p), 1), T), "
         "every(shift(power_law_decay(1.0, 1.0, -p), 1), T))], [1])",
     ),
@@ -140,7 +141,7 @@ COMPOSITIONS = (
     ("torch `MultiplicativeLR`: a recurrence", "table(i * np.cumprod([1.0, 0.9, 0.8, 0.9]))"),
     (
         "keras `CosineDecayRestarts` with m_mul and alpha: a sum",
-        'schedule(lambda t, s, e: s(t) + e, name="above")(cosine_restarts(i - e, T, 0.0, 2.0, 0.5), e)',
+        "cosine_restarts(i - e, T, 0.0, 2.0, 0.5) + e",
     ),
     ("the linear decay of BERT, flair, levanter", "warmup_linear_decay(i, W, T)"),
     ("cosine with a floor, MaxText, Megatron", "warmup_cosine_decay(i, W, T, end_value=e)"),

@@ -30,7 +30,7 @@ SHAPES: list[dict[str, Any]] = [{"shape": name} for name in ("linear", "cosine",
 # What cannot move smoothly: a curve of its own for each choice.
 CHOICES: dict[str, list[dict[str, Any]]] = {
     "one_cycle": [{"three_phase": three, **shape} for three in (False, True) for shape in SHAPES[:2]],
-    "cosine_restarts": [{"period": 250}, {"period": 140, "period_mult": 2.0}],
+    "cosine_restarts": [{"period": 250, "period_mult": None}, {"period": 140, "period_mult": 2.0}],
     "repeat": [{"value_mult": 0.7}, {"period_mult": 2.0}],
 }
 # The lowest and the highest number of a slider, by the word of the library, such that the library takes

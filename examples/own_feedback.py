@@ -20,7 +20,7 @@ from optax_sched.typing import Fraction, Growth, Positive
 
 @feedback
 def kl_adaptive(scale, kl, target: Positive, factor: Growth = 1.5):
-    """PPO's rule: slower where the policy moved too far, faster where it hardly moved."""
+    """PPO's rule, as the built-in `kl_adaptive` without its bounds: a metric stays near a target."""
     too_far, too_near = kl > 2 * target, kl < target / 2
     return scale * jnp.where(too_far, 1 / factor, jnp.where(too_near, factor, 1.0))
 

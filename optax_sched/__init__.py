@@ -97,11 +97,11 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 **Your own**
 
 - `schedule`: the decorator that makes a builder of a formula
+- `recipe`: the decorator that makes a builder of a composition
 - `Schedule`: what builders make
 - `progress`: the fraction of a phase that is done
 - `remaining`: the fraction that is left
 - `mix`: a blend that is exact at both ends
-- `is_traced`: whether a value is unknown while JAX traces
 
 **Closed loop**: rates that react to the loss
 
@@ -112,7 +112,7 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 - `feedback`: the decorator that makes a closed loop of your own rule
 - `scale_by_feedback`: any closed loop as an optax transformation
 - `observe`: gives a loss outside `update`
-- `replace_feedback`: changes the settings of a running rule
+- `replace_feedback`: changes the settings of a running closed loop
 
 **In optax**
 
@@ -152,8 +152,8 @@ import importlib
 import typing as _typing  # `typing` is a module of this package, too
 
 from optax_sched._core.arithmetic import add, multiply, power
-from optax_sched._core.domains import is_traced
 from optax_sched._core.operands import constant
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._core.shapes import Shape
 from optax_sched._files.config import from_config, to_config
@@ -259,7 +259,6 @@ __all__ = [
     "infinite",
     "inverse_sqrt_decay",
     "inverse_time_decay",
-    "is_traced",
     "join",
     "k_decay",
     "k_shape",
@@ -289,6 +288,7 @@ __all__ = [
     "power_shape",
     "progress",
     "quarter_cosine_decay",
+    "recipe",
     "reduce_on_plateau",
     "remaining",
     "repeat",

@@ -7,6 +7,7 @@ A file imports from those above it:
     peer_words        other libraries' words for a hyperparameter, for the hint in an error
     extras            modules that only an extra of the package installs
     lengths           a ratio that stands among steps is refused
+    nodes             a pytree of ours: its children, and the structure around them
     domains           what a hyperparameter may be, and what is stored for it
     hyperparameters   the words that annotate formulas (`Rate`, `Steps`, ...), each with its domain
     arguments         the door: arguments bound by name, each admitted by its domain
@@ -18,6 +19,7 @@ A file imports from those above it:
     schedule          `Schedule`, and the decorator that makes builders of them
     shapes            `Shape`, the shapes of phases
     operands          schedules as hyperparameters of others, one or many
+    recipe            the decorator that makes builders of compositions
     arithmetic        the builders of sums, products and powers, which the operators call
 
 Begin with `schedule`, then `built` and `formula`. A builder's call goes through `arguments` and

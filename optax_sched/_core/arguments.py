@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from optax_sched._core.domains import Domain
+from optax_sched._core.domains import Domain, Number
 from optax_sched._core.errors import Refusal, Unfit
 from optax_sched._core.hyperparameters import domain_of
 from optax_sched._core.peer_words import meant_by
@@ -18,14 +18,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def admit(where: str, name: str, domain: Domain, value: Any) -> Any:
-    """What the domain stores for the value, or an error that says who refuses what, and why."""
+def admit(where: str, name: str, domain: Domain, value: Any, several: str = "") -> Any:
+    """What the domain stores for the value, or an error that says who refuses what, and why.
+
+    `several` is the hint for many numbers where one is meant.
+    """
     try:
         return domain.admit(value)
     except (TypeError, ValueError, OverflowError) as error:
-        hint = f": {error}" if isinstance(error, Unfit) else ""
+        hint = f": {error}" if isinstance(error, Unfit) else several if _is_many(value, domain) else ""
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise Refusal(where, name, domain.words, value, hint).error(kind) from None
+
+
+def _is_many(value: Any, domain: Domain) -> bool:
+    return isinstance(domain, Number) and bool(getattr(value, "ndim", isinstance(value, list | tuple)))
 
 
 def bind(

@@ -1,54 +1,55 @@
 """What builders make: an immutable pytree whose leaves are its hyperparameters."""
 
-import functools
+import inspect
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import jax
 
-from optax_sched._core.domains import Domain, Node, has_leaf
+from optax_sched._core.domains import Domain
 from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.nodes import Node
 from optax_sched._core.peer_words import meant_by, translated
 
 
 class Built(Node):
     """An immutable pytree of hyperparameters. Subclasses define what a call does."""
 
-    # `__weakref__`: jax.jit(s) holds s by a weak reference.
-    __slots__ = ("__weakref__", "_formula", "_values")
-    _formula: Formula
-    _values: tuple[Any, ...]  # in the order of the signature
-
-    def __init_subclass__(cls) -> None:
-        jax.tree_util.register_pytree_with_keys(
-            cls, _flatten_with_keys, functools.partial(_unflatten, cls), _flatten
-        )
+    __module__ = "optax_sched"
+    __slots__ = ()
 
     def __init__(self, *_: Any, **__: Any):
         raise TypeError(f"{type(self).__name__} is made by builders")
 
     @classmethod
-    def _make(cls, formula: Formula, values: tuple[Any, ...]) -> Self:
-        made = object.__new__(cls)
-        object.__setattr__(made, "_formula", formula)
-        object.__setattr__(made, "_values", values)
-        return made
+    def _make(cls, formula: Formula, values: Sequence[Any]) -> Self:
+        return cls._of(formula, values, formula.is_static)  # in the order of the signature
 
     @classmethod
     def _unpickle(cls, builder: Callable[..., Self], packed: list[Any]) -> Self:
         formula: Any = formula_of(builder)
         domains = formula.domains.values()
-        values = (domain.unpacked(item) for domain, item in zip(domains, packed, strict=True))
-        return cls._make(formula, tuple(values))
+        values = [domain.unpacked(item) for domain, item in zip(domains, packed, strict=True)]
+        return cls._make(formula, values)
 
-    def _parts(self) -> Iterator[Any]:
-        pairs = zip(self._values, self._formula.is_static, strict=True)
-        return (value for value, is_static in pairs if not is_static)
+    @property
+    def _formula(self) -> Formula:
+        return self._structure[0]  # pyright: ignore[reportReturnType]
+
+    def _keys(self) -> Iterator[Any]:
+        # The path to a leaf names its formula, so that nobody loads a checkpoint of another formula
+        # with the same names and shapes by mistake.
+        words = ", ".join(filter(None, (domain.word(value) for _, domain, value in stored(self))))
+        label = self._formula.name + (f"({words})" if words else "")
+        for name, word in zip(self._formula.domains, self._structure[1], strict=True):
+            if word is ...:
+                yield jax.tree_util.GetAttrKey(f"{label}.{name}")
 
     def __reduce__(self) -> Any:
         packed = [domain.packed(value) for _, domain, value in stored(self)]
-        return self._unpickle, (self._formula.builder, packed)
+        return self._unpickle, (self._formula.importable(), packed)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some hyperparameters changed; its builder checks them again.
@@ -86,12 +87,6 @@ class Built(Node):
             f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.domains)}"
         )
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
-
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._formula.domains]
 
@@ -110,6 +105,12 @@ def lengths_of(built: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(built, Built):
         for name, domain, value in stored(built):
             yield from ((name + rest, length) for rest, length in domain.lengths(value))
+
+
+def bound_values(built: Built) -> inspect.BoundArguments:
+    """The hyperparameters as they are stored, for the formula."""
+    # By position where possible: Python cannot pass a parameter before *schedules by name.
+    return inspect.BoundArguments(built._formula.signature, OrderedDict(stored_values(built)))
 
 
 def stored_values(built: Built) -> dict[str, Any]:
@@ -182,58 +183,3 @@ def _path_inside(values: dict[str, Any], word: str) -> str | None:
                 if found:
                     return f"{name}.{found}" if index is None else f"{name}[{index}].{found}"
     return None
-
-
-def _label(built: Built) -> str:
-    """The builder's name with its words, as in `warmup(linear)`."""
-    words = ", ".join(filter(None, (domain.word(value) for _, domain, value in stored(built))))
-    return built._formula.name + (f"({words})" if words else "")
-
-
-def _flatten(built: Built) -> tuple[tuple[Any, ...], Any]:
-    return split(built._values, built._formula.is_static, built._formula)
-
-
-def split(values: Sequence[Any], is_static: Sequence[bool], owner: Any) -> tuple[Any, Any]:
-    """The children among some values, and the structure, which is the owner and all other values.
-
-    What has no leaves, a named shape or a function say, is structure too: orbax would take it for a
-    leaf.
-    """
-    words = tuple(v if s else _leafless(v) for v, s in zip(values, is_static, strict=True))
-    alone = [s or not isinstance(word, str) for word, s in zip(words, is_static, strict=True)]
-    children = tuple(v for v, it_is in zip(values, alone, strict=True) if not it_is)
-    return children, (owner, words, tuple(alone))
-
-
-def joined(structure: Any, is_static: Sequence[bool], children: Any) -> tuple[Any, ...]:
-    """The values that were split."""
-    _, words, alone = structure
-    rest = iter(children)
-    return tuple(
-        (word if s else jax.tree.unflatten(word, [])) if it_is else next(rest)
-        for word, s, it_is in zip(words, is_static, alone, strict=True)
-    )
-
-
-def _leafless(value: Any) -> Any:
-    """The structure of an object of ours without leaves; "child" for all else."""
-    if isinstance(value, Node) and not has_leaf(value):
-        return jax.tree.structure(value)
-    return "child"  # None would not do: a PyTreeDef cannot be compared with it
-
-
-# The path to a leaf names its formula, so that nobody loads a checkpoint of another formula with the
-# same names and shapes by mistake.
-def _flatten_with_keys(built: Built) -> tuple[tuple[Any, ...], Any]:
-    leaves, structure = _flatten(built)
-    label = _label(built)
-    named = zip(built._formula.domains, structure[2], strict=True)
-    keys = [jax.tree_util.GetAttrKey(f"{label}.{name}") for name, is_alone in named if not is_alone]
-    return tuple(zip(keys, leaves, strict=True)), structure
-
-
-# Unflattening checks nothing: JAX puts tracers, batches and placeholders where the leaves were.
-def _unflatten(cls: type[Built], structure: Any, leaves: Any) -> Built:
-    formula = structure[0]
-    return cls._make(formula, joined(structure, formula.is_static, leaves))

@@ -1,5 +1,6 @@
 """A schedule as a curve: how far it goes, and a small picture of it for notebooks."""
 
+import functools
 import html
 from typing import Any
 
@@ -11,6 +12,7 @@ from optax_sched._core.evaluate import is_float_clock
 from optax_sched._math.phases import LAST_STEP
 
 LAST_TOKEN = 10**18
+POINTS = 1000  # at which a schedule is read at a time: always as many, so that it compiles once
 UNENDING = 1000  # steps to show of a schedule that never stops changing
 WIDTH, HEIGHT = 360, 130  # of the picture, in pixels
 LEFT, BOTTOM = 58, 22  # room for the numbers at the axes
@@ -28,25 +30,32 @@ def last_step_to_look_at(schedule: Any) -> int:
 def horizon(schedule: Any, last_step: int | None = None) -> int:
     """From which step on the value stays, rounded up to two digits; a thousand if it never does."""
     last_step = last_step or last_step_to_look_at(schedule)
-    steps = np.unique(np.geomspace(1, last_step, 1000).astype(np.int64)) - 1
+    steps = np.unique(np.geomspace(1, last_step, POINTS).astype(np.int64)) - 1
     settled = last_step
     for _ in range(3):  # each time between two neighbours of the last
-        last, settled = _last_change(schedule, steps, settled)
-        steps = np.unique(np.linspace(last, settled, 1000).astype(np.int64))
+        values = _values_at(schedule, steps, last_step)
+        last, settled = _last_change(values, steps, settled)
+        steps = np.unique(np.linspace(last, settled, POINTS).astype(np.int64))
     if settled > last_step // 2:
         return UNENDING
     unit = 10 ** max(len(str(settled)) - 2, 0)
     return -(-settled // unit) * unit
 
 
-def _last_change(schedule: Any, steps: np.ndarray, settled: Any) -> tuple[Any, Any]:
+def _last_change(values: np.ndarray, steps: np.ndarray, settled: Any) -> tuple[Any, Any]:
     """The two steps between which the value changes last; `settled` where it never changes."""
-    values = np.asarray(schedule(steps), np.float64)
     moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
     if not len(moving):
         return steps[0], settled
     last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
     return last, settled
+
+
+def _values_at(schedule: Any, steps: np.ndarray, last_step: int) -> np.ndarray:
+    """The values at up to `POINTS` steps, none of which is later than the last one."""
+    padded = np.pad(steps, (0, POINTS - len(steps)), mode="edge")
+    padded = padded.astype(float) if last_step > LAST_STEP else padded
+    return np.asarray(schedule(padded), np.float64)[..., : len(steps)]
 
 
 def as_html(schedule: Any) -> str:
@@ -61,17 +70,21 @@ def as_html(schedule: Any) -> str:
         return f"<div>{text}</div>"
 
 
+@jax.jit
+def _each_at(batch: Any, steps: jax.Array) -> jax.Array:
+    return jax.vmap(lambda schedule: schedule(steps))(batch)
+
+
 def _svg(schedule: Any) -> str:
+    last_step = last_step_to_look_at(schedule)
+    curves_at = schedule
     if is_batch(schedule):
         few = jax.tree.map(lambda leaf: np.asarray(leaf)[:MOST_CURVES], schedule)
-        curves_at = jax.vmap(lambda s, steps: s(steps), (0, None))
-    else:
-        few = schedule
-        curves_at = lambda s, steps: s(steps)[None]  # noqa: E731
-    end = horizon(lambda steps: curves_at(few, steps).sum(0), last_step_to_look_at(schedule))
+        curves_at = functools.partial(_each_at, few)
+    end = horizon(lambda steps: np.atleast_2d(curves_at(steps)).sum(0), last_step)
     in_parts = is_float_clock(schedule) and end <= 1  # a clock in epochs, or in parts of a run
     steps = np.linspace(0, end, 241) if in_parts else np.linspace(0, end, 241).astype(np.int64)
-    curves = np.asarray(curves_at(few, steps), np.float64)
+    curves = np.atleast_2d(_values_at(curves_at, steps, last_step))
     low, high = min(curves.min(), 0.0), max(curves.max(), 0.0)
     high += (high == low) * 1.0
     x = LEFT + (WIDTH - LEFT - 8) * steps / end

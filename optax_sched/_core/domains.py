@@ -1,6 +1,8 @@
 """Domains of hyperparameters: each says in words what it admits, stores that, and refuses the rest."""
 
+import contextvars
 import dataclasses
+import inspect
 import itertools
 import math
 import numbers
@@ -14,6 +16,7 @@ from jax.core import Tracer
 
 from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
 from optax_sched._core.lengths import refuse_ratio_among
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -23,19 +26,12 @@ def default_float() -> np.dtype:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether a value is unknown because JAX traces it, for checks of your own.
-
-    Args:
-      value: a number, an array, or any pytree.
-
-    Returns:
-      True if any leaf is a tracer, whose value Python cannot read or compare.
-
-    >>> import jax
-    >>> is_traced(0.1), bool(jax.jit(is_traced)(0.1))
-    (False, True)
-    """
+    """Whether any leaf of a value is unknown because JAX traces it."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+
+
+# Whether a recipe composes, so that a length of 0 is a phase that it leaves out.
+PHASES_MAY_BE_EMPTY = contextvars.ContextVar("PHASES_MAY_BE_EMPTY", default=False)
 
 
 class Domain:
@@ -50,10 +46,6 @@ class Domain:
     def admit(self, value: Any) -> Any:
         """What is stored for what the user wrote."""
         raise NotImplementedError
-
-    def read(self, stored: Any) -> Any:
-        """What the formula sees."""
-        return stored
 
     def public(self, stored: Any) -> Any:
         """What the user sees as an attribute of the schedule."""
@@ -107,6 +99,8 @@ class Number(Domain):
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
+        if self.is_length and number == 0 and PHASES_MAY_BE_EMPTY.get():
+            return self._cast(scalar)
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:
@@ -246,23 +240,19 @@ class Optional(Domain):
     def admit(self, value: Any) -> Any:
         return None if value is None else self.of.admit(value)
 
-    def read(self, stored: Any) -> Any:
-        return None if stored is None else self.of.read(stored)
 
-    def public(self, stored: Any) -> Any:
-        return None if stored is None else self.of.public(stored)
+def _of_what_is_there(
+    name: str, of_none: Callable[[Domain, Any], Any]
+) -> Callable[[Optional, Any], Any]:
+    def method(self: Optional, value: Any) -> Any:
+        return of_none(self, value) if value is None else getattr(self.of, name)(value)
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        return stored is not None and self.of.has_batch_axis(stored)
+    return method
 
-    def is_float_clock(self, stored: Any) -> bool:
-        return stored is not None and self.of.is_float_clock(stored)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
-        return () if stored is None else self.of.lengths(stored)
-
-    def word(self, stored: Any) -> str | None:
-        return None if stored is None else self.of.word(stored)
+for _name, _method in vars(Domain).items():
+    if inspect.isfunction(_method) and not _name.startswith("_") and _name != "admit":
+        setattr(Optional, _name, _of_what_is_there(_name, _method))
 
 
 class KeyDomain(Domain):
@@ -300,7 +290,7 @@ class OneOrMany(Domain):
     def admit(self, value: Any) -> Any:
         if self.functions and callable(value):
             refuse_no_schedule(value)
-            return as_pytree(value)
+            return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
 
@@ -318,45 +308,6 @@ def refuse_no_schedule(value: Any) -> None:
             "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
             "give a schedule alone here"
         )
-
-
-def as_pytree(function: Callable[..., Any]) -> Any:
-    """The callable itself if it is a pytree, else the callable wrapped as a pytree without leaves."""
-    if jax.tree_util.all_leaves([function]):
-        return PlainFunction(function)
-    return function
-
-
-class Node:
-    """A pytree of ours. Where it has no leaves it is part of the structure around it."""
-
-    __slots__ = ()
-
-    def _parts(self) -> Iterable[Any]:
-        """What may hold its leaves."""
-        return ()
-
-
-def has_leaf(value: Any) -> bool:
-    """Whether JAX finds a leaf in a value, or None where a leaf was.
-
-    It does not flatten: a node looks at its parts before JAX flattens them, so a nest of `d` nodes
-    would be flattened 2^d times.
-    """
-    if isinstance(value, Node):
-        return any(map(has_leaf, value._parts()))
-    return bool(jax.tree.leaves(value, is_leaf=lambda node: node is None))
-
-
-@jax.tree_util.register_static
-class PlainFunction(jax.tree_util.Partial, Node):
-    """A function as a part of the structure. JAX's own Partial has empty children; orbax saves none."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlainFunction) and self.func == other.func
-
-    def __hash__(self) -> int:
-        return hash(self.func)
 
 
 def as_array(items: Any) -> np.ndarray:
@@ -383,10 +334,8 @@ def as_scalar(value: Any) -> Any:
         value = value.item()
     if isinstance(value, bool):
         raise TypeError
-    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
-        raise Misplaced("for several values, grid or stack makes a batch of schedules")
     if isinstance(value, jax.Array):
-        if not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
+        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
             raise TypeError
         return value
     if isinstance(value, numbers.Integral):

@@ -9,6 +9,13 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+# What JAX raises where Python asks a traced value for its number.
+NEEDS_NUMBERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
 
 class Refusal(NamedTuple):
     """The parts of an error: `where: name must be rule, got value`, then a hint."""

@@ -1,9 +1,7 @@
 """Calls a schedule: eagerly by one compiled program, under a trace as a part of that trace."""
 
-import collections
 import contextlib
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import Built, batched_name, stored
+from optax_sched._core.built import Built, batched_name, bound_values, stored
 from optax_sched._core.domains import as_array, default_float, is_traced
-from optax_sched._core.errors import in_a_word
+from optax_sched._core.errors import NEEDS_NUMBERS, in_a_word
 from optax_sched._math.phases import LAST_STEP
 
 
@@ -32,7 +30,7 @@ def call(schedule: Any, step: Any) -> jax.Array:
     if isinstance(step, Tracer):
         _check_dtype(schedule, step)
         return _evaluate(schedule, step)
-    ready = schedule._ready
+    ready: Ready | None = getattr(schedule, "_ready", None)
     if ready is None or ready.x64 is not _x64():
         if is_traced(schedule):  # caching a tracer would leak it
             return _evaluate(schedule, _as_clock(schedule, step, is_float_clock(schedule)))
@@ -129,19 +127,12 @@ def _evaluate(s: Any, step: jax.Array) -> jax.Array:
         return weak(value_at(step))
 
 
-_NEEDS_NUMBERS = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
-
-
 @contextlib.contextmanager
 def advice_for_traced_code(name: str) -> Iterator[None]:
     """What JAX says where a user's formula needs a number, and what to write instead."""
     try:
         yield
-    except _NEEDS_NUMBERS as error:
+    except NEEDS_NUMBERS as error:
         if not hasattr(error, "__notes__"):  # the innermost formula has said it
             error.add_note(
                 f"{name}: JAX traces this function, so write it with jax.numpy: jnp.where for if, "
@@ -158,11 +149,9 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
             f"{formula.name}: {batched} has a leading axis, so this is a batch of schedules: map over "
             "it, as in jax.vmap(lambda s: s(step))(batch)"
         )
-    # Bind by position where possible: Python cannot pass a parameter before *schedules by name.
-    values = collections.OrderedDict((name, domain.read(value)) for name, domain, value in stored(s))
-    bound = inspect.BoundArguments(formula.signature, values)
+    bound = bound_values(s)
     with advice_for_traced_code(formula.name):
-        result = formula.function(step, *bound.args, **bound.kwargs)
+        result = formula.value(step, *bound.args, **bound.kwargs)
     if result is None or jnp.shape(result) != ():
         got = "None" if result is None else f"shape {jnp.shape(result)}"
         raise ValueError(

@@ -2,13 +2,14 @@
 
 import functools
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain
-from optax_sched._core.errors import Refusal
+from optax_sched._core.errors import NEEDS_NUMBERS, Refusal
 from optax_sched._core.hyperparameters import BY_NAME, domain_of
 from optax_sched._core.lengths import refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
@@ -16,7 +17,9 @@ from optax_sched._core.printing import source
 # The hyperparameter that is wrong, the rule that it breaks and, if there is more to say, a hint.
 Violation = tuple[str, str] | tuple[str, str, str] | None
 Check = Callable[..., Violation]
+Checks = Check | Sequence[Check]
 
+_SEVERAL = ": for several values, grid or stack makes a batch of schedules"
 _RESERVED = {"init", "update", "replace", "step"}
 
 
@@ -32,7 +35,7 @@ class Formula:
         self,
         function: Callable[..., Any],
         name: str,
-        check: Check | None,
+        check: Checks | None,
         made: Any,
         skip: Sequence[str],
         before: Sequence[inspect.Parameter] = (),
@@ -40,7 +43,6 @@ class Formula:
     ):
         self.function = function
         self.name = name
-        self.check = check
         self.made = made
         own = list(inspect.signature(function).parameters.values())
         # A name that the library knows is a hyperparameter's: the step was forgotten.
@@ -61,8 +63,9 @@ class Formula:
         self.hints = {it.name: hints[it.name] for it in parameters if it.name in hints}
         self.signature = readable(parameters, self.hints, made)
         self.is_static = tuple(domain.static for domain in self.domains.values())
-        self.check_names = tuple(inspect.signature(check).parameters) if check else ()
-        unknown = set(self.check_names) - self.domains.keys()
+        checks = [check] if callable(check) else check or ()
+        self.checks = [(check, tuple(inspect.signature(check).parameters)) for check in checks]
+        unknown = {it for _, asked in self.checks for it in asked} - self.domains.keys()
         if unknown:
             raise TypeError(
                 f"{name}: the check asks for {', '.join(sorted(unknown))}: no such hyperparameter"
@@ -75,9 +78,6 @@ class Formula:
             return self.build(bind(self.name, self.signature, args, kwargs).arguments)
 
         builder.__name__ = self.name
-        if self.function.__name__ == "<lambda>":
-            # Let a lambda pickle by its name, if a module binds it to that.
-            builder.__qualname__ = self.name
         builder.__signature__ = self.signature  # pyright: ignore[reportAttributeAccessIssue]
         builder.__annotations__ = {**self.hints, "return": self.made}
         vars(builder)["formula"] = self
@@ -86,7 +86,8 @@ class Formula:
     def build(self, values: dict[str, Any]) -> Any:
         """Check the values that the user wrote, and make the object."""
         stored = {
-            name: admit(self.name, name, domain, values[name]) for name, domain in self.domains.items()
+            name: admit(self.name, name, domain, values[name], _SEVERAL)
+            for name, domain in self.domains.items()
         }
         lengths = [
             (name, rest, value)
@@ -105,12 +106,27 @@ class Formula:
             {name: value for name, rest, value in lengths if not rest},
         )
         refuse_ratios(self.name, [(name + rest, value) for name, rest, value in lengths])
-        if self.check is not None:
-            violated = self.check(*(stored[name] for name in self.check_names))
+        for check, names in self.checks:
+            try:
+                violated = check(*(stored[name] for name in names))
+            except NEEDS_NUMBERS:  # a traced one has none
+                continue
             if violated:
                 name, rule, *hint = violated
                 raise Refusal(self.name, name, rule, values[name], *hint).error()
         return self.made._make(self, tuple(stored.values()))
+
+    def importable(self) -> Callable[..., Any]:
+        """The builder, under the name by which its module knows it, so that it can be pickled."""
+        known = vars(sys.modules.get(self.builder.__module__, object))
+        if known.get(self.builder.__qualname__) is not self.builder:
+            names = (name for name, value in known.items() if value is self.builder)
+            self.builder.__qualname__ = next(names, self.builder.__qualname__)
+        return self.builder
+
+    def value(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+        """What the function gives at a scalar step."""
+        return self.function(step, *args, **kwargs)
 
     def source(self, values: dict[str, Any]) -> str:
         """The source text of the call that builds an object with these hyperparameters."""

@@ -16,7 +16,10 @@ from optax_sched._core.domains import (
     Numbers,
     OneOrMany,
     Optional,
+    as_scalar,
+    is_traced,
 )
+from optax_sched._math.phases import LAST_STEP
 
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
@@ -34,6 +37,23 @@ _STEPS = Number(
 _STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False, is_length=True)
 _COUNT = Number("a whole number, 1 or more", 1, as_float=False, whole=True)
 _COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
+
+
+class Known(Number):
+    """A number that Python counts with: not traced, and of any size up to its maximum."""
+
+    def admit(self, value: Any) -> Any:
+        number = as_scalar(value)
+        if is_traced(number):
+            raise TypeError
+        number = number if isinstance(number, int | float) else number.item()
+        if not self.holds(number) or (self.whole and number != int(number)):
+            raise ValueError
+        return int(number) if self.whole else number
+
+
+SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
+
 
 Scalar = int | float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
 """What may stand for one number."""

@@ -1,23 +1,17 @@
 """Schedules as hyperparameters of other schedules: one of them, or many at the cost of one."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, is_batch, is_made_by, joined, lengths_of, split
-from optax_sched._core.domains import (
-    Domain,
-    Node,
-    as_array,
-    as_pytree,
-    read_only,
-    refuse_no_schedule,
-)
+from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
+from optax_sched._core.domains import Domain, as_array, read_only, refuse_no_schedule
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
+from optax_sched._core.nodes import Node
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._math.phases import pick
 
@@ -70,7 +64,12 @@ class OneSchedule(Domain):
         refuse_no_schedule(value)
         if isinstance(value, Built):  # a shape
             raise TypeError
-        return as_pytree(value) if callable(value) else constant(value)
+        if not callable(value):
+            return constant(value)
+        return of_function(value) if jax.tree_util.all_leaves([value]) else value
+
+    def public(self, stored: Any) -> Any:
+        return stored.function if is_made_by(of_function, stored) else stored
 
     def has_batch_axis(self, stored: Any) -> bool:
         return is_batch(stored)
@@ -87,7 +86,7 @@ class OneSchedule(Domain):
 
 
 class ManySchedules(Domain):
-    """A sequence of schedules, those of equal structure stacked leaf by leaf."""
+    """A sequence of schedules."""
 
     words = "a sequence of one or more schedules, functions of the step, or finite numbers"
 
@@ -101,107 +100,97 @@ class ManySchedules(Domain):
         return Parts.of([OneSchedule().admit(item) for item in value])
 
     def public(self, stored: "Parts") -> list[Any]:
-        return [stored[index] for index in range(len(stored))]
+        return list(map(OneSchedule().public, stored))
 
     def has_batch_axis(self, stored: "Parts") -> bool:
         return stored.has_batch_axis()
 
     def is_float_clock(self, stored: "Parts") -> bool:
-        return any(is_float_clock(family) for family in stored.families)
+        return any(map(is_float_clock, stored._values))
 
     def lengths(self, stored: "Parts") -> Iterable[tuple[str, Any]]:
-        for number, family in enumerate(stored.families):
-            indices = [i for i, (own, _) in enumerate(stored.layout.places) if own == number]
-            for name, length in lengths_of(family):
-                members = [length] if stored.layout.is_alone(number) else list(length)
-                yield from ((f"[{i}].{name}", it) for i, it in zip(indices, members, strict=True))
+        for index, part in zip(stored.first_indices(), stored._values, strict=True):
+            yield from ((f"[{index}].{name}", length) for name, length in lengths_of(part))
 
     def constants(self, stored: "Parts") -> list[Any]:
-        return [family.value for family in stored.families if is_made_by(constant, family)]
+        return [part.value for part in stored._values if is_made_by(constant, part)]
 
     def packed(self, stored: "Parts") -> Any:
-        return stored.families, stored.layout._key
+        return stored._values, stored.families, isinstance(stored, Mixture)
 
     def unpacked(self, packed: Any) -> "Parts":
-        families, layout = packed
-        return Parts(families, Layout(*layout))
+        values, families, is_mixture = packed
+        return (Mixture if is_mixture else Parts).made(values, families)
 
 
-class Layout:
-    """The family of each part, and its place there. It may be long, so it is hashed only once."""
-
-    def __init__(
-        self,
-        places: Sequence[tuple[int, int]],
-        ranks: Sequence[Sequence[int]],
-        is_mixture: bool = False,
-    ):
-        self.places = tuple(places)
-        self.ranks = tuple(map(tuple, ranks))  # the number of axes of each leaf of a family's member
-        self.is_mixture = is_mixture  # whether `stack` made it, for a `select`
-        self.sizes = tuple(np.bincount([family for family, _ in self.places], minlength=len(ranks)))
-        self._key = self.places, self.ranks, self.is_mixture
-        self._hash = hash(self._key)
-
-    def is_alone(self, family: int) -> bool:
-        """Whether a family has only one member, which is then not stacked."""
-        return self.sizes[family] == 1
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Layout) or self._hash != other._hash:
-            return self is other
-        return self is other or self._key == other._key
+MOST_APART = 16
 
 
-@jax.tree_util.register_pytree_with_keys_class
 class Parts(Node):
-    """Schedules in order. Those of equal structure are a family, stacked on a leading axis."""
+    """Schedules in order, each on its own; more than a few of equal structure are stacked.
 
-    __slots__ = ("families", "layout")
+    A stacked family costs few leaves in a state, and little time to compile. All members of a family,
+    stacked or not, cost one formula.
+    """
 
-    def __init__(self, families: Sequence[Any], layout: Layout):
-        self.families = tuple(families)
-        self.layout = layout
+    __slots__ = ()
 
     @classmethod
     def of(cls, schedules: Sequence[Any]) -> "Parts":
-        groups, places = in_families(schedules)
-        families, ranks = [], []
-        for structure, members in groups:
-            ranks.append([jnp.ndim(leaf) for leaf in members[0]])
-            # Leave a single member as it is: there is nothing to pick from, and nests stay small.
-            one = members[0] if len(members) == 1 else list(map(stacked, zip(*members, strict=True)))
-            families.append(jax.tree.unflatten(structure, one))
-        return cls(families, Layout(places, ranks))
+        found = in_families(schedules)
+        if max(len(family.indices) for family in found) <= MOST_APART:
+            return cls.made(schedules)
+        number_of = {index: number for number, it in enumerate(found) for index in it.indices}
+        return cls.made([it.stacked() for it in found], [number_of[i] for i in range(len(schedules))])
 
-    def _parts(self) -> tuple[Any, ...]:
-        return self.families
+    @classmethod
+    def made(cls, values: Sequence[Any], families: Iterable[int] = ()) -> "Parts":
+        return cls._of(tuple(families), values, [False] * len(values))
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The number of each part's family, where families are stacked."""
+        return self._structure[0]  # pyright: ignore[reportReturnType]
+
+    def first_indices(self) -> list[int]:
+        """Which part each stored value is, or is the family of."""
+        return [self.families.index(n) if self.families else n for n in range(len(self._values))]
+
+    def _keys(self) -> Iterable[Any]:
+        words = zip(self.first_indices(), self._structure[1], strict=True)
+        return [jax.tree_util.SequenceKey(index) for index, word in words if word is ...]
 
     def __len__(self) -> int:
-        return len(self.layout.places)
+        return len(self.families or self._values)
 
     def __getitem__(self, index: int) -> Any:
-        family, place = self.layout.places[index]
-        if self.layout.is_alone(family):
-            return self.families[family]
-        leaves, structure = jax.tree.flatten(self.families[family])
-        ranks = self.layout.ranks[family]
-        # The members lie on the axis before a leaf's own axes; in a batch there are more before it.
-        items = [
-            leaf[(..., place, *(slice(None),) * rank)] for leaf, rank in zip(leaves, ranks, strict=True)
-        ]
-        return jax.tree.unflatten(structure, list(map(as_number, items)))
+        if not self.families:
+            return self._values[index]
+        number = self.families[index]
+        family, place = self._values[number], self.families[: range(len(self))[index]].count(number)
+        if self.families.count(number) == 1:
+            return family
+        if self.has_batch_axis():
+            return jax.vmap(lambda parts: parts[index])(self)
+        return jax.tree.map(lambda leaf: as_number(leaf[place]), family)
 
     def has_batch_axis(self) -> bool:
         """Whether the members have one axis more than single schedules."""
-        for number, (family, ranks) in enumerate(zip(self.families, self.layout.ranks, strict=True)):
-            axes = [rank + (not self.layout.is_alone(number)) for rank in ranks]
-            if any(np.ndim(x) > n for x, n in zip(jax.tree.leaves(family), axes, strict=True)):
-                return True
-        return False
+
+        def member(leaf: Any) -> Any:
+            return jax.ShapeDtypeStruct(np.shape(leaf)[1:], jnp.result_type(leaf))
+
+        stacked = [self.families.count(number) > 1 for number in range(len(self._values))]
+        pairs = zip(self._values, stacked, strict=True)
+        return any(is_batch(jax.tree.map(member, it) if many else it) for it, many in pairs)
+
+    def _in_families(self) -> list[tuple[Any, np.ndarray]]:
+        """Each family, stacked if it has several members, and which parts these are."""
+        if not self.families:
+            found = in_families(self._values)
+            return [(family.stacked(), np.asarray(family.indices)) for family in found]
+        numbers = np.asarray(self.families)
+        return [(it, np.flatnonzero(numbers == number)) for number, it in enumerate(self._values)]
 
     def value_at(self, index: Any, clock: Callable[[jax.Array], Any]) -> jax.Array:
         """The value of the part at a traced index, at the step `clock(is_active)`.
@@ -209,46 +198,49 @@ class Parts(Node):
         Each family is evaluated once, whatever the number of its members. A family that is not active
         gets the step `clock(False)`, so that nothing of it leaks into the gradient.
         """
-        family_of = np.asarray([family for family, _ in self.layout.places])
         result: Any = None
-        for number, family in enumerate(self.families):
-            chosen = np.flatnonzero(family_of == number) == index
+        for family, indices in self._in_families():
+            chosen = indices == index
             active = jnp.any(chosen)
-            member = family
-            if not self.layout.is_alone(number):
+            if len(indices) > 1:
                 # A family that is not active evaluates its first member.
                 place = jnp.argmax(chosen)
-                member = jax.tree.map(lambda leaf, place=place: pick(leaf, place), family)
-            value = member(clock(active))
+                family = jax.tree.map(lambda leaf, place=place: pick(leaf, place), family)
+            value = family(clock(active))
             result = value if result is None else jnp.where(active, value, result)
         return result
 
-    def tree_flatten_with_keys(self):
-        families, structure = self.tree_flatten()
-        places = (place for place, is_alone in enumerate(structure[2]) if not is_alone)
-        keys = map(jax.tree_util.SequenceKey, places)
-        return tuple(zip(keys, families, strict=True)), structure
 
-    def tree_flatten(self):
-        return split(self.families, [False] * len(self.families), self.layout)
+class Mixture(Parts):
+    """What `stack` makes of schedules of several families, for a `select`."""
 
-    @classmethod
-    def tree_unflatten(cls, structure: Any, families: Sequence[Any]):
-        return cls(joined(structure, [False] * len(structure[1]), families), structure[0])
+    __slots__ = ()
 
 
-def in_families(schedules: Sequence[Any]) -> tuple[list[tuple[Any, list[Any]]], list[tuple[int, int]]]:
-    """The structure and the members' leaves of each family, and the place of each schedule in them."""
-    groups: dict[Any, tuple[Any, list[Any]]] = {}
-    numbers: dict[Any, int] = {}
-    places = []
-    for item in schedules:
+class Family(NamedTuple):
+    """Schedules of equal structure: which of all they are, and the leaves of each."""
+
+    structure: Any
+    indices: list[int]
+    members: list[list[Any]]
+
+    def stacked(self) -> Any:
+        """One schedule with the members on a leading axis; a single member as it is."""
+        alone = len(self.members) == 1
+        rows = zip(*self.members, strict=True)
+        return jax.tree.unflatten(self.structure, self.members[0] if alone else map(stacked, rows))
+
+
+def in_families(schedules: Iterable[Any]) -> list[Family]:
+    """The families among some schedules, in the order of their first members."""
+    families: dict[Any, Family] = {}
+    for index, item in enumerate(schedules):
         leaves, structure = jax.tree.flatten(item)
         key = structure, *map(_leaf_type, leaves)
-        _, members = groups.setdefault(key, (structure, []))
-        places.append((numbers.setdefault(key, len(numbers)), len(members)))
-        members.append(leaves)
-    return list(groups.values()), places
+        family = families.setdefault(key, Family(structure, [], []))
+        family.indices.append(index)
+        family.members.append(leaves)
+    return list(families.values())
 
 
 def _leaf_type(leaf: Any) -> Any:

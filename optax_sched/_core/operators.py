@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from optax_sched._core.built import is_batch, is_made_by
 from optax_sched._core.domains import as_scalar, is_traced
@@ -15,10 +15,11 @@ BUILDERS: dict[str, Callable[..., Any]] = {}
 class Operators:
     """The operators, all by way of `_combined`."""
 
+    __module__ = "optax_sched"
     __slots__ = ()
     __array_ufunc__ = None  # so that NumPy's numbers, when they stand on the left, leave it to us
 
-    def _combined(self, name: str, *operands: Any) -> Any:
+    def _combined(self, name: str, *operands: Any) -> Self:
         """What the builder of that name makes of the operands, one of which is `self`."""
         if any(map(is_batch, operands)):
             raise ValueError(
@@ -32,35 +33,35 @@ class Operators:
         chains = (it.schedules if is_made_by(builder, it) else [it] for it in operands)
         return builder(*(item for chain in chains for item in chain))
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Any) -> Self:
         return self._combined("add", self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: Any) -> Self:
         if type(other) is int and other == 0:  # what `sum` begins with
             return self
         return self._combined("add", other, self)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Any) -> Self:
         number = _number(other)
         negative = self._combined("multiply", -1.0, other) if number is None else -number
         return self._combined("add", self, negative)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: Any) -> Self:
         return self._combined("add", other, -self)
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Self:
         return self._combined("multiply", -1.0, self)
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Self:
         return self
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Any) -> Self:
         return self._combined("multiply", self, other)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: Any) -> Self:
         return self._combined("multiply", other, self)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: Any) -> Self:
         number = _number(other)
         if number is None or (not is_traced(number) and not 0 < abs(float(number)) < math.inf):
             _refuse(_DIVISOR, other, "a(step) / b(step)")
@@ -69,7 +70,7 @@ class Operators:
     def __rtruediv__(self, other: Any) -> NoReturn:
         _refuse(_DIVISOR, self, "a / b(step)")
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any) -> Self:
         number = _number(other)
         if number is None or (not is_traced(number) and not 0 < float(number) < math.inf):
             _refuse(_EXPONENT, other, "a(step) ** b(step)" if callable(other) else "a(step) ** b")

@@ -76,8 +76,15 @@ def called_here(name: str, names: Mapping[str, object]) -> str:
         path = names[ours[0]] if ours else ""
         return f"; did you mean {path if isinstance(path, str) else ours[0]}?" if ours else ""
     told = "".join(dict.fromkeys(_told(peer, row) for peer, row in same))
+    if ours and f"`{ours[0]}(" not in told:
+        told += f"; did you mean {ours[0]}?"
     port = "; optax_sched.porting.port converts the object" if any(it.port for _, it in same) else ""
     return told + port
+
+
+def told_of(peer: str, name: str) -> str:
+    """The hint about a name of one library, or nothing."""
+    return "".join(_told(peer, row) for row in peers().rows.get(peer, []) if row.name == name)
 
 
 def _told(peer: str, row: Equivalent) -> str:

@@ -2,15 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Self, overload
+from typing import Any, Concatenate, ParamSpec, overload
 
 import jax
 
 from optax_sched._core.built import Built
 from optax_sched._core.curve import as_html
 from optax_sched._core.errors import in_a_word
-from optax_sched._core.evaluate import Ready, call
-from optax_sched._core.formula import Check, Formula
+from optax_sched._core.evaluate import call
+from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.operators import Operators
 
 P = ParamSpec("P")
@@ -36,17 +36,10 @@ class Schedule(Operators, Built):
     0.05 1.0
     """
 
-    __slots__ = ("_ready",)
-    _ready: Ready | None  # what `call` keeps after the first eager call
+    __slots__ = ("_ready",)  # what `call` keeps from the first eager call on
 
     def __init__(self, *_: Any, **__: Any):
         raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")
-
-    @classmethod
-    def _make(cls, formula: Formula, values: tuple[Any, ...]) -> Self:
-        made = super()._make(formula, values)
-        object.__setattr__(made, "_ready", None)
-        return made
 
     def __call__(self, step: Any) -> jax.Array:
         """The value at `step`, an integer or a float, or an array of them of any shape."""
@@ -62,7 +55,7 @@ def schedule(
     function: Callable[Concatenate[Any, P], Any],
     *,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> Callable[P, Schedule]: ...
 
 
@@ -71,7 +64,7 @@ def schedule(
     function: None = None,
     *,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Schedule]]: ...
 
 
@@ -79,7 +72,7 @@ def schedule(
     function: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> Any:
     """Turn a formula `(step, *hyperparameters) -> value` into a builder of schedules.
 
@@ -96,7 +89,8 @@ def schedule(
       name: the builder's name, for `repr` and errors; by default the name of the function.
       check: a relation between hyperparameters, as a function. Its parameters have the names of the
         hyperparameters that it needs. It returns None, or the name of the hyperparameter that is
-        wrong and the rule that it breaks. `optax_sched.is_traced` tells whether it can compare values.
+        wrong and the rule that it breaks. Several relations are a sequence of functions. A relation
+        that needs the number of a traced hyperparameter is not checked.
 
     Returns:
       The builder.

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.built import Built, formula_behind, is_batch, stored
-from optax_sched._core.domains import Domain, as_pytree, refuse_no_schedule
+from optax_sched._core.built import Built, formula_behind, is_batch
+from optax_sched._core.domains import Domain, refuse_no_schedule
 from optax_sched._core.formula import Formula
 from optax_sched._core.hyperparameters import BY_NAME
 from optax_sched._math.powers import Weights
@@ -38,12 +38,12 @@ class Shape(Built):
     def __call__(self, x: Any) -> jax.Array:
         """The value at a fraction x."""
         x = jnp.clip(jnp.asarray(x) * 1.0, 0, 1)
-        return self.weights(x, 1 - x).weight
+        weight, _ = self.weights(x, 1 - x)
+        return weight
 
-    def weights(self, x: Any, y: Any) -> Weights:
+    def weights(self, x: Any, y: Any) -> tuple[Any, Any]:
         """The value and its complement to 1, at a fraction x and its exact complement y = 1 - x."""
-        values = (domain.read(value) for _, domain, value in stored(self))
-        return self._formula.function(x, y, *values)
+        return self._formula.function(x, y, *self._values)
 
 
 def shape(function: Callable[..., Weights], name: str | None = None) -> Callable[..., Shape]:
@@ -78,17 +78,13 @@ class ShapeDomain(Domain):
         if not callable(value):
             raise TypeError
         refuse_no_schedule(value)
-        return _own(as_pytree(value))
+        return _own(value)
 
     def public(self, stored: Shape) -> Any:
         formula = formula_behind(stored)
         if formula in _NAMES:
             return _NAMES[formula]
-        if formula.builder is not _own:
-            return stored
-        function = stored.function
-        is_plain = isinstance(function, jax.tree_util.Partial) and not jax.tree.leaves(function)
-        return function.func if is_plain else function
+        return stored.function if formula.builder is _own else stored
 
     def has_batch_axis(self, stored: Any) -> bool:
         return is_batch(stored)

@@ -63,6 +63,8 @@ def to_config(schedule: Built) -> dict[str, Any]:
 class Keyed(Protocol):
     """A mapping of any kind: a dict, OmegaConf's DictConfig, ml_collections' ConfigDict."""
 
+    __module__ = "optax_sched"  # as `help` shows it
+
     def keys(self) -> Iterable[Any]: ...
     def __getitem__(self, key: Any, /) -> Any: ...
 

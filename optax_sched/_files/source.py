@@ -1,19 +1,20 @@
 """Schedules from their source text: it is parsed, its names are looked up, nothing is executed."""
 
 import ast
+import contextlib
 import operator
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from optax_sched._core.errors import complaint, in_a_word
+from optax_sched._core.errors import complaint
 from optax_sched._core.formula import Formula
 from optax_sched._files.builders import BUILT_IN, known_builders
 from optax_sched._files.reader import Arithmetic, Reader
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
-_DEEP = "it is nested too deeply"
+_WHOLE_NODES = ast.Call | ast.BinOp | ast.UnaryOp
 _ARRAYS = ("jax.numpy.array", "jnp.array")
 
 
@@ -34,8 +35,8 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
 
     Raises:
       TypeError, ValueError: the text is no such call, a name is unknown, or a builder refuses an
-        argument. The error is one line. It gives the line and column of what cannot be read, and the
-        path of what a builder refuses, as in `schedules[1].decay_steps`.
+        argument. The error is one line. It shows what cannot be read, and gives the path of what a
+        builder refuses, as in `schedules[1].decay_steps`.
 
     Elsewhere: none of the peers reads schedules from text without running it; Hydra and keras read
     dicts, for which there is `from_config`.
@@ -89,9 +90,7 @@ class _Parser:
     def __init__(self, text: str, known: Mapping[str, Formula]):
         self.known = known
         self.text = text.lstrip("\ufeff \t\r\n\f")
-        ahead = text[: len(text) - len(self.text)]
-        self.lines_ahead = ahead.count("\n")
-        self.indent = len(ahead) - ahead.rfind("\n") - 1
+        self.lines_ahead = text.count("\n") - self.text.count("\n")
 
     def whole(self) -> Any:
         if not self.text:
@@ -100,19 +99,16 @@ class _Parser:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
                 tree = ast.parse(self.text, mode="eval").body
+            made = self.value(tree) if isinstance(tree, _WHOLE_NODES) else None
         except SyntaxError as error:
-            place = self.place(error.lineno or 1, (error.offset or 1) - 1)
-            raise ValueError(f"from_source: {place}: this is not valid Python: {error.msg}") from None
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise ValueError(f"from_source: text must be {_WHOLE}: {str(error) or _DEEP}") from None
-        if isinstance(tree, ast.Call | ast.BinOp | ast.UnaryOp):
-            try:
-                made = self.value(tree)
-            except RecursionError:
-                raise ValueError(f"from_source: text must be {_WHOLE}: {_DEEP}") from None
-            if not _is_number(made):
-                return made
-        self.refuse(tree, f"must be {_WHOLE}, got {self.excerpt(tree)}")
+            line = (error.lineno or 1) + self.lines_ahead
+            raise ValueError(f"from_source: line {line} is not valid Python: {error.msg}") from None
+        except (UnicodeError, RecursionError, MemoryError) as error:
+            reason = str(error) or "it is nested too deeply"
+            raise ValueError(f"from_source: text must be {_WHOLE}: {reason}") from None
+        if not isinstance(made, dict | Arithmetic):
+            self.refuse(tree, _WHOLE)
+        return made
 
     def call(self, node: ast.Call) -> dict[str, Any]:
         name = ast.unparse(node.func)
@@ -124,9 +120,9 @@ class _Parser:
             call |= self.by_position(node, self.known[name])
             for keyword in node.keywords:
                 if keyword.arg is None:
-                    self.refuse(keyword.value, "must be written out: ** is not read")
+                    self.refuse(keyword.value, "written out: ** is not read")
                 if keyword.arg in call:
-                    self.refuse(keyword.value, f"{keyword.arg} is given twice")
+                    raise ValueError(f"from_source: {name}: {keyword.arg} is given twice")
                 call[keyword.arg] = self.value(keyword.value)
         return call  # with a name that is unknown, which the reader refuses
 
@@ -135,8 +131,8 @@ class _Parser:
         try:
             bound = formula.signature.bind_partial(*values).arguments
         except TypeError as error:
-            takes = f"{formula.name} takes {', '.join(formula.domains)}"
-            self.refuse(node, f"{formula.name}: {error}; {takes}")
+            takes = f"it takes {', '.join(formula.domains)}"
+            raise TypeError(f"from_source: {formula.name}: {error}; {takes}") from None
         return {name: list(it) if isinstance(it, tuple) else it for name, it in bound.items()}
 
     def value(self, node: ast.expr) -> Any:
@@ -152,24 +148,21 @@ class _Parser:
             return self.combined(node, _UNARY[type(node.op)], [node.operand])
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
             return self.combined(node, _BINARY[type(node.op)], [node.left, node.right])
-        hint = "write its value" if isinstance(node, ast.Name) else "only literals and calls are read"
-        self.refuse(node, f"must be a number, a string or a call, got {self.excerpt(node)}; {hint}")
+        self.refuse(node, "a number, a string, a call or arithmetic")
 
     def combined(self, node: ast.expr, compute: Callable[..., Any], parts: list[ast.expr]) -> Any:
         """A number, if the operands are numbers."""
         operands = [self.value(part) for part in parts]
         for part, operand in zip(parts, operands, strict=True):
             if not _is_number(operand) and not isinstance(operand, dict | Arithmetic):
-                self.refuse(part, f"must be a number or a call, got {self.excerpt(part)}")
+                self.refuse(part, "a number or a call")
         if not all(map(_is_number, operands)):
             return Arithmetic(compute, operands)
-        try:
+        with contextlib.suppress(ArithmeticError):
             result = compute(*operands)
             if _is_number(result):
                 return result
-        except ArithmeticError:
-            pass
-        self.refuse(node, f"must be a finite number, got {self.excerpt(node)}")
+        self.refuse(node, "a finite number")
 
     def key(self, node: ast.Call) -> dict[str, Any]:
         """A random key: `jax.random.wrap_key_data(jax.numpy.array([0, 1], 'uint32'), impl='rbg')`."""
@@ -181,18 +174,11 @@ class _Parser:
             words, dtype = map(ast.literal_eval, array.args)
             assert dtype == "uint32"
             return {"impl": "threefry2x32", "key_data": words} | settings
-        except (AssertionError, TypeError, ValueError, RecursionError):
-            self.refuse(node, f"must be a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
+        except (AssertionError, TypeError, ValueError):
+            self.refuse(node, f"a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
 
     def refuse(self, node: ast.expr, rule: str) -> NoReturn:
-        # The parser counts in bytes of UTF-8.
-        ahead = self.text.split("\n")[node.lineno - 1].encode()[: node.col_offset]
-        raise ValueError(f"from_source: {self.place(node.lineno, len(ahead.decode()))}: {rule}")
-
-    def place(self, line: int, characters_ahead: int) -> str:
-        column = characters_ahead + 1 + (self.indent if line == 1 else 0)
-        return f"line {line + self.lines_ahead}, column {column}"
-
-    def excerpt(self, node: ast.expr) -> str:
-        """The source of a node, in short."""
-        return in_a_word(ast.get_source_segment(self.text, node))
+        found = ast.get_source_segment(self.text, node)
+        raise ValueError(
+            complaint("from_source", f"line {node.lineno + self.lines_ahead}", rule, found)
+        )

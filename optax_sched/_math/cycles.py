@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from optax_sched._math.phases import (
     LAST_STEP,
@@ -13,13 +12,12 @@ from optax_sched._math.phases import (
     is_int,
     pick,
     progress,
-    reached,
     remaining,
-    since,
     whole_step,
 )
+from optax_sched._math.two_floats import Two, as_written, divided, expm1, log1p, times, two
 
-_SATURATED = np.uint32(2**32 - 1)
+_MOST = 1e19  # first cycles in a sum of cycles: far beyond the last step, and no infinity yet
 
 
 class Place(NamedTuple):
@@ -37,14 +35,20 @@ def place_in_cycles(step: Any, period: Any, period_mult: Any | None) -> Place:
         number = whole_periods(step, period)
         clock = rest_of_periods(step, period, number)
         return Place(number, clock, progress(clock, period), remaining(clock, period))
-    number, clock, left = jax.lax.stop_gradient(_growing_cycle(step, period, period_mult))
-    total, power = _sum_of_powers(number, period_mult)
-    length = power * period
-    done, rest = clock / length, jnp.where(clock > 0, left / length, 1.0)
+    number, clock, left = jax.lax.stop_gradient(
+        _growing_cycle(*map(jax.lax.stop_gradient, (step, period, period_mult)))
+    )
+    length = clock + left
     # The exact boundaries carry no gradient: take the gradient of the same sums in floats.
-    clock_as_sum = jnp.maximum(step - total * period, 0.0)
-    as_sums = clock_as_sum / power, progress(clock_as_sum, length), remaining(clock_as_sum, length)
-    return Place(number, *map(_with_gradient_of, (clock / power, done, rest), as_sums))
+    total, power = _sum_of_powers(number, period_mult)
+    slow = jnp.maximum(step - total * period, 0.0) / power
+    done = slow / period
+    return Place(
+        number,
+        _with_gradient_of(clock / power, slow),
+        _with_gradient_of(clock / length, done),
+        _with_gradient_of(jnp.where(clock > 0, left / length, 1.0), -done),
+    )
 
 
 def _with_gradient_of(value: Any, other: Any) -> jax.Array:
@@ -102,20 +106,8 @@ def _quotient(a: Any, b: Any) -> jax.Array:
 def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
     """The index of the cycle that holds `step`, the steps since it began, and the steps left in it."""
     period = jnp.where(period > 0, period, 1)
-    number, start, end = _real_cycle(step, period, period_mult)
-    clock, left = since(step, start), since(end, step)
-    if is_int(step) and is_int(period):
-        is_whole = (period_mult >= 2) & (period_mult == jnp.round(period_mult))
-        starts = _whole_starts(period, jnp.where(is_whole, period_mult, 2))
-        now = step.astype(jnp.uint32)
-        index = jnp.sum(now >= starts) - 1
-        # If uint32 cannot hold the next start, `end` is so far off that `end - step` cancels nothing.
-        held = pick(starts, index + 1)
-        rest = jnp.where(held < _SATURATED, (held - now) * 1.0, end - step)
-        number = jnp.where(is_whole, index, number)
-        clock = jnp.where(is_whole, (now - pick(starts, index)) * 1.0, clock)
-        left = jnp.where(is_whole, rest, left)
     is_equal, equal = period_mult == 1, whole_periods(step, period)
+    number, clock, left = _longer_cycle(step, period, jnp.where(is_equal, 2, period_mult))
     clock_of_equal = rest_of_periods(step, period, equal)
     return (
         jnp.where(is_equal, whole_step(equal), number),
@@ -124,59 +116,52 @@ def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, 
     )
 
 
-def _real_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
-    """The index, the start and the end of the cycle that holds `step`, in floats."""
-    growth = jnp.maximum(period_mult - 1, jnp.finfo(period_mult.dtype).eps)
-    guess = jnp.floor(jnp.log1p(step * growth / period) / jnp.log1p(growth))
+def _longer_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
+    """The same, where each cycle is longer than the last: in twice the digits of a float."""
+    mult = jnp.minimum(period_mult, 2.0**40)
+    if is_int(period):
+        whole = jnp.minimum(period * 1.0, 2.0**31 - 128)
+        length, mult = Two(whole, (period - whole.astype(jnp.int32)) * 1.0), as_written(mult)
+    else:
+        length, mult = map(Two, *jax.vmap(as_written)(jnp.stack([period, mult])))
+    growth = two(mult.high - 1, mult.low)
+    log = log1p(growth)
+    guess = jnp.floor(jnp.log1p(step * growth.high / length.high) / log.high)
     # The logarithm may be one off: compute the boundaries around the guess, and count those passed.
     first = jnp.clip(guess - 1, 0, 2.0**31 - 128)
-    boundaries = _near_whole(period * _sum_of_powers(first + jnp.arange(4), period_mult)[0])
-    if not is_int(step):
-        step = step * (1 + ULPS * jnp.finfo(step.dtype).eps)
-    passed = jnp.sum(reached(step, boundaries[1:3]))
-    return first.astype(jnp.int32) + passed, pick(boundaries, passed), pick(boundaries, passed + 1)
+    exponent = times(Two(first + jnp.arange(4.0), 0.0), log)
+    sums = divided(jax.vmap(expm1)(Two(jnp.minimum(exponent.high, 87.0), exponent.low)), growth)
+    boundaries = _near_whole(times(Two(jnp.minimum(sums.high, _MOST), sums.low), length))
+    to_go = _until(boundaries, step)
+    slack = 0.0 if is_int(step) else ULPS * jnp.finfo(step.dtype).eps * step
+    passed = jnp.sum(to_go[1:3] <= slack)
+    clock, left = -pick(to_go, passed), pick(to_go, passed + 1)
+    return first.astype(jnp.int32) + passed, jnp.maximum(clock, 0.0), jnp.maximum(left, 0.0)
 
 
-def _near_whole(boundary: Any) -> jax.Array:
+def _near_whole(boundary: Two) -> Two:
     """The boundary, moved to the nearest whole step where only rounding separates them."""
-    whole = jnp.round(boundary)
-    tolerance = boundary * (1 * jnp.finfo(boundary.dtype).eps)
-    return jnp.where(jnp.abs(boundary - whole) <= jnp.minimum(tolerance, 0.1), whole, boundary)
+    whole = jnp.round(boundary.high)
+    whole_low = (whole - boundary.high) + jnp.round((boundary.high - whole) + boundary.low)
+    is_near = jnp.abs(boundary.low - whole_low) <= boundary.high * 2.0**-38
+    return Two(boundary.high, jnp.where(is_near, whole_low, boundary.low))
+
+
+def _until(boundary: Two, step: Any) -> jax.Array:
+    """The steps from `step` to a boundary, negative after it."""
+    if not is_int(step):
+        return (boundary.high - step) + boundary.low
+    # A float does not hold the step: subtract it in integers, as far as these go.
+    whole = jnp.floor(jnp.minimum(boundary.high, 2.0**31 - 128))
+    return (whole.astype(jnp.int32) - step) + ((boundary.high - whole) + boundary.low)
 
 
 def _sum_of_powers(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
     """`1 + m + ... + m^(n-1)` and `m^n` in floats, for m >= 1; their gradients are right at 1 too."""
-    n, growth = n * 1.0, m - 1
-    # float32(1.1) - 1 is 2e-7 above 0.1, relatively. Where the growth is a number of at most five
-    # decimal places but for rounding, add what the rounding took away.
-    decimal = jax.lax.stop_gradient(jnp.round(growth * 1e5) / 1e5 - growth)
-    missing = jnp.where(jnp.abs(decimal) <= jnp.finfo(growth.dtype).eps, decimal, 0.0)
-    growth += missing
-    power = m**n * (1 + n * missing / m)
+    n, growth, power = n * 1.0, m - 1, m ** (n * 1.0)
     near_one = n * growth < 1e-3
     series = n * (1 + (n - 1) / 2 * growth * (1 + (n - 2) / 3 * growth))
     growing = jnp.where(near_one, 1.0, growth)
-    few = jnp.expm1(jnp.where(n * growth < 1, n * jnp.log1p(growing), 1.0))
-    total = jnp.where(n * growth < 1, few, power - 1) / growing
+    total = jnp.where(near_one, series, jnp.expm1(n * jnp.log1p(growing)) / growing)
     largest = jnp.finfo(total.dtype).max / 4
-    return jnp.minimum(jnp.where(near_one, series, total), largest), jnp.minimum(power, largest)
-
-
-def _whole_starts(period: Any, period_mult: Any) -> jax.Array:
-    """The first steps of 64 cycles whose lengths grow by a whole ratio, saturating in uint32."""
-    period, mult = period.astype(jnp.uint32), period_mult.astype(jnp.uint32)
-    zero, one, cycle = np.uint32(0), np.uint32(1), np.arange(64)
-    total, power = jnp.zeros_like(cycle, jnp.uint32), jnp.ones_like(cycle, jnp.uint32)
-    # With S(n) = 1 + ... + m^(n-1), read n bit by bit: S(2n) = S(n) + m^n S(n), S(n+1) = 1 + m S(n).
-    for bit in (5, 4, 3, 2, 1, 0):
-        total, power = _saturating(total, power, total), _saturating(zero, power, power)
-        is_odd = (cycle >> bit) % 2 == 1
-        total = jnp.where(is_odd, _saturating(one, mult, total), total)
-        power = jnp.where(is_odd, _saturating(zero, mult, power), power)
-    return _saturating(zero, period, total)
-
-
-def _saturating(a: Any, b: Any, c: Any) -> jax.Array:
-    """`a + b c` in uint32, or the largest uint32 where it does not fit."""
-    fits = a * 1.0 + (b * 1.0) * c < 2.0**32
-    return jnp.where(fits, a + b * c, _SATURATED)
+    return jnp.minimum(total, largest), jnp.minimum(power, largest)

@@ -18,15 +18,27 @@ def as_float(count: Any) -> Any:
     return count * 1.0
 
 
+@jax.custom_jvp
 def raised(x: Any, y: Any, exponent: Any) -> Weights:
     """`x**exponent` and its complement, for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
-    positive = jnp.where(x > 0, x, 1.0)
-    weight = jnp.where(x > 0, positive**exponent, 0.0)
+    weight, complement = _raised(x, y, exponent)
+    # As they are for the exponent that nearly all schedules have: where it is known, XLA leaves out the
+    # rest. The gradient needs both, also with respect to the exponent.
+    return Weights(jnp.where(exponent == 1, x, weight), jnp.where(exponent == 1, y, complement))
+
+
+@raised.defjvp
+def _raised_jvp(primals: Any, tangents: Any) -> Any:
+    return raised(*primals), jax.jvp(_raised, primals, tangents)[1]
+
+
+def _raised(x: Any, y: Any, exponent: Any) -> Weights:
+    # Not `**`, which XLA does not vectorise on a CPU.
+    log = exponent * _log(jnp.where(x > 0, x, 1.0), y)
+    weight = jnp.where(x > 0, jnp.exp(log), 0.0)
     # Near 1, -expm1(exponent log x) gives 1 - x^exponent without subtracting two near numbers. Further
     # away the subtraction is harmless, while the gradient of expm1 would subtract near numbers.
-    near_one = weight > 0.5
-    left = jnp.where(near_one, -jnp.expm1(exponent * _log(positive, y)), 1 - weight)
-    return Weights(weight, left)
+    return Weights(weight, jnp.where(weight > 0.5, -jnp.expm1(log), 1 - weight))
 
 
 def _log(x: Any, y: Any) -> jax.Array:

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, batched_name, formula_behind, stored
+from optax_sched._core.built import Built, batched_name, formula_behind, stored, stored_values
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
-from optax_sched._core.formula import Check, Formula
+from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.hyperparameters import Rate, Switch
 from optax_sched._core.operands import Operand
 from optax_sched._optax.state import (
@@ -48,7 +48,7 @@ class LiveSchedule(Built):
                 f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map "
                 "over it, as in sweep(train, batch)"
             )
-        return start(self.schedule)
+        return start(stored_values(self)["schedule"])
 
     def update(self, state: Any, **extra: Any) -> Any:
         """The state after an update; a closed loop needs its metric as `value`."""
@@ -116,7 +116,7 @@ class ClosedLoop(LiveSchedule):
 class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
-    def __init__(self, rule: Callable[..., Any], name: str, check: Check | None, memory: Any):
+    def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: Any):
         super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
         self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
@@ -161,13 +161,13 @@ def feedback(
     *,
     init: Any = None,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> LoopBuilder[P]: ...
 
 
 @overload
 def feedback(
-    rule: None = None, *, init: Any = None, name: str | None = None, check: Check | None = None
+    rule: None = None, *, init: Any = None, name: str | None = None, check: Checks = ()
 ) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
 
 
@@ -176,7 +176,7 @@ def feedback(
     *,
     init: Any = None,
     name: str | None = None,
-    check: Check | None = None,
+    check: Checks = (),
 ) -> Any:
     """Turn a rule `(memory, value, *hyperparameters) -> memory` into a builder of closed loops.
 
@@ -245,8 +245,7 @@ def without_schedule(loop: ClosedLoop) -> Any:
 
 def _settings(rule: ClosedLoop) -> OrderedDict[str, Any]:
     """The rule's own hyperparameters as its function sees them."""
-    own = (it for it in stored(rule) if it[0] not in _OF_EVERY_LOOP)
-    return OrderedDict((name, domain.read(value)) for name, domain, value in own)
+    return OrderedDict((name, it) for name, _, it in stored(rule) if name not in _OF_EVERY_LOOP)
 
 
 def first_memory(rule: Any) -> Any:
@@ -277,25 +276,13 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
     with jax.numpy_dtype_promotion("standard"):
         with advice_for_traced_code(formula.name):
             new = formula.function(memory, value, *arguments.args, **arguments.kwargs)
-        shapes = [jax.tree.map(jnp.shape, tree) for tree in (new, memory)]
-        if jax.tree.structure(new) != jax.tree.structure(memory) or shapes[0] != shapes[1]:
+        given, got = (jax.tree.map(jnp.shape, tree) for tree in (memory, new))
+        if jax.tree.structure(new) != jax.tree.structure(memory) or given != got:
             raise TypeError(
-                f"{formula.name}: the rule must return what it was given, {_in_words(memory)}, "
-                f"got {_in_words(new)}"
+                f"{formula.name}: the rule must return what it was given, of the shapes "
+                f"{in_a_word(given)}, got {in_a_word(got)}"
             )
         return jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), new, memory)
-
-
-def _in_words(memory: Any) -> str:
-    """A memory as an error shows it: its fields, and the shapes that are not ()."""
-    if hasattr(memory, "_fields"):
-        shapes = {name: jax.tree.map(jnp.shape, getattr(memory, name)) for name in memory._fields}
-        parts = [name + (f" of shape {shape}" if shape != () else "") for name, shape in shapes.items()]
-        return f"{type(memory).__name__}({', '.join(parts)})"
-    if memory is None or isinstance(memory, tuple | list | dict):
-        return in_a_word(jax.tree.map(jnp.shape, memory))
-    shape = jnp.shape(memory)
-    return f"an array of shape {shape}" if shape else "a number"
 
 
 def metric(where: str, value: Any) -> jax.Array:

@@ -1,5 +1,6 @@
 """The one door for optimizer states: optax's own, those in nnx Variables, those restored as dicts."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -9,30 +10,31 @@ import jax
 import optax
 
 from optax_sched._core.built import assembled
-from optax_sched._core.domains import Node
+from optax_sched._core.nodes import Node
 from optax_sched._optax.paths import as_dicts, flat
 from optax_sched._optax.plateau import OUR_RULES
 from optax_sched._optax.plateau_rule import PlateauState
 from optax_sched._optax.state import FeedbackState, ScheduleState
 
-INJECTED = (optax.schedules.InjectStatefulHyperparamsState, optax.schedules.InjectHyperparamsState)
+INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState
 KEPT = (ScheduleState, FeedbackState)
-TELLING = (*KEPT, *INJECTED, PARTITION)  # that say something of the rate
+TELLING = (*KEPT, INJECTED, PARTITION)  # that say something of the rate
 _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
+_NAMED = {PARTITION: "inner_states", INJECTED: "hyperparams_states"}  # the fields with states by name
 
 
+@dataclasses.dataclass(eq=False)
 class Place:
     """Where a schedule or a closed loop stands in an optimizer's state; another may be put there."""
 
-    def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
-        self.state = state  # a ScheduleState or a FeedbackState
-        self.names = names  # labels and names of hyperparameters on the way there
-        self.is_rate = is_rate
+    state: Any  # a ScheduleState or a FeedbackState
+    names: tuple[Any, ...]  # labels and names of hyperparameters on the way there
+    is_rate: bool
 
     @property
-    def schedule(self) -> ScheduleState | None:
-        """The state of the schedule, which may be a closed loop's."""
+    def schedule(self) -> Any:
+        """The state of the schedule, which may be a closed loop's, or None."""
         return self.state.schedule if isinstance(self.state, FeedbackState) else self.state
 
     def put(self, schedule: ScheduleState) -> None:
@@ -72,21 +74,16 @@ def _with_places(tree: Any, names: tuple[Any, ...], rate: bool, found: list[Plac
         if isinstance(node, KEPT):
             found.append(Place(node, names, rate))
             return found[-1]
-        if isinstance(node, PARTITION):
+        if field := _NAMED.get(type(node)):
             states = {
-                label: _with_places(state, (*names, label), True, found)
-                for label, state in node.inner_states.items()
+                name: _with_places(
+                    inner, (*names, name), type(node) is PARTITION or is_rate(name), found
+                )
+                for name, inner in getattr(node, field).items()
             }
-            return node._replace(inner_states=states)
+            node = node._replace(**{field: states})
         if isinstance(node, INJECTED):
-            inner = _with_places(node.inner_state, names, True, found)
-            node = node._replace(inner_state=inner)
-            if isinstance(node, INJECTED[0]):
-                states = {
-                    name: _with_places(state, (*names, name), is_rate(name), found)
-                    for name, state in node.hyperparams_states.items()
-                }
-                node = node._replace(hyperparams_states=states)
+            node = node._replace(inner_state=_with_places(node.inner_state, names, True, found))
         return node
 
     return jax.tree.map(visited, tree, is_leaf=lambda node: isinstance(node, TELLING))
@@ -95,12 +92,12 @@ def _with_places(tree: Any, names: tuple[Any, ...], rate: bool, found: list[Plac
 # --- NamedTuples that a checkpoint gave back as dicts of their fields
 
 
-def _kind(node: Any) -> Any:
+def _kind(node: object) -> Any:
     """The NamedTuple of which a node is the dict of its fields, or None."""
     return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
 
 
-def _is_dict(node: Any) -> bool:
+def _is_dict(node: object) -> bool:
     return _kind(node) is not None
 
 
@@ -158,7 +155,7 @@ def _without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     if nnx is None:
         return opt_state, lambda state: state
 
-    def is_variable(node: Any) -> bool:
+    def is_variable(node: object) -> bool:
         return isinstance(node, nnx.Variable)
 
     leaves, structure = jax.tree.flatten(opt_state, is_leaf=is_variable)

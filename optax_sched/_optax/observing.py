@@ -1,4 +1,4 @@
-"""What is done to the rules in an optimizer's state from outside: a metric fed, settings changed."""
+"""What is done to the closed loops in an optimizer's state: a metric fed, settings changed."""
 
 from typing import Any, TypeVar
 
@@ -20,8 +20,8 @@ def observe(opt_state: State, value: Any) -> State:
     The scale changes immediately.
 
     Args:
-      opt_state: the state of an optimizer that holds `reduce_on_plateau`, `plateau`, `greedy` or a
-        closed loop of your own: as optax makes it, `nnx.Optimizer.opt_state`
+      opt_state: the state of an optimizer that holds `plateau`, `reduce_on_plateau` or another
+        closed loop: as optax makes it, `nnx.Optimizer.opt_state`
         (`optimizer.opt_state = observe(optimizer.opt_state, loss)`), or as a checkpoint library
         restores it in dicts and lists, though there without rules of your own.
       value: the metric, a number of shape (). On several devices every replica must see the same one:
@@ -51,7 +51,7 @@ def observe(opt_state: State, value: Any) -> State:
 
 
 def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) -> State:
-    """Give a running plateau, or another closed loop, other settings: nothing compiles again.
+    """Give a running closed loop, such as a plateau, other settings: nothing compiles again.
 
     Args:
       opt_state: the state of an optimizer with a closed loop, in any form that `observe` takes.
@@ -77,14 +77,13 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
     0.5
     """
     loops, closed = _loops("replace_feedback", opt_state)
-    taken = [_taken(loop.state, settings) for loop in loops]
+    known = [_names(loop.state) for loop in loops]
     for name in settings:
-        rules = [loop.state.rule for loop, own in zip(loops, taken, strict=True) if name in own]
+        rules = [loop.state.rule for loop, names in zip(loops, known, strict=True) if name in names]
         if not rules:
-            known = sorted({it for loop in loops for it in _names(loop.state)})
             raise TypeError(
                 f"replace_feedback: no closed loop in opt_state has the setting {name}; "
-                f"there are {', '.join(known)}"
+                f"there are {', '.join(sorted(set().union(*known)))}"
             )
         if not all(same(rules[0], other) for other in rules[1:]):
             shown = sorted({repr(rule).replace("schedule=None, ", "") for rule in rules})[:2]
@@ -93,8 +92,9 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
                 f"{' and '.join(shown)}: change the state inside one of them alone, such as "
                 "opt_state.inner_states[label] of optax.multi_transform"
             )
-    for loop, own in zip(loops, taken, strict=True):
-        state = loop.state
+    for loop, names in zip(loops, known, strict=True):
+        state, own = loop.state, {name: settings[name] for name in settings if name in names}
+        refuse_batch("replace_feedback", state.rule.min_value)
         rule = _changed(state.rule, own) if own else state.rule
         memory = _as_laid(first_memory(rule), state.memory) if reset else state.memory
         loop.state = FeedbackState(state.schedule, memory, rule)
@@ -102,21 +102,13 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
 
 
 def _names(state: FeedbackState) -> set[str]:
-    """The settings that a loop takes."""
-    return set(formula_behind(state.rule).domains) - {"schedule", "observe_only"}
-
-
-def _taken(state: FeedbackState, settings: dict[str, Any]) -> dict[str, Any]:
-    """Those settings that a loop has; a floor under another name if its schedule is only a number."""
-    names = _names(state)
-    if state.schedule is None:
-        names.add("min_scale")  # as reduce_on_plateau calls its min_value
-    return {name: value for name, value in settings.items() if name in names}
+    """The settings that a loop takes; where its schedule is only a number, its floor has two names."""
+    names = set(formula_behind(state.rule).domains) - {"schedule", "observe_only"}
+    return names | {"min_scale"} if state.schedule is None else names
 
 
 def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:
     """The rule with other settings, which its builder checks, in the dtypes that it had."""
-    refuse_batch("replace_feedback", rule.min_value)
     values = stored_values(rule)
     given = {name if name in values else "min_value": value for name, value in settings.items()}
     # The builder wants some schedule there.
@@ -145,8 +137,7 @@ def _loops(where: str, opt_state: Any) -> Any:
     loops: list[Place] = [place for place in found if isinstance(place.state, FeedbackState)]
     if not loops:
         raise ValueError(
-            f"{where}: opt_state must hold a plateau, such as reduce_on_plateau makes, or another "
-            "closed loop"
+            f"{where}: opt_state must hold a closed loop, such as plateau or reduce_on_plateau makes"
         )
     for loop in loops:
         if not isinstance(loop.state.rule, ClosedLoop):

@@ -14,9 +14,9 @@ def current_value(opt_state: Any) -> Any:
 
     The rate stands in the states of `scale_by_schedule`, `scale_by_learning_rate` and
     `scale_by_feedback`, and in hyperparameters of `optax.inject_hyperparams` that are named
-    `learning_rate` or `..._learning_rate`. The scales of
-    plateaus beside them multiply it. `current_value` looks into chains, MultiSteps, masked and
-    apply_if_finite. After `observe` it has the new scale. You may call it under jit.
+    `learning_rate` or `..._learning_rate`. The scales of closed loops beside them multiply it.
+    `current_value` looks into chains, MultiSteps, masked and apply_if_finite. After `observe` it has
+    the new scale. You may call it under jit.
 
     Args:
       opt_state: the state of an optimizer: as optax makes it, `nnx.Optimizer.opt_state`, or as a
@@ -69,7 +69,7 @@ def _factor(tree: Any) -> Any:
             product = _times(product, by_label if any(by_label.values()) else None)
         elif isinstance(node, INJECTED):
             product = _times(product, _factor(node.inner_state))
-            states = node.hyperparams_states if isinstance(node, INJECTED[0]) else {}
+            states = node.hyperparams_states
             rates = {
                 name: _factor_of(states[name])  # it may have been changed since
                 if isinstance(states.get(name), KEPT)

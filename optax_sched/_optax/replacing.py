@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import batched_name
-from optax_sched._core.domains import PlainFunction, is_traced
+from optax_sched._core.built import batched_name, is_made_by
+from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
 from optax_sched._core.hyperparameters import CountOrZero, domain_of
-from optax_sched._core.operands import OneSchedule
+from optax_sched._core.operands import OneSchedule, of_function
 from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
 from optax_sched._optax.state import (
@@ -86,7 +86,9 @@ def replace_schedule(
         goes_on = []
         for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
             rates = [place for place in inside if place.is_rate or len(place.names) == level]
-            _replace(rates or _no_rate(inside), wanted, name, retrace)
+            if not rates:
+                raise _no_rate(inside)
+            _replace(rates, wanted, name, retrace)
             goes_on += rates
     if count is not None:
         for name, wanted, _, inside in _meant(found, count, "count", 0):
@@ -121,9 +123,9 @@ def _meant(
         yield from _meant(named, inner, f"{name}[{label!r}]", level + 1)
 
 
-def _no_rate(inside: Sequence[Place]) -> Any:
+def _no_rate(inside: Sequence[Place]) -> ValueError:
     names = dict.fromkeys(repr(place.names[-1]) for place in inside)
-    raise ValueError(
+    return ValueError(
         f"replace_schedule: opt_state must hold a schedule of the rate, got one of {', '.join(names)}: "
         f"name it, {{{next(iter(names))}: schedule}}, or give the rate as live(schedule)"
     )
@@ -144,18 +146,18 @@ def _replace(rates: Sequence[Place], wanted: Any, name: str, retrace: bool) -> N
                 "hyperparameter, or a function old -> new that returns unchanged what you want to keep"
             )
     for place, new in zip(rates, news, strict=True):
-        place.put(_with(place.schedule, new, retrace))
+        place.put(_with(place.schedule, new, name, retrace))
 
 
 def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
     """What a function `old -> new` makes of a schedule."""
+    if is_made_by(of_function, old) and old.function is function:
+        return old  # the same function of the step as before
     if not callable(old):
         raise ValueError(
             f"replace_schedule: {name} must be a schedule where the old one is only a dict of numbers: "
             "for a function old -> new restore the state into jax.eval_shape(optimizer.init, params)"
         )
-    if isinstance(old, PlainFunction) and old.func is function:
-        return old  # the same function of the step as before
     try:
         new = function(old)
     except Exception as error:
@@ -176,18 +178,19 @@ def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
     return True
 
 
-def _with(state: ScheduleState, new: Any, retrace: bool) -> ScheduleState:
+def _with(state: ScheduleState, new: Any, name: str, retrace: bool) -> ScheduleState:
     """The state with a new schedule, in the dtypes of the old one where it fits there."""
     old = state.schedule
     rule, leaves, olds = _matched(new, old)
     if rule and not retrace:
         raise ValueError(
-            f"replace_schedule: schedule must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
+            f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
         )
     if rule:
-        leaves = list(map(strong, leaves))
-        olds = [_Like(leaf.dtype, state.value) for leaf in leaves]
-    held = jax.tree.unflatten(jax.tree.structure(new), laid(leaves, olds))
+        placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)
+    else:
+        placed = laid(leaves, olds)
+    held = jax.tree.unflatten(jax.tree.structure(new), placed)
     return _at_start(state._replace(schedule=held), state.count, new)
 
 
@@ -229,15 +232,6 @@ def _remedy(new: Any, old: Any) -> str:
     if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
         return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     return takes
-
-
-class _Like:
-    """Where the leaves of another structure go: beside the rate."""
-
-    def __init__(self, dtype: Any, beside: Any):
-        self.dtype = dtype
-        self.sharding = getattr(beside, "sharding", None)
-        self.committed = getattr(beside, "committed", False)
 
 
 def _read_at(state: ScheduleState, count: Any) -> ScheduleState:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import Node, Number, default_float, is_traced
+from optax_sched._core.domains import Number, default_float, is_traced
+from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
 
@@ -51,12 +53,12 @@ def strong(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf, default_float() if jnp.issubdtype(dtype, jnp.floating) else jnp.int32)
 
 
-def owned(leaf: Any) -> jax.Array:
+def owned(leaf: ArrayLike) -> jax.Array:
     """A strong array of the state's own: a state may be donated, and then its arrays are deleted."""
     return jnp.copy(strong(leaf))
 
 
-def single(leaf: Any) -> jax.Array:
+def single(leaf: ArrayLike) -> jax.Array:
     """The same in float32 or int32, the types that a rule computes with."""
     dtype = jnp.result_type(leaf)
     if jnp.issubdtype(dtype, jnp.floating):
@@ -66,29 +68,29 @@ def single(leaf: Any) -> jax.Array:
 
 def is_key(leaf: Any) -> bool:
     """Whether a leaf is a random key, or an array of them."""
-    return jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key)
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def laid(leaves: Sequence[Any], olds: Sequence[Any]) -> list[Any]:
+def laid(leaves: Sequence[Any], olds: Sequence[Any], cast: bool = True) -> list[Any]:
     """New arrays in the dtypes of the old ones, and where these lie, so that nothing compiles again."""
+    if cast:
+        leaves = list(map(_cast, leaves, olds))
     if is_traced((leaves, olds)):
-        return [jnp.copy(_cast(leaf, old.dtype)) for leaf, old in zip(leaves, olds, strict=True)]
-    placed: list[Any] = [None] * len(leaves)
+        return list(map(jnp.copy, leaves))
+    placed: dict[int, jax.Array] = {}
     places = [old.sharding if getattr(old, "committed", False) else None for old in olds]
     for place in set(places):
         here = [n for n, it in enumerate(places) if it == place]
-        cast = [_cast(leaves[n], olds[n].dtype) for n in here]
-        for n, array in zip(here, _copies(place)(cast), strict=True):
-            placed[n] = array
-    return placed
+        placed |= zip(here, _copies(place)([leaves[n] for n in here]), strict=True)
+    return [placed[n] for n in range(len(leaves))]
 
 
-def _cast(leaf: Any, dtype: Any) -> Any:
+def _cast(leaf: Any, old: Any) -> Any:
     if is_key(leaf):
         return leaf
     if isinstance(leaf, jax.Array):
-        return jax.lax.convert_element_type(leaf, dtype)
-    return np.asarray(leaf).astype(dtype)
+        return jax.lax.convert_element_type(leaf, old.dtype)
+    return np.asarray(leaf).astype(old.dtype)
 
 
 @functools.lru_cache(maxsize=64)
@@ -97,7 +99,7 @@ def _copies(place: jax.sharding.Sharding | None) -> Callable[[list[Any]], list[j
     return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), out_shardings=place)
 
 
-def same(a: Any, b: Any) -> bool:
+def same(a: object, b: object) -> bool:
     """Whether two trees are equal, as far as one can know: traced numbers count as different."""
     leaves, structure = jax.tree.flatten(a)
     others, other = jax.tree.flatten(b)
@@ -112,7 +114,7 @@ def _equal(a: Any, b: Any) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b))
 
 
-def refuse_batch(where: str, count: Any) -> None:
+def refuse_batch(where: str, count: ArrayLike) -> None:
     """Raise if a number that one state has once is there many times."""
     if jnp.ndim(count):
         raise ValueError(
@@ -121,7 +123,7 @@ def refuse_batch(where: str, count: Any) -> None:
         )
 
 
-def refuse_zeros(where: str, tree: Any) -> None:
+def refuse_zeros(where: str, tree: object) -> None:
     """Raise if a number is 0 that its builder never lets be 0: then the state was mapped as a whole."""
     for name in _zeros(tree):
         raise ValueError(
@@ -131,7 +133,7 @@ def refuse_zeros(where: str, tree: Any) -> None:
         )
 
 
-def _zeros(tree: Any) -> Iterator[str]:
+def _zeros(tree: object) -> Iterator[str]:
     if isinstance(tree, Built):
         for name, domain, value in stored(tree):
             number = getattr(domain, "of", domain)
@@ -139,16 +141,16 @@ def _zeros(tree: Any) -> Iterator[str]:
             if is_told and not np.all(np.asarray(value)):
                 yield f"{formula_behind(tree).name}.{name}"
     if isinstance(tree, Node | tuple):
-        for part in tree if isinstance(tree, tuple) else tree._parts():
+        for part in tree if isinstance(tree, tuple) else tree._children:
             yield from _zeros(part)
 
 
-def _is_known(value: Any) -> bool:
+def _is_known(value: object) -> bool:
     """Whether a number can be looked at without waiting for a step that still runs."""
     return value is not None and not is_traced(value) and getattr(value, "is_ready", lambda: True)()
 
 
-def start(schedule: Any) -> ScheduleState:
+def start(schedule: Callable[[jax.Array], jax.Array]) -> ScheduleState:
     """The state before the first update."""
     register_with_flax()
     carried = jax.tree.map(owned, schedule)
@@ -168,7 +170,7 @@ def advanced(state: Any) -> Any:
     return state if state.schedule is None else state._replace(schedule=advanced(state.schedule))
 
 
-def rate_of(state: Any) -> jax.Array:
+def rate_of(state: ScheduleState | FeedbackState) -> jax.Array:
     """s, and in a closed loop max(s scale, min(s, min_value)): the floor lifts no rate above s."""
     if isinstance(state, ScheduleState):
         return state.value

@@ -1,5 +1,6 @@
 """The learning-rate range test: a run at ever higher rates, and the rates that it suggests."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -8,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._core.arguments import admit, checked
-from optax_sched._core.domains import Domain, Number, as_pytree, default_float, is_traced
+from optax_sched._core.domains import Domain, Number, default_float, is_traced
 from optax_sched._core.errors import complaint
 from optax_sched._core.evaluate import weak
-from optax_sched._core.hyperparameters import Growth, PartOfOne, Positive
+from optax_sched._core.hyperparameters import SIZE, Growth, PartOfOne, Positive
 from optax_sched._math.phases import pick
 from optax_sched._schedules.by_factors import exponential
 
@@ -27,21 +28,13 @@ class _StepFunction(Domain):
     def admit(self, value: Any) -> Any:
         if not callable(value):
             raise TypeError
-        return as_pytree(value)
-
-
-class _Known(Number):
-    """A number that is part of the program, so it may not be traced."""
-
-    def admit(self, value: Any) -> int:
-        if is_traced(value):
-            raise TypeError
-        return int(super().admit(value))
+        # An object that JAX cannot take apart is part of the program.
+        return jax.tree_util.Partial(value) if jax.tree_util.all_leaves([value]) else value
 
 
 _RETURNS = "a function that returns"
 _LOSS = Number(f"{_RETURNS} a loss that is a real number of shape ()")
-_NUM_STEPS = _Known("a whole number, 2 or more, that is not traced", 2, as_float=False, whole=True)
+_NUM_STEPS = dataclasses.replace(SIZE, words="a whole number, 2 or more, that is not traced", minimum=2)
 
 StepFunction = Annotated[Callable[..., Any], "StepFunction", _StepFunction()]
 NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]

@@ -12,7 +12,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.errors import complaint
-from optax_sched._core.hyperparameters import Count, domain_of
+from optax_sched._core.hyperparameters import SIZE
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
 
@@ -65,7 +65,7 @@ def sweep(
     size = size_of("sweep", batch)
     inner = None if mesh is None else automatic(mesh)
     devices = 1 if mesh is None else mesh.size
-    most = size if chunk_size is None else int(admit("sweep", "chunk_size", _CHUNK_SIZE, chunk_size))
+    most = size if chunk_size is None else admit("sweep", "chunk_size", SIZE, chunk_size)
     whole = -(-size // devices) * devices
     length = min(max(most // devices, 1) * devices, whole)
     program = _cached_program(run, inner) if _is_hashable(run) else _program(run, inner)
@@ -78,9 +78,6 @@ def sweep(
         if len(results) > 1 or length > size:
             results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
     return _at_home(results[0], mesh, size)
-
-
-_CHUNK_SIZE = domain_of("chunk_size", Count)
 
 
 def _is_hashable(run: Any) -> bool:

@@ -18,13 +18,12 @@ from optax_sched._core.built import (
     stored,
     stored_values,
 )
-from optax_sched._core.domains import as_array, is_traced
+from optax_sched._core.domains import is_traced, read_only
 from optax_sched._core.errors import Refusal, complaint, in_a_word
 from optax_sched._core.operands import (
-    Layout,
     ManySchedules,
+    Mixture,
     OneSchedule,
-    Parts,
     as_number,
     in_families,
     stacked,
@@ -106,16 +105,15 @@ def _mixture(items: Sequence[Any]) -> Schedule:
         if is_batch(item):
             rule = "a single schedule, got a batch: write stack(unstack(a) + unstack(b))"
             raise ValueError(f"stack: schedules[{i}] must be {rule}")
-    groups, places = in_families(items)
-    families, ranks = [], []
-    for number, (structure, members) in enumerate(groups):
-        rows = np.asarray([place if family == number else 0 for family, place in places])
-        columns = map(stacked, zip(*members, strict=True))
-        families.append(jax.tree.unflatten(structure, [column[rows] for column in columns]))
-        ranks.append([jnp.ndim(leaf) for leaf in members[0]])
-    layout = Layout([(number, 0) for number in range(len(groups))], ranks, is_mixture=True)
-    index = as_array([family for family, _ in places])
-    return assembled(select, index=index, schedules=Parts(families, layout))
+    index = np.zeros(len(items), np.int32)
+    families = []
+    for number, family in enumerate(in_families(items)):
+        index[family.indices] = number
+        rows = np.zeros(len(items), int)
+        rows[family.indices] = range(len(family.indices))
+        columns = map(stacked, zip(*family.members, strict=True))
+        families.append(jax.tree.unflatten(family.structure, [column[rows] for column in columns]))
+    return assembled(select, index=read_only(index), schedules=Mixture.made(families))
 
 
 def unstack(batch: Schedule) -> list[Any]:
@@ -152,8 +150,8 @@ def _chosen(item: Any) -> Any:
         return assembled(formula_behind(item).builder, **values)
     if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
         return item
-    is_mixture = stored_values(item)["schedules"].layout.is_mixture
-    return item.schedules[int(item.index)] if is_mixture else item
+    parts = stored_values(item)["schedules"]
+    return item.schedules[int(item.index)] if isinstance(parts, Mixture) else item
 
 
 def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule, list[dict[str, Any]]]:

@@ -4,19 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from optax_sched._core.domains import default_float, is_traced
+from optax_sched._core.domains import default_float
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import Violation
 
 
 def at_least_the_sum(name: str, total: Any, **phases: Any) -> Violation:
     """Whether a total holds all phases."""
-    if not is_traced((total, phases)):
-        # As Python numbers, which do not wrap.
-        needed = sum(np.asarray(length).item() for length in phases.values())
-        if needed > np.asarray(total).item():
-            return name, f"at least {' + '.join(phases)} = {needed}"
-    return None
+    # As Python numbers, which do not wrap.
+    needed = sum(np.asarray(length).item() for length in phases.values())
+    fits = needed <= np.asarray(total).item()
+    return None if fits else (name, f"at least {' + '.join(phases)} = {needed}")
 
 
 def falls(**heights: Any) -> Violation:
@@ -36,6 +34,11 @@ def decay_falls(init_value: Any, end_value: Any) -> Violation:
     return falls(init_value=init_value, end_value=end_value)
 
 
+def peak_falls(peak_value: Any, end_value: Any) -> Violation:
+    """Whether what comes after a peak ends at or below it."""
+    return falls(peak_value=peak_value, end_value=end_value)
+
+
 def start_below_peak(init_value: Any, peak_value: Any) -> Violation:
     """Whether a warm-up rises."""
     if not _exceeds(init_value, peak_value):
@@ -45,7 +48,5 @@ def start_below_peak(init_value: Any, peak_value: Any) -> Violation:
 
 
 def _exceeds(value: Any, limit: Any) -> bool:
-    """Whether one known number is above another where JAX holds both."""
-    return not is_traced((value, limit)) and bool(
-        np.asarray(value, default_float()) > np.asarray(limit, default_float())
-    )
+    """Whether one number is above another where JAX holds both."""
+    return bool(np.asarray(value, default_float()) > np.asarray(limit, default_float()))

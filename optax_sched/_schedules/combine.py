@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import as_key, default_float, is_traced
+from optax_sched._core.domains import as_key, default_float
 from optax_sched._core.hyperparameters import (
     Boundaries,
     CountOrZero,
@@ -207,7 +207,7 @@ def maximum(step, *schedules: Operands):
 
 
 def _index_in_range(index, schedules: Parts):
-    if not is_traced(index) and int(index) >= len(schedules):
+    if int(index) >= len(schedules):
         return "index", f"below the number of schedules, {len(schedules)}"
     return None
 
@@ -241,7 +241,7 @@ def select(step, index: CountOrZero, schedules: Operands):
 
 
 def _bounds_in_order(min_value, max_value):
-    if not is_traced((min_value, max_value)) and min_value > max_value:
+    if min_value > max_value:
         return "min_value", f"at most max_value = {max_value}"
     return None
 
@@ -274,7 +274,7 @@ def clip(step, schedule: Operand, min_value: Real, max_value: Real):
 
 
 def _starts_before_it_ends(start, end):
-    if end is not None and not is_traced((start, end)) and end <= start:
+    if end is not None and end <= start:
         return "end", f"above start = {start}"
     return None
 

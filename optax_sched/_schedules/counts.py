@@ -10,30 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.domains import Choice, Number, is_traced
+from optax_sched._core.domains import Choice, is_traced
 from optax_sched._core.errors import Refusal
+from optax_sched._core.hyperparameters import Known
 from optax_sched._core.operands import OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 
-
-class _Known(Number):
-    """A number that Python counts with: no tracer, and as large as it is."""
-
-    def admit(self, value: Any) -> Any:
-        value = value.item() if getattr(value, "shape", None) == () and not is_traced(value) else value
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError
-        if not math.isfinite(value) or value < self.minimum or (self.whole and value != int(value)):
-            raise ValueError
-        if self.above_minimum and value == self.minimum:
-            raise ValueError
-        return int(value) if self.whole else value
-
-
-_COUNT = _Known("a known whole number, 1 or more", 1, whole=True)
-_EPOCHS = _Known("a known positive finite number", 0.0, above_minimum=True)
+_COUNT = Known("a known whole number, 1 or more", 1, whole=True)
+_EPOCHS = Known("a known positive finite number", 0.0, above_minimum=True)
 
 
 def rounded(schedule: Any) -> Callable[[Any], jax.Array]:
@@ -232,7 +218,7 @@ def examples_seen(
 def _steps_and_processes(
     where: str, num_steps: Any, processes: Any, fewest: int = 0
 ) -> tuple[int, int]:
-    known = _Known(f"a known whole number, {fewest} or more", fewest, whole=True)
+    known = Known(f"a known whole number, {fewest} or more", fewest, whole=True)
     return admit(where, "num_steps", known, num_steps), admit(where, "processes", _COUNT, processes)
 
 

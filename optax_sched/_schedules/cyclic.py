@@ -4,7 +4,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Count,
     Factor,
@@ -133,7 +132,7 @@ def cyclic(
 
 
 def _early_enough(pct_start, three_phase):
-    if three_phase and not is_traced(pct_start) and pct_start >= 0.5:
+    if three_phase and pct_start >= 0.5:
         return "pct_start", "below 0.5 where there are three phases"
     return None
 

@@ -5,22 +5,23 @@ import math
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import Count, Positive
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import pick, whole_step
 from optax_sched._math.shapes import half_wave
 
 
-def _bounds_in_order_and_a_power_of_two(min_curvature, max_curvature, num_steps):
-    if not is_traced((min_curvature, max_curvature)) and min_curvature > max_curvature:
+def _bounds_in_order(min_curvature, max_curvature):
+    if min_curvature > max_curvature:
         return "min_curvature", f"at most max_curvature = {max_curvature}"
-    if not is_traced(num_steps) and int(num_steps) & (int(num_steps) - 1):
-        return "num_steps", "a power of two"
     return None
 
 
-@schedule(check=_bounds_in_order_and_a_power_of_two)
+def _a_power_of_two(num_steps):
+    return ("num_steps", "a power of two") if int(num_steps) & (int(num_steps) - 1) else None
+
+
+@schedule(check=[_bounds_in_order, _a_power_of_two])
 def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps: Count):
     """The reciprocal roots of a Chebyshev polynomial, in the fractal order that keeps them stable.
 

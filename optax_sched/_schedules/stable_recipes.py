@@ -4,7 +4,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import (
     Boundaries,
     Factor,
@@ -15,28 +14,23 @@ from optax_sched._core.hyperparameters import (
     StepsOrZero,
 )
 from optax_sched._core.operands import constant
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, falls, start_below_peak
+from optax_sched._schedules.checks import at_least_the_sum, falls, peak_falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(peak_value, warmup_steps, decay_steps, total_steps, init_value, end_value):
-    return (
-        start_below_peak(init_value, peak_value)
-        or falls(peak_value=peak_value, end_value=end_value)
-        or at_least_the_sum(
-            "total_steps", total_steps, warmup_steps=warmup_steps, decay_steps=decay_steps
-        )
-    )
+def _phases_fit(warmup_steps, decay_steps, total_steps):
+    phases = {"warmup_steps": warmup_steps, "decay_steps": decay_steps}
+    return at_least_the_sum("total_steps", total_steps, **phases)
 
 
-@schedule(check=_phases_fit)
+@recipe(check=[start_below_peak, peak_falls, _phases_fit])
 def wsd(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     decay_steps: Steps,
@@ -82,15 +76,14 @@ def wsd(
     ['0.000', '0.500', '1.000', '1.000', '1.000', '0.500', '0.293', '0.134', '0.000', '0.000']
     """
     stable = warmup(constant(peak_value), warmup_steps, init_value)
-    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)(step)
+    return cooldown(stable, total_steps - decay_steps, decay_steps, end_value, shape)
 
 
-def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
-    rises = falls(peak_value=peak_value, end_value=end_value)
-    if rises:
-        return rises
-    if is_traced((warmup_steps, budgets, decay_fraction)) or not len(budgets):
-        return None if len(budgets) else ("budgets", "a sequence of one or more steps")
+def _one_budget_at_least(budgets):
+    return None if len(budgets) else ("budgets", "a sequence of one or more steps")
+
+
+def _decays_apart(warmup_steps, budgets, decay_fraction):
     before = float(warmup_steps)
     for budget in map(float, budgets):
         if budget * (1 - float(decay_fraction)) < before * (1 - 1e-6):
@@ -100,7 +93,7 @@ def _decays_apart(peak_value, end_value, warmup_steps, budgets, decay_fraction):
     return None
 
 
-@schedule(check=_decays_apart)
+@schedule(check=[peak_falls, _one_budget_at_least, _decays_apart])
 def wsd_cycles(
     step,
     peak_value: Rate,
@@ -150,21 +143,21 @@ def wsd_cycles(
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
-def _anneal_after_cooldown(
-    peak_value, stable_value, end_value, warmup_steps, cooldown_steps, anneal_start
-):
-    return (
-        falls(peak_value=peak_value, stable_value=stable_value)
-        or falls(stable_value=stable_value, end_value=end_value)
-        or at_least_the_sum(
-            "anneal_start", anneal_start, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps
-        )
-    )
+def _stable_below_peak(peak_value, stable_value):
+    return falls(peak_value=peak_value, stable_value=stable_value)
 
 
-@schedule(check=_anneal_after_cooldown)
+def _end_below_stable(stable_value, end_value):
+    return falls(stable_value=stable_value, end_value=end_value)
+
+
+def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
+    phases = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps}
+    return at_least_the_sum("anneal_start", anneal_start, **phases)
+
+
+@recipe(check=[_stable_below_peak, _end_below_stable, _anneal_after_cooldown])
 def infinite(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     cooldown_steps: Steps,
@@ -209,12 +202,11 @@ def infinite(
     ['0.000', '0.500', '1.000', '0.750', '0.500', '0.500', '0.250', '0.000']
     """
     fall = cooldown(constant(peak_value), 0, cooldown_steps, stable_value, shape)
-    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)(step)
+    return cooldown(warmup(fall, warmup_steps), anneal_start, anneal_steps, end_value, shape)
 
 
-@schedule
+@recipe
 def tri_stage(
-    step,
     peak_value: Positive,
     warmup_steps: StepsOrZero,
     hold_steps: StepsOrZero,
@@ -250,7 +242,7 @@ def tri_stage(
     ['0.010', '0.505', '1.000', '1.000', '1.000', '0.100', '0.010', '0.010']
     """
     fall = exponential(peak_value, peak_value * final_scale, decay_steps)
-    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)(step)
+    return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)
 
 
 def _exploration_fits(warmup_steps, explore_steps, total_steps):
@@ -259,10 +251,8 @@ def _exploration_fits(warmup_steps, explore_steps, total_steps):
     )
 
 
-@schedule(check=_exploration_fits)
-def knee(
-    step, peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps
-):
+@recipe(check=_exploration_fits)
+def knee(peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps):
     """Explore at a high rate to find a wide minimum, then go straight down to 0 into it.
 
         cooldown(warmup(p, W), W + E, T - W - E)
@@ -290,4 +280,4 @@ def knee(
     """
     explored = warmup_steps + explore_steps
     stable = warmup(constant(peak_value), warmup_steps)
-    return cooldown(stable, explored, total_steps - explored)(step)
+    return cooldown(stable, explored, total_steps - explored)

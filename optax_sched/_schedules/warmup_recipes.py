@@ -2,25 +2,24 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.domains import is_traced
 from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
+from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
-from optax_sched._schedules.checks import falls, start_below_peak
+from optax_sched._schedules.checks import peak_falls, start_below_peak
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.decays import cosine_decay, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay
 from optax_sched._schedules.retime import shift
 
 
-def _warmup_fits(peak_value, warmup_steps, total_steps, init_value, end_value):
-    if not is_traced((warmup_steps, total_steps)) and warmup_steps > total_steps:
+def _warmup_fits(warmup_steps, total_steps):
+    if warmup_steps > total_steps:
         return "warmup_steps", f"at most total_steps = {total_steps}"
-    return start_below_peak(init_value, peak_value) or falls(peak_value=peak_value, end_value=end_value)
+    return None
 
 
-@schedule(check=_warmup_fits)
+@recipe(check=[_warmup_fits, start_below_peak, peak_falls])
 def warmup_cosine_decay(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     total_steps: Steps,
@@ -57,12 +56,11 @@ def warmup_cosine_decay(
     ['0.000', '0.500', '1.000', '0.854', '0.500', '0.146', '0.000', '0.000']
     """
     decay = cosine_decay(peak_value, total_steps - warmup_steps, end_value)
-    return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])(step)
+    return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])
 
 
-@schedule(check=_warmup_fits)
+@recipe(check=[_warmup_fits, start_below_peak, peak_falls])
 def warmup_linear_decay(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     total_steps: Steps,
@@ -97,18 +95,17 @@ def warmup_linear_decay(
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
     """
     decay = linear(peak_value, end_value, total_steps - warmup_steps)
-    return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])(step)
+    return join([linear(init_value, peak_value, warmup_steps), decay], [warmup_steps])
 
 
-def _timescale_known(peak_value, warmup_steps, init_value, timescale):
-    if timescale is None and not is_traced(warmup_steps) and warmup_steps == 0:
+def _timescale_known(warmup_steps, timescale):
+    if timescale is None and warmup_steps == 0:
         return "warmup_steps", "positive where timescale is None"
-    return start_below_peak(init_value, peak_value)
+    return None
 
 
-@schedule(check=_timescale_known)
+@recipe(check=[_timescale_known, start_below_peak])
 def warmup_inverse_sqrt_decay(
-    step,
     peak_value: Rate,
     warmup_steps: StepsOrZero,
     init_value: Rate = 0.0,
@@ -141,7 +138,7 @@ def warmup_inverse_sqrt_decay(
     ['0.000', '1.000', '0.707', '0.577', '0.500']
     """
     decay = inverse_sqrt_decay(peak_value, warmup_steps if timescale is None else timescale)
-    return warmup(decay, warmup_steps, init_value)(step)
+    return warmup(decay, warmup_steps, init_value)
 
 
 @schedule

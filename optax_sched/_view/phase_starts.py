@@ -7,26 +7,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from optax_sched._core.built import formula_behind
+from optax_sched._core.built import formula_behind, is_made_by
+from optax_sched._core.curve import horizon
+from optax_sched._core.recipe import composition
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import cooldown, join, select, warmup
 from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
-from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
+from optax_sched._schedules.stable_recipes import wsd_cycles
 from optax_sched._schedules.warmup_recipes import noam
-
-# A recipe hides its composition, so derive the starts of its phases from its parameters here.
-_RECIPES: dict[Callable[..., Schedule], Callable[[Any], list[Any]]] = {
-    noam: lambda s: [s.warmup_steps - 1],  # its first update is number 1
-    wsd: lambda s: [s.warmup_steps, s.total_steps - s.decay_steps],
-    wsd_cycles: lambda s: [
-        s.warmup_steps,
-        *(budget * (1 - s.decay_fraction) for budget in np.asarray(s.budgets)),
-        *s.budgets[:-1],
-    ],
-    infinite: lambda s: [s.warmup_steps, s.warmup_steps + s.cooldown_steps, s.anneal_start],
-    tri_stage: lambda s: [s.warmup_steps, s.warmup_steps + s.hold_steps],
-    knee: lambda s: [s.warmup_steps, s.warmup_steps + s.explore_steps],
-}
 
 
 def phase_boundaries(schedule: Any) -> list[float]:
@@ -37,14 +25,20 @@ def phase_boundaries(schedule: Any) -> list[float]:
     """
     if not isinstance(schedule, Schedule):
         return []
+    schedule = composition(schedule)
     steps = {float(step) for step in (*_own(schedule), *_of_operands(schedule))}
     return sorted(step for step in steps if step > 0)
 
 
 def _own(schedule: Any) -> list[Any]:
-    recipe = _RECIPES.get(formula_behind(schedule).builder)
-    if recipe:
-        return recipe(schedule)
+    builder = formula_behind(schedule).builder
+    if builder is noam:
+        return [schedule.warmup_steps - 1]  # its first update is number 1
+    if builder is wsd_cycles:
+        starts = [budget * (1 - schedule.decay_fraction) for budget in np.asarray(schedule.budgets)]
+        return [schedule.warmup_steps, *starts, *schedule.budgets[:-1]]
+    if builder is delay:
+        return [schedule.steps]
     # These three names mean the same in every schedule, a user's own too.
     words = formula_behind(schedule).domains
     return [
@@ -64,10 +58,18 @@ def _of_operands(schedule: Any) -> Iterator[float]:
         yield from phase_boundaries(schedule.schedules[int(schedule.index)])
     elif builder is retime:
         yield from phase_boundaries(schedule.clock)
+        # Where a clock that does not run backwards shows them: at 4,000 steps, and lines between.
+        steps = np.unique(np.linspace(0, horizon(schedule.clock), 4000, dtype=int))
+        shown = np.maximum.accumulate(schedule.clock(steps))
+        inner = [step for step in phase_boundaries(schedule.schedule) if step <= shown[-1]]
+        yield from np.interp(inner, shown, steps).tolist()
     elif builder is not repeat:
         clock = _CLOCKS.get(builder, lambda step, schedule: step)
-        for operand in operands(schedule):
-            yield from (float(clock(step, schedule)) for step in phase_boundaries(operand))
+        for operand in map(composition, operands(schedule)):
+            # A fall inside another schedule ends where a stable phase begins.
+            falls = [operand] if is_made_by(cooldown, operand) else []
+            ends = [fall.start + fall.cooldown_steps for fall in falls]
+            yield from (float(clock(step, schedule)) for step in (*phase_boundaries(operand), *ends))
 
 
 def operands(schedule: Any) -> list[Schedule]:

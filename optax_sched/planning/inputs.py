@@ -11,33 +11,22 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Count, Positive, domain_of
+from optax_sched._core.hyperparameters import SIZE, Positive, domain_of
 from optax_sched._core.operands import OneSchedule, as_schedule
-
-
-class SizeDomain(Domain):
-    """A whole number, 1 or more, that fixes the shape of a program."""
-
-    words = "a whole number, 1 or more, that is not traced"
-
-    def admit(self, value: Any) -> int:
-        if is_traced(value):
-            raise TypeError
-        return int(domain_of("", Count).admit(value))
 
 
 class SizesDomain(Domain):
     """One such number, or a sequence of them."""
 
-    words = f"{SizeDomain.words}, or a sequence of such numbers"
+    words = f"{SIZE.words}, or a sequence of such numbers"
 
     def admit(self, value: Any) -> int | tuple[int, ...]:
         items = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-            return SizeDomain().admit(value)
+            return SIZE.admit(value)
         if not items:
             raise ValueError
-        return tuple(map(SizeDomain().admit, items))
+        return tuple(map(SIZE.admit, items))
 
 
 class ArrayDomain(Domain):
@@ -104,7 +93,7 @@ def _as_numbers(value: Any) -> Any:
     return array if isinstance(array, Tracer) or wide else array.astype(default_float())
 
 
-Size = Annotated[Any, "Size", SizeDomain()]
+Size = Annotated[Any, "Size", SIZE]
 Sizes = Annotated[Any, "Sizes", SizesDomain()]
 PositiveOrMany = Annotated[
     Any,

@@ -10,8 +10,9 @@ import numpy as np
 from optax_sched._core.arguments import admit
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import Refusal
+from optax_sched._core.hyperparameters import SIZE
 from optax_sched.planning.bound import best_scale_of
-from optax_sched.planning.inputs import SizeDomain, known_rates
+from optax_sched.planning.inputs import known_rates
 
 _LINKED = 0.02  # the largest mean difference between the shapes of runs of one group
 _NEAR = math.log(4) + 1e-6  # further away from the best peak the loss is no parabola
@@ -162,7 +163,7 @@ class PeakFit:
     scatter: float
     """The standard deviation of one loss about the fit."""
 
-    def __init__(self, model: _Model, found: np.ndarray, scatter: float):
+    def __init__(self, model: Any, found: np.ndarray, scatter: float):
         self._model, self.scatter = model, scatter
         _, slope = model.residuals(found, scatter)
         count = len(model.groups)
@@ -303,7 +304,7 @@ def _read(where: str, run: Any, name: str) -> _Run:
         raise Refusal(where, name, "a SweptRun(schedule, num_steps, loss)", run).error(TypeError)
     schedule, num_steps, loss, batch_size = run
     of = name and f"{name}."
-    num_steps = admit(where, f"{of}num_steps", SizeDomain(), num_steps)
+    num_steps = admit(where, f"{of}num_steps", SIZE, num_steps)
     loss = _number(where, f"{of}loss", "a number that is not traced", loss)
     if batch_size is not None:
         rule = "a positive finite number that is not traced"

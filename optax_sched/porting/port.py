@@ -1,11 +1,14 @@
 """`port`: from the scheduler object of another library to the schedule that does the same."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from optax_sched._core.built import Built
 from optax_sched._core.errors import in_a_word, refusal_of
-from optax_sched.porting import keras_schedules, timm_schedulers, torch_compositions
-from optax_sched.porting.reading import OWN, Settings
+from optax_sched._core.peer_words import told_of
+from optax_sched.porting import keras_schedules, optax_schedules, timm_schedulers, torch_compositions
+from optax_sched.porting.reading import OWN, Settings, called
 
 _TORCH = [*torch_compositions.SINGLE, "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"]
 
@@ -26,8 +29,9 @@ def _greedy(scheduler: Any) -> Any:
     Settings(scheduler).refuse("step", rule, remedy, got="GreedyLR")
 
 
-# By the exact module and name of the class: a subclass may do anything.
+# By the exact module and name of the class, or of the function: a subclass may do anything.
 PORTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
+    **dict.fromkeys(optax_schedules.CLOSURES, optax_schedules.ported),
     **{(torch_compositions.MODULE, name): torch_compositions.ported for name in _TORCH},
     **{(keras_schedules.MODULE, name): _keras for name in keras_schedules.SCHEDULES},
     **{(module, name): timm_schedulers.ported for name, module in timm_schedulers.MODULES.items()},
@@ -37,7 +41,7 @@ PORTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
 
 
 def port(scheduler: Any) -> Any:
-    """The schedule that gives what another library's scheduler object gives, from its start on.
+    """The schedule that gives what another library's scheduler gives, from its start on.
 
     At update t = 0, 1, 2, ... it has the rate that the object would have set for its t-th use, up to
     the object's planned end, to 1e-6 of it in double precision. It prints nothing:
@@ -47,11 +51,11 @@ def port(scheduler: Any) -> Any:
 
     Known are, by their exact classes:
 
+    * optax: what each function of `optax.schedules` makes, joined ones too, after their end as well.
     * torch: `StepLR`, `MultiStepLR`, `ConstantLR`, `LinearLR`, `ExponentialLR`, `PolynomialLR`,
       `CosineAnnealingLR`, `CosineAnnealingWarmRestarts`, `CyclicLR`, `OneCycleLR`, `SequentialLR` and
-      `ChainedScheduler` of these (not of one another), and
-      `ReduceLROnPlateau`, which becomes the closed loop `plateau(lr, ...)`: `scale_by_feedback` makes
-      a transformation of it.
+      `ChainedScheduler` of these (not of one another), and `ReduceLROnPlateau`, which becomes the
+      closed loop `plateau(lr, ...)`: `scale_by_feedback` makes a transformation of it.
     * transformers: the `LambdaLR` that its `get_..._schedule` functions return.
     * keras: its six `LearningRateSchedule`s.
     * timm: its schedulers. Their step is an epoch, or an update with `t_in_epochs=False`: for
@@ -68,39 +72,65 @@ def port(scheduler: Any) -> Any:
       rates differ, a list of them in the order of the groups.
 
     Raises:
-      TypeError: it is no object of a class that `port` knows; a subclass is none.
-      ValueError: a setting has no equal here, such as a function of your own. The error names it
-        and says what to do instead; nothing is guessed.
+      TypeError: it is no object of a class that `port` knows (a subclass is none), but what wraps
+        one, or its `state_dict`. The error says what to give instead.
+      ValueError: a setting has no equal here, such as a function of your own, or the optimizer's rate
+        was edited, so that it contradicts the scheduler. The error names the setting; nothing is
+        guessed.
 
-    >>> from types import ModuleType
-    >>> port(print)
+    >>> import optax
+    >>> port(optax.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 1000))
+    warmup_cosine_decay(peak_value=0.001, warmup_steps=100, total_steps=1000, ...)
+    >>> port([optax.constant_schedule(0.1)])
     Traceback (most recent call last):
-    TypeError: port: scheduler must be an object of torch's, transformers', keras' or timm's ...
+    TypeError: port: scheduler must be one object of optax's, torch's, ..., got a list: port each ...
     """
-    kind = type(scheduler)
-    porter = PORTERS.get((kind.__module__, kind.__qualname__))
+    kind = scheduler if inspect.isfunction(scheduler) else type(scheduler)
+    porter = PORTERS.get(_key(kind))
     if porter is None:
-        raise TypeError(_unknown(kind))
+        whose = "optax's, torch's, transformers', keras' or timm's schedulers"
+        raise TypeError(f"port: scheduler must be one object of {whose}, got {_instead(scheduler)}")
     try:
         ported = porter(scheduler)
     except (AttributeError, IndexError, KeyError) as error:
         rule = "as the library's newest version makes it"
         raise ValueError(
-            f"port: {kind.__qualname__} must be {rule}, got one without {in_a_word(error)}"
+            f"port: {called(scheduler)} must be {rule}, got one without {in_a_word(error)}"
         ) from error
     except (TypeError, ValueError) as error:
         refusal = refusal_of(error)
         if refusal is None or refusal.where == "port":
             raise
-        raise ValueError(f"port: {kind.__qualname__} is beyond {error}: {OWN}") from None
+        raise ValueError(f"port: {called(scheduler)} is beyond {error}: {OWN}") from None
     if not isinstance(ported, list):
         return ported
     return ported[0] if len(set(map(repr, ported))) == 1 else ported
 
 
-def _unknown(kind: type[Any]) -> str:
-    """The refusal of a class, with the known one that it derives from."""
-    rule = "an object of torch's, transformers', keras' or timm's schedulers"
-    known = [it for it in kind.__mro__[1:] if (it.__module__, it.__qualname__) in PORTERS]
-    also = f", a subclass of {known[0].__qualname__}, which may do anything" if known else ""
-    return f"port: scheduler must be {rule}, got {kind.__module__}.{kind.__qualname__}{also}: {OWN}"
+def _instead(thing: Any) -> str:
+    """What is no scheduler that is known here, and what to do about it."""
+    kind = thing if isinstance(thing, type) or inspect.isfunction(thing) else type(thing)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    row = told_of(kind.__module__.partition(".")[0], kind.__qualname__)
+    known = [it for it in kind.__mro__[1:] if _key(it) in PORTERS] if isinstance(kind, type) else []
+    if isinstance(thing, type):
+        return f"the class {name}: make an object of it{row}"
+    if isinstance(thing, Built):
+        return f"{name}, which is one of ours"
+    if isinstance(thing, list | tuple):
+        return f"a {kind.__name__}: port each, [port(it) for it in schedulers]"
+    if isinstance(thing, Mapping):
+        if "last_epoch" in thing or "_step_count" in thing:
+            return "a state_dict, which does not hold all settings: give the scheduler itself"
+        inner = [key for key in ("scheduler", "lr_scheduler") if key in thing]
+        return f"a {kind.__name__}: give its {inner[0]!r}" if inner else f"a {kind.__name__}"
+    wrapped = [it for it in ("scheduler", "lr_scheduler", "schedule_fn") if hasattr(thing, it)]
+    if wrapped:
+        return f"{name}, which wraps one: give its .{wrapped[0]}"
+    if known:
+        return f"{name}, a subclass of {known[0].__qualname__}, which may do anything: {OWN}"
+    return f"{name}{row or f': {OWN}'}"
+
+
+def _key(kind: Any) -> tuple[str, str]:
+    return kind.__module__, kind.__qualname__

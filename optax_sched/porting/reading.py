@@ -21,6 +21,10 @@ class Settings:
     def raw(self, name: str) -> Any:
         return getattr(self.source, name) if self.values is None else self.values[name]
 
+    def given(self, name: str) -> Any:
+        """A value by name, or None."""
+        return (self.values or {}).get(name)
+
     def __getitem__(self, name: str) -> Any:
         """A setting as a number."""
         return self.number(name, self.raw(name))
@@ -59,7 +63,13 @@ class Settings:
     def refuse(self, name: str, rule: str, remedy: str = OWN, got: Any = ...) -> NoReturn:
         """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
         got = self.raw(name) if got is ... else got
-        raise Refusal("port", f"{type(self.source).__name__}.{name}", rule, got, f": {remedy}").error()
+        raise Refusal("port", f"{called(self.source)}.{name}", rule, got, f": {remedy}").error()
+
+
+def called(source: Any) -> str:
+    """The class of an object, or the function that made a closure."""
+    made_by, _, rest = getattr(source, "__qualname__", "").partition(".<locals>")
+    return made_by if rest else type(source).__qualname__
 
 
 def steps(value: float) -> Any:

@@ -8,11 +8,13 @@ from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import join, warmup
-from optax_sched._schedules.cyclic import cosine_restarts
+from optax_sched._schedules.cyclic import cosine_restarts, one_cycle
 from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.piecewise import piecewise_interpolate
 from optax_sched._schedules.shapes import k_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_cosine_decay, warmup_linear_decay
+from optax_sched.porting.reading import tidy
 
 # What has its init_value at step 0.
 _DECAYS = (
@@ -41,6 +43,18 @@ def powered(start: float, length: Any, end: float, power: float) -> Schedule:
     if end > start:
         return warmup(end, length, start, k_shape(power))
     return polynomial_decay(start, length, end, power)
+
+
+def interpolated(values: list[float], boundaries: list[Any], shape: Any) -> Schedule:
+    """Lines or waves through knots, the first of them at step 0."""
+    if not boundaries:
+        return constant(values[0])
+    if len(values) == 3 and values[1] > values[0] >= values[2] > 0:
+        total, (low, peak, last) = boundaries[1], values
+        return one_cycle(
+            peak, total, boundaries[0] / total, tidy(peak / low), tidy(low / last), False, shape
+        )
+    return piecewise_interpolate(values, boundaries, shape)
 
 
 def warmed(schedule: Schedule, steps: Any, start: float = 0.0) -> Schedule:

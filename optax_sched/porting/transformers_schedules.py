@@ -47,7 +47,7 @@ class Bound(Settings):
 
     def part(self, name: str) -> float:
         """A height that is given as a part of the rate."""
-        return tidy(self.rate * self.number(name, self.values.get(name) or 0.0))
+        return tidy(self.rate * self.number(name, self.given(name) or 0.0))
 
     def shape(self, name: str) -> Any:
         if self.raw(name) not in SHAPES:
@@ -129,7 +129,7 @@ def cosine_from_1(it: Bound) -> Schedule:
     if it.half_waves == 0:
         it.refuse("num_cycles", "more than 0")
     curve = _waves(it, it.part("min_lr_rate"), None if it.until is None else it.until + 1 - warm)
-    if it.values.get("warmup_lr_rate") is None or warm < 1:
+    if it.given("warmup_lr_rate") is None or warm < 1:
         return shift(warmed(curve, warm), 1)
     start = it.part("warmup_lr_rate")
     return join([start, shift(curve, 1)], [1]) if warm == 1 else warmed(curve, warm - 1, start)

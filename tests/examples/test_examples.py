@@ -101,6 +101,23 @@ def test_lr_finder(run):
     assert losses["valley"] < min(0.15, losses["valley * 10"], losses["valley / 10"] / 2)
 
 
+def test_larger_batches(run):
+    printed = run("larger_batches", "--epochs 6 --max-batch-size 32 --out out.png")
+    lines = [line.strip("│").split("│") for line in printed.splitlines() if line.startswith("│")]
+    rows = {(name.strip(), plan.strip()): others for name, plan, *others in lines}
+    assert len(rows) == 6
+    for name in ("Adam", "SGD"):
+        one, fewer, large = (rows[name, plan] for plan in ("one size", "seesaw", "large at once"))
+        assert [int(row[2]) for row in (one, fewer, large)] == [8, 32, 32]
+        assert int(one[0]) == 6 * 1437 // 8 and int(large[0]) == 6 * 1437 // 32
+        saved = 1 - int(fewer[0]) / int(one[0])
+        assert fewer[1].strip() == f"{saved:.0%}" and 0.33 < saved < 0.38
+        assert all(float(row[4].strip(" %")) > 93 for row in (one, fewer))
+    # At these rates SGD cannot tell the two, as the theory has it.
+    before, after = (float(rows["SGD", plan][3].split()[0]) for plan in ("one size", "seesaw"))
+    assert after == pytest.approx(before, rel=0.05)
+
+
 def test_least_squares(run):
     rows = table(run("least_squares", "--doublings 3 --out out.png"))
     # Measured by another program, with other initial rates and constants to choose from, for the
@@ -211,10 +228,10 @@ def test_benchmark(run, tmp_path):
         assert f"│ {name} " in printed
         assert figure["ratio"] > 0
     # What is counted, not timed, holds at any size.
-    for parts in (16, 64, 256):
-        assert figures[f"join of {parts} / of 2: equations"]["ratio"] == 1
+    for parts in (64, 256):
+        assert figures[f"join of {parts} / of 2: equations"]["ratio"] <= 1
     kernels = figures["AdamW on 1e+03 parameters: kernels"]
-    assert int(kernels["ours"]) <= int(kernels["other"]) + 1  # the rate may be a kernel of its own
+    assert int(kernels["ours"]) <= int(kernels["other"])
 
 
 def test_plan_a_run(run):

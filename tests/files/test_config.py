@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tables.cases import CASES, OWN, ROWS, halving
-from tables.trees import leaves, trees
+from tables.trees import few, leaves, trees
 
 import optax_sched as os
 from optax_sched import Schedule, from_config, to_config
@@ -107,14 +107,7 @@ def test_values_come_back_to_the_bit(name):
             np.testing.assert_array_equal(back(steps), example.schedule(steps), strict=True)
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@few(max_examples=300)
 @given(st.one_of([trees(depth) for depth in (1, 2, 3, 4)]) | leaves)
 def test_compositions_come_back_exactly(schedule):
     assume(not functions_in(schedule))

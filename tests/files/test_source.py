@@ -7,9 +7,9 @@ import warnings
 import jax
 import jax.numpy as jnp
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from tables.cases import CASES, OWN, halving
-from tables.trees import trees
+from tables.trees import few, trees
 from test_config import assert_same, functions_in
 
 import optax_sched as os
@@ -22,7 +22,7 @@ COSINE = "cosine_decay(0.1, 1000)"
 def test_every_example_comes_back_exactly(name, label, example):
     if functions_in(example.schedule):
         with pytest.raises(
-            ValueError, match=r"^from_source: (line 1, column \d+: |.*must be the name of a builder)"
+            ValueError, match=r"^from_source: (line 1 |.*must be the name of a builder)"
         ):
             from_source(repr(example.schedule))
         return
@@ -31,14 +31,7 @@ def test_every_example_comes_back_exactly(name, label, example):
     assert jax.tree.structure(back) == jax.tree.structure(example.schedule)
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@few(max_examples=200)
 @given(trees(3))
 def test_compositions_come_back_exactly(tree):
     if not functions_in(tree):
@@ -133,21 +126,21 @@ def nested(levels: int) -> str:
 BAD = [
     ("", "text must be a call of a builder, such as cosine_decay(0.1, 1000), got ''"),
     (" \n", "text must be a call of a builder"),
-    ("0.1", "line 1, column 1: must be a call of a builder"),
-    ("cosine_decay", "line 1, column 1: must be a call of a builder"),
-    ("[constant(0.1)]", "line 1, column 1: must be a call of a builder"),
-    ("constant(0.1), constant(0.2)", "line 1, column 1: must be a call of a builder"),
-    ("lambda t: constant(0.1)", "line 1, column 1: must be a call of a builder"),
-    ("constant(0.1)\n)(constant(0.2)", "line 2, column 1: this is not valid Python"),
-    ("import os", "line 1, column 1: this is not valid Python"),
-    ("constant(0.1); import os", "line 1, column 14: this is not valid Python"),
-    ("\n  constant(0.1", "line 2, column 11: this is not valid Python: '(' was never closed"),
+    ("0.1", "line 1 must be a call of a builder"),
+    ("cosine_decay", "line 1 must be a call of a builder"),
+    ("[constant(0.1)]", "line 1 must be a call of a builder"),
+    ("constant(0.1), constant(0.2)", "line 1 must be a call of a builder"),
+    ("lambda t: constant(0.1)", "line 1 must be a call of a builder"),
+    ("constant(0.1)\n)(constant(0.2)", "line 2 is not valid Python"),
+    ("import os", "line 1 is not valid Python"),
+    ("constant(0.1); import os", "line 1 is not valid Python"),
+    ("\n  constant(0.1", "line 2 is not valid Python: '(' was never closed"),
     (
         "cosin_decay(0.1, 10)",
         "builder must be the name of a builder, got 'cosin_decay'; did you mean cosine_decay?",
     ),
     ("warmup(\n  é(1), 2)", "schedule.builder must be the name of a builder, got 'é'; give your own"),
-    ("warmup(\n  'é', T)", "line 2, column 8: must be a number, a string or a call, got 'T'"),
+    ("warmup(\n  'é', T)", "line 2 must be a number, a string, a call or arithmetic, got 'T'"),
     ("warmup('é', cosin(1))", "warmup_steps.builder must be the name of a builder, got 'cosin'; cos"),
     ("__import__('os').system('touch x')", "builder must be the name of a builder"),
     ("optax_sched.schedule.__globals__(1)", "builder must be the name of a builder"),
@@ -155,40 +148,40 @@ BAD = [
     ("(lambda: 0)()", "builder must be the name of a builder"),
     ("constant(0.1)(5)", "builder must be the name of a builder"),
     ("schedule(0.1)", "builder must be the name of a builder"),
-    ("2 * 3", "line 1, column 1: must be a call of a builder"),
-    ("constant(1) + 'x'", "line 1, column 15: must be a number or a call, got "),
-    ("constant(1) + True", "line 1, column 15: must be a number or a call, got 'True'"),
-    ("[constant(1)] * 2", "line 1, column 1: must be a number or a call, got '[constant(1)]'"),
+    ("2 * 3", "line 1 must be a call of a builder"),
+    ("constant(1) + 'x'", "line 1 must be a number or a call, got "),
+    ("constant(1) + True", "line 1 must be a number or a call, got 'True'"),
+    ("[constant(1)] * 2", "line 1 must be a number or a call, got '[constant(1)]'"),
     (
         "constant(1) % 2",
-        "line 1, column 1: must be a number, a string or a call, got 'constant(1) % ",
+        "line 1 must be a number, a string, a call or arithmetic, got 'constant(1) % ",
     ),
     ("constant(1) ** 0", "power: exponent must be a positive finite number, got 0"),
     ("2 ** constant(1)", "power: exponent must be a positive finite number, got constant("),
     ("constant(1) / 0", "divide: divisor must be a finite number other than 0, got 0"),
     ("1 / constant(1)", "divide: divisor must be a finite number other than 0, got constant("),
-    ("1 / 0 * constant(1)", "line 1, column 1: must be a finite number, got '1 / 0'"),
-    ("9**9**9 * constant(1)", "line 1, column 1: must be a finite number, got '9**9**9'"),
-    ("(-8)**0.5 * constant(1)", "line 1, column 1: must be a finite number, got '(-8)**0.5'"),
+    ("1 / 0 * constant(1)", "line 1 must be a finite number, got '1 / 0'"),
+    ("9**9**9 * constant(1)", "line 1 must be a finite number, got '9**9**9'"),
+    ("(-8)**0.5 * constant(1)", "line 1 must be a finite number, got '(-8)**0.5'"),
     ("0.1 * warmup(cosine_decay(-1, 9), 10)", "schedule.init_value must be a finite number, 0 or more"),
     ("plateau(0.1) * 2", "plateau: a closed loop has no arithmetic: put it inside"),
     ("+".join(["constant(1)"] * 3000), "text must be a call of a builder"),
     (
         "cosine_decay(0.1, T)",
-        "line 1, column 19: must be a number, a string or a call, got 'T'; write its value",
+        "line 1 must be a number, a string, a call or arithmetic, got 'T'",
     ),
-    ("cosine_decay(1j, 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(b'1', 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(f'{1}', 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(~1, 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(-True, 10)", "line 1, column 15: must be a number"),
-    ("cosine_decay(..., 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay({}, 10)", "line 1, column 14: must be a number"),
-    ("cosine_decay(x := 1, 10)", "line 1, column 14: must be a number"),
-    ("multiply(*[0.1])", "line 1, column 10: must be a number"),
-    ("constant(**{'value': 1})", "line 1, column 12: must be written out"),
-    ("constant(value=1, value=2)", "line 1, column 25: value is given twice"),
-    ("table([[0.1]])", "values[0] must be a finite number, got [0.1] (in table)"),
+    ("cosine_decay(1j, 10)", "line 1 must be a number"),
+    ("cosine_decay(b'1', 10)", "line 1 must be a number"),
+    ("cosine_decay(f'{1}', 10)", "line 1 must be a number"),
+    ("cosine_decay(~1, 10)", "line 1 must be a number"),
+    ("cosine_decay(-True, 10)", "line 1 must be a number"),
+    ("cosine_decay(..., 10)", "line 1 must be a number"),
+    ("cosine_decay({}, 10)", "line 1 must be a number"),
+    ("cosine_decay(x := 1, 10)", "line 1 must be a number"),
+    ("multiply(*[0.1])", "line 1 must be a number"),
+    ("constant(**{'value': 1})", "line 1 must be written out"),
+    ("constant(value=1, value=2)", "constant: value is given twice"),
+    ("table([[0.1]])", "values[0] must be a finite number, got [0.1]"),
     (
         "cosine_decay(0.1, 0)",
         "decay_steps must be a positive finite number of steps, got 0 (in cosine_decay)",
@@ -211,7 +204,7 @@ BAD = [
     ("cosine_decay(0.1)", "decay_steps is missing; cosine_decay takes init_value, decay_steps, "),
     (
         "cosine_decay(0.1, 1, 1, 1, 1)",
-        "line 1, column 1: cosine_decay: too many positional",
+        "cosine_decay: too many positional",
     ),
     (
         "cosine_decay(0.1, decay_step=1)",
@@ -224,8 +217,8 @@ BAD = [
         "noisy(0.1, jax.random.wrap_key_data(jax.numpy.array([1, 2, 3], 'uint32')), 0.1)",
         "key must be a seed, or a key as ",
     ),
-    ("noisy(0.1, jax.random.wrap_key_data(evil()), 0.1)", "line 1, column 12: must be a key"),
-    ("noisy(0.1, jax.random.wrap_key_data(), 0.1)", "line 1, column 12: must be a key"),
+    ("noisy(0.1, jax.random.wrap_key_data(evil()), 0.1)", "line 1 must be a key"),
+    ("noisy(0.1, jax.random.wrap_key_data(), 0.1)", "line 1 must be a key"),
     (
         "noisy(0.1, jax.random.wrap_key_data(jax.numpy.array([1, -2], 'uint32')), 0.1)",
         "key must be a seed, or a key as ",
@@ -235,7 +228,7 @@ BAD = [
         "multiply(" + "constant(1), " * 10_000 + ")",
         "text must be at most 30 schedules deep and 10000 in all, got more from schedules[9999] on",
     ),
-    ("(" * 1000, "line 1, column 201: this is not valid Python: too many nested parentheses"),
+    ("(" * 1000, "line 1 is not valid Python: too many nested parentheses"),
     ("-" * 100_000 + "1", "text must be a call of a builder"),
     ("1" + "+1" * 100_000, "text must be a call of a builder"),
     ("a" + ".a" * 100_000, "text must be a call of a builder"),

@@ -65,7 +65,10 @@ def test_a_name_that_people_say_is_answered_with_a_builder(it):
     [
         ("WSD", "did you mean wsd?"),
         ("onecycle", "did you mean one_cycle?"),
-        ("OneCycle", "did you mean one_cycle?"),
+        ("Onecycle", "did you mean one_cycle?"),
+        ("OneCycle", "DeepSpeed's OneCycle(cycle_min_lr, cycle_max_lr, "),
+        ("LRRangeTest", "DeepSpeed's LRRangeTest(lr_range_test_min_lr, "),
+        ("LinearLR", "torch's LinearLR(start_factor=1/3, end_factor=1.0, total_iters=5) is `linear("),
         ("wsd_schedule", "did you mean wsd?"),
         ("CosineAnnealing", "cosine_annealing is `cosine_decay(lr, decay_steps)` here"),
         ("cosineannealinglr", "cosine_annealing is `cosine_decay(lr, decay_steps)` here"),

@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib.metadata
+import inspect
 import io
 import itertools
 import os
@@ -11,9 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import families
 import pytest
 from packaging.requirements import Requirement
 from support.pages import OTHERS, PAGES, ROOT, Block, anchors, blocks, links, needs
+
+import optax_sched
+from optax_sched import planning, porting
 
 MOST_WORDS = 700  # of the README, code and links too
 
@@ -38,8 +43,21 @@ def programs(page: str) -> list[tuple[Block, str]]:
     ]
 
 
+SLOW = [
+    "docs/planning.md",
+    *(f"docs/how-to/{page}.md" for page in ("groups-and-other-hyperparameters", "resume-and-extend")),
+    "docs/how-to/sweep.md",
+]
+
+
 @pytest.mark.parametrize(
-    "path", [path for path in PAGES if programs(path.read_text(encoding="utf-8"))], ids=name_of
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow if name_of(path) in SLOW else ())
+        for path in PAGES
+        if programs(path.read_text(encoding="utf-8"))
+    ],
+    ids=name_of,
 )
 def test_its_code_runs_and_prints_what_it_shows(path: Path, tmp_path: Path, monkeypatch):
     page = path.read_text(encoding="utf-8")
@@ -107,8 +125,6 @@ def test_the_readme_has_the_count_of_the_tests_that_its_command_runs(request):
         item
         for item in request.session.items
         if not item.get_closest_marker("slow") and not item.get_closest_marker("wide")
-        # The command installs no peers but optax.
-        if item.path.parent.name != "peers" or item.path.name == "test_optax.py"
     ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (said,) = re.findall(r"about ([\d,]+) tests", readme)
@@ -140,6 +156,21 @@ def test_the_readme_has_the_table_that_its_command_prints():
             assert shown[0] == theirs
 
 
+def test_the_page_of_tasks_has_every_guide_and_every_function():
+    page = (ROOT / "docs/tasks.md").read_text(encoding="utf-8")
+    guides = {link.partition("#")[0] for link in links(page)}
+    pages = {name_of(path).removeprefix("docs/") for path in PAGES[1:]}
+    assert guides == pages - {"tasks.md", "how-to/README.md"}
+    modules = optax_sched, planning, porting
+    for name in re.findall(r"`(\w+)`", page):
+        assert any(hasattr(module, name) for module in modules), name
+    for module in modules:
+        functions = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+        # What the gallery shows has its own pages.
+        functions -= set(re.findall(r"\w+", (ROOT / "docs/gallery.md").read_text(encoding="utf-8")))
+        assert functions <= set(re.findall(r"\w+", page))
+
+
 def test_a_block_is_found_with_what_it_prints():
     page = """# T
 
@@ -162,3 +193,17 @@ b
         "1-warm-up-then-down-hill"
     }
     assert links("[a [b]](c.md#d) `x`\n```\n[no](e)\n```\n") == ["c.md#d"]
+
+
+def test_the_page_by_task_leads_to_everything():
+    """Every guide, every example, and the public functions that are no schedules."""
+    page = (ROOT / "docs/how-to/README.md").read_text(encoding="utf-8")
+    guides = {path.name for path in (ROOT / "docs/how-to").glob("*.md")} - {"README.md"}
+    examples = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".ipynb")}
+    named = {Path(link.partition("#")[0]).name for link in links(page)}
+    assert guides | examples <= named
+    groups = families.groups(optax_sched)
+    tasks = ("In optax", "Many at once", "Looking and saving")
+    functions = {name for title in tasks for name in groups[title] if name.islower()}
+    shown = set(re.findall(r"`(?:\w+\.)?(\w+)`", page))
+    assert functions - shown == {"scale_by_schedule", "scale_by_learning_rate", "plot"}

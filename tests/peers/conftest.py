@@ -1,10 +1,25 @@
 """What the peers need before they are imported, and a line a peer of how near we are to it."""
 
+import importlib
 import os
+
+import pytest
 
 os.environ["KERAS_BACKEND"] = "jax"  # keras reads it once, at its import
 
 from agreement import REPORT
+
+
+@pytest.fixture
+def keras_in_double_precision(monkeypatch):
+    """Whatever its floatx, keras rounds cosines and floors to float32 on JAX: here it does not."""
+    keras = importlib.import_module("keras")
+    narrowed = importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    monkeypatch.setitem(narrowed, "float64", "float64")
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before)
 
 
 def pytest_terminal_summary(terminalreporter):

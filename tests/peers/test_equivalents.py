@@ -11,11 +11,14 @@ from agreement import library, precision
 from timm_files import timm_schedulers
 
 import optax_sched
-from optax_sched._core.peer_words import SAID, Equivalent, peers
+from optax_sched._core.peer_words import Equivalent, peers
+from optax_sched.porting.optax_schedules import CLOSURES
+from optax_sched.porting.port import PORTERS
 
 STEPS = np.arange(60)
 LR = 0.1
-ENTRIES = [(peer, it) for peer, rows in peers().rows.items() for it in rows if peer != SAID]
+INSTALLED = ["optax", "torch", "transformers", "keras", "timm"]
+ENTRIES = [(peer, it) for peer in INSTALLED for it in peers().rows[peer]]
 
 WARMUP = {"num_warmup_steps": 10}
 TRAINING = {**WARMUP, "num_training_steps": 60}
@@ -360,6 +363,15 @@ def names_of(peer: str) -> set[str]:
     return {it for it in names if it.islower() and it[0] != "_" and callable(names[it])} - states
 
 
-@pytest.mark.parametrize("peer", ["optax", "torch", "transformers", "keras", "timm"])
+@pytest.mark.parametrize("peer", INSTALLED)
 def test_every_name_of_the_peer_has_an_entry(peer: str):
     assert names_of(peer) <= {it.name for it in peers().rows[peer]}
+
+
+def test_the_table_says_what_port_takes():
+    known = {name for _, name in PORTERS} - {"MultiplicativeLR", "GreedyLR"}
+    known |= {name.partition(".")[0] for _, name in CLOSURES}
+    known |= names_of("optax") | names_of("transformers") - {"get_greedy_schedule"}
+    for peer, it in ENTRIES:
+        callback = (peer, it.name) == ("keras", "ReduceLROnPlateau")
+        assert it.port == (it.name in known and not callback), it.name

@@ -1,6 +1,5 @@
 """Every schedule of keras 3, and its plateau callback, on the jax backend in double precision."""
 
-import importlib
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -30,17 +29,7 @@ import optax_sched as os
 
 keras = library("keras")
 schedules: Any = keras.optimizers.schedules
-
-
-@pytest.fixture(autouse=True)
-def keras_in_double_precision(monkeypatch):
-    """Whatever its floatx, keras rounds cosines and floors to float32 on JAX: here it does not."""
-    narrowed = importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
-    monkeypatch.setitem(narrowed, "float64", "float64")
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx(before)
+pytestmark = pytest.mark.usefixtures("keras_in_double_precision")
 
 
 def at_all_steps(schedule: Any) -> np.ndarray:

@@ -1,6 +1,5 @@
 """`port` of keras' six schedules, on the jax backend in double precision."""
 
-import importlib
 import itertools
 from typing import Any
 
@@ -15,17 +14,7 @@ from optax_sched.porting import port
 
 keras = library("keras")
 schedules: Any = keras.optimizers.schedules
-
-
-@pytest.fixture(autouse=True)
-def keras_in_double_precision(monkeypatch):
-    """Whatever its floatx, keras rounds cosines and floors to float32 on JAX: here it does not."""
-    narrowed = importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
-    monkeypatch.setitem(narrowed, "float64", "float64")
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx(before)
+pytestmark = pytest.mark.usefixtures("keras_in_double_precision")
 
 
 def case(schedule: Any, *, phase: float = 0.0, late: Any = ()) -> Case:
@@ -145,7 +134,7 @@ class Mine(schedules.CosineDecay):
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        (Mine(0.1, 10), "port: scheduler must be an object of torch's, transformers', keras' or"),
+        (Mine(0.1, 10), "port: scheduler must be one object of optax's, torch's, transformers', k"),
         (
             schedules.PolynomialDecay(0.1, 90, 0.2, cycle=True),
             "port: PolynomialDecay.end_learning_rate must be at most 0.1 where there are cycles, got",

@@ -327,7 +327,7 @@ def composite(kind: str) -> Any:
 
 
 REFUSED = [
-    (lambda opt: Mine(opt, 3), "port: scheduler must be an object of torch's, transformers', "),
+    (lambda opt: Mine(opt, 3), "port: scheduler must be one object of optax's, torch's, "),
     (lambda opt: lr.LambdaLR(opt, lambda t: 0.9**t), "port: LambdaLR.lr_lambdas[0] must be one of tra"),
     (lambda opt: lr.LambdaLR(opt, functools.partial(pow, 0.9)), "port: LambdaLR.lr_lambdas[0] must be"),
     (
@@ -374,10 +374,42 @@ def test_what_has_no_equal_is_refused_by_name(build, says):
     assert "port" in str(refused.value) and ": " in str(refused.value).partition(", got ")[2]
 
 
-@pytest.mark.parametrize("thing", [None, 3, print, {"lr": 0.1}, os.constant(0.1), lr.StepLR])
-def test_what_is_no_scheduler_is_refused(thing):
-    with pytest.raises(TypeError, match=r"^port: scheduler must be an object of torch's"):
+class Wrapper:
+    """As accelerate's and ignite's are."""
+
+    def __init__(self, scheduler):
+        self.scheduler = scheduler
+
+
+def paddles(name: str) -> type:
+    return type(name, (), {"__module__": "paddle.optimizer.lr", "__qualname__": name})
+
+
+_, STEP = on_an_optimizer(0.1, lambda opt: lr.StepLR(opt, 10))
+_, SWA = on_an_optimizer(0.1, lambda opt: torch.optim.swa_utils.SWALR(opt, 0.01))
+INSTEAD = [
+    (None, "builtins.NoneType: write it as a formula"),
+    (3, "builtins.int: write it as a formula"),
+    (print, "builtins.builtin_function_or_method: write it as a formula"),
+    ({"lr": 0.1}, "a dict"),
+    (os.constant(0.1), "optax_sched.Schedule, which is one of ours"),
+    (lr.StepLR, "the class torch.optim.lr_scheduler.StepLR: make an object of it"),
+    ([STEP, STEP], "a list: port each, [port(it) for it in schedulers]"),
+    ({"scheduler": STEP, "interval": "epoch"}, "a dict: give its 'scheduler'"),
+    ({"optimizer": None, "lr_scheduler": {"scheduler": STEP}}, "a dict: give its 'lr_scheduler'"),
+    (STEP.state_dict(), "a state_dict, which does not hold all settings: give the scheduler itself"),
+    (Wrapper(STEP), "test_port_torch.Wrapper, which wraps one: give its .scheduler"),
+    (SWA, "torch.optim.swa_utils.SWALR; torch's SWALR(swa_lr, anneal_epochs=10) is `cosine_decay(lr, "),
+    (paddles("CosineAnnealingLR")(), "paddle.optimizer.lr.CosineAnnealingLR: write it as a formula"),
+]
+
+
+@pytest.mark.parametrize(("thing", "says"), INSTEAD, ids=[says[:40] for _, says in INSTEAD])
+def test_what_is_no_scheduler_is_refused_with_what_to_give(thing, says):
+    with pytest.raises(TypeError) as refused:
         port(thing)
+    whose = "optax's, torch's, transformers', keras' or timm's schedulers"
+    assert str(refused.value).startswith(f"port: scheduler must be one object of {whose}, got {says}")
 
 
 def plateau_rates(scheduler: Any, optimizer: Any, losses: Any) -> list[float]:

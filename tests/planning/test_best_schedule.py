@@ -58,6 +58,7 @@ def test_it_ends_lower_than_what_has_a_name(law, best):
     assert float(law(best, STEPS - 1)) < min(others)
 
 
+@pytest.mark.slow
 def test_it_is_within_1e_4_of_a_free_optimisation():
     """Every rate of a short run its own variable: projected gradient steps in logs, from two starts."""
     steps = 150

@@ -55,6 +55,7 @@ def noisy_fit() -> LossFit:
         return fit_loss_law(runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [MULTI, ANNEALING], ids=["multi", "annealing"])
 def test_without_noise_the_law_comes_back(law):
     fit = fit_loss_law(runs_of(law, ONE_OF_EACH_SHAPE), type(law))

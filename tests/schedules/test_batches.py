@@ -59,7 +59,7 @@ def test_unstack_gives_back_what_was_stacked(schedules):
     items = o.unstack(o.stack(schedules))
     want = [s if callable(s) else o.constant(s) for s in schedules]
     for item, s in zip(items, want, strict=True):
-        assert item.func is s if s is closure else repr(item) == repr(s)
+        assert item is s if s is closure else repr(item) == repr(s)
         np.testing.assert_array_equal(item(STEPS), s(STEPS))
 
 

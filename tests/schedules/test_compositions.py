@@ -9,24 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from tables.cases import BUILDERS, OWN, expected
-from tables.trees import COMBINATORS, KNOWN, LEAVES, NAMES, leaves, some_trees, topped_by, trees
+from tables.cases import BUILDERS, OWN, expected, wide
+from tables.trees import COMBINATORS, KNOWN, LEAVES, NAMES, few, leaves, some_trees, topped_by, trees
 
 import optax_sched as os
 from optax_sched import Schedule
 
-# Every structure is a program to compile: few examples, each at many steps at once, and none made
-# smaller when it fails, which would take minutes.
-few = functools.partial(
-    settings,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 STEPS = np.array(
     [-2, *range(18), 24, 25, 31, 32, 33, 40, 47, 60, 63, 64, 65, 100, 128, 250, 999, 1000, 1001, 4096]
 )
@@ -80,7 +70,7 @@ def relative_error(got: Any, want: np.ndarray) -> np.ndarray:
     return np.where(nothing, 0.0, np.abs(got - want) / np.maximum(np.abs(want), tiny))
 
 
-@pytest.mark.parametrize("outer", KNOWN)
+@pytest.mark.parametrize("outer", [pytest.param(name, marks=wide(name)) for name in KNOWN])
 @few(max_examples=5)
 @given(data=st.data(), halves=st.booleans())
 def test_a_tree_is_what_the_interpreter_says(outer, data, halves):

@@ -138,7 +138,7 @@ MANY = {
 
 @pytest.mark.parametrize("many", MANY.values(), ids=MANY)
 def test_256_cost_no_more_equations_than_2(many):
-    assert equations(many(256)) == equations(many(2))
+    assert equations(many(256)) <= equations(many(2))
     assert lines(many(256)) <= 1.02 * lines(many(2))  # by chance of shapes, two may share a helper
 
 
@@ -153,7 +153,7 @@ def test_parts_of_a_few_structures_cost_one_formula_for_each_structure():
     def mixed(n: int) -> Schedule:
         return joined(lambda i: (COSINE, LINE, 0.1)[i % 3], n)
 
-    assert equations(mixed(256)) == equations(mixed(6))
+    assert equations(mixed(256)) <= equations(mixed(6))
 
 
 # Each takes one schedule, or it and another one.

@@ -190,6 +190,7 @@ def test_one_schedule_in_examples_under_a_ramp():
     assert float(rate(400)) == float(rate(10**6)) == 0
 
 
+TEXT: Any = "8"
 BAD_RAMPS = [
     (
         lambda: count_updates(9, RAMP, 2),
@@ -217,7 +218,7 @@ BAD_RAMPS = [
     ),
     (lambda: count_examples(9, 8, processes=0), "count_examples: processes must be a known whole numb"),
     (lambda: examples_seen(0, 8), "examples_seen: num_steps must be a known whole number, 1 or more"),
-    (lambda: examples_seen(9, "8"), "examples_seen: batch_size must be a schedule, a function of the"),
+    (lambda: examples_seen(9, TEXT), "examples_seen: batch_size must be a schedule, a function of the"),
     (
         lambda: examples_seen(9, os.linear),
         "examples_seen: batch_size must be a schedule, .* builder",

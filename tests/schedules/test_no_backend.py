@@ -52,7 +52,8 @@ def build_everything() -> None:
             for it in formula.signature.parameters.values()
             if it.default is it.empty and it.kind is not it.VAR_POSITIONAL
         }
-        operands = words["Operands"] if name == "multiply" else []
+        takes_many = any(it.kind is it.VAR_POSITIONAL for it in formula.signature.parameters.values())
+        operands = words["Operands"] if takes_many else []
         made.append(getattr(os, name)(*operands, **{**given, **chosen.get(name, {})}))
     made += [
         os.wsd(1.0, 10, 20, 100, shape=os.k_shape(0.4)),

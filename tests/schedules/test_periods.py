@@ -146,3 +146,44 @@ def test_whole_periods_of_a_float_is_the_quotient(period):
     steps = [step for step in steps if step / length < count]
     want = [int(step / length) for step in steps]
     np.testing.assert_array_equal(periods_passed(np.array(steps, np.int32), period), want)
+
+
+RATIOS = [round(1 + i / 100, 2) for i in range(1, 200)]
+
+
+@pytest.mark.parametrize("period", [7, 100, 33.3])
+def test_no_boundary_of_a_fractional_ratio_is_early_or_late_below_100_000_steps(period: float):
+    for mult in [*RATIOS, 1.005, 1.0625, 1.234, 1.98765, 3.7]:
+        starts = [start for start in starts_of_cycles(period, mult, until=10**5) if start < 10**5]
+        steps = [math.ceil(start) + side for start in starts[1:] for side in (-1, 0)]
+        want = [bisect.bisect_right(starts, step) - 1 for step in steps]
+        assert numbers_at(steps, period, mult) == want, mult
+
+
+@pytest.mark.parametrize(
+    ("period", "mult", "step"),
+    [
+        (1000, 10, 1_111_111_001),  # the next cycle begins beyond 2^32
+        (1, 16, 286_331_153),
+        (1, 16, 286_331_154),
+        (7, 2, 939_524_088),
+        (7, 2, 939_524_089),
+        (1000, 2, LAST_STEP),
+        (100, 1.7, 100),
+        (100, 1.7, 270),
+        (100, 1.7, 269),
+    ],
+)
+@pytest.mark.parametrize("kind", [int, float])
+def test_the_value_next_to_a_restart_is_that_of_the_fractions(kind, period, mult, step):
+    if kind is float and step > 2**24:
+        pytest.skip("a float32 does not hold the step")
+    starts = starts_of_cycles(period, mult, until=10**11)
+    number = bisect.bisect_right(starts, step) - 1
+    begun, end = starts[number], starts[number + 1]
+    u = float((end - step) / (end - begun))
+    want = 0.3 * math.sin(math.pi / 2 * u) ** 2
+    schedule = cosine_restarts(0.3, period, period_mult=mult)
+    np.testing.assert_allclose(schedule(kind(step)), want, rtol=5e-7)
+    held = repeat(constant(1.0), period, mult, value_mult=0.5)
+    assert held(kind(step)) == 0.5**number

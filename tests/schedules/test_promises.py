@@ -30,6 +30,7 @@ NAMES = {**vars(optax_sched), **OWN, "jax": jax}
 EXAMPLES = pytest.mark.parametrize(
     "example", [pytest.param(example, id=label) for _, label, example in CASES]
 )
+NAMED = pytest.mark.parametrize(("name", "example"), [pytest.param(n, e, id=i) for n, i, e in CASES])
 FIRST = pytest.mark.parametrize(
     "example", [pytest.param(row.examples[0], id=name) for name, row in ROWS.items()]
 )
@@ -65,9 +66,13 @@ def values_at_each(batch, steps):
 
 
 @functools.cache
-def with_constants(example: Example) -> Callable[..., jax.Array]:
-    """With the settings as constants of the program."""
-    return jax.jit(example.schedule)
+def with_constants(name: str) -> Callable[..., list[jax.Array]]:
+    """All examples of a row in one program, with their settings as constants of it."""
+    return jax.jit(lambda steps: [example.schedule(steps) for example in ROWS[name].examples])
+
+
+def value_with_constants(name: str, example: Example, steps: np.ndarray) -> jax.Array:
+    return with_constants(name)(steps)[ROWS[name].examples.index(example)]
 
 
 def like_the_steps(steps: Any, dtype: Any = np.int32) -> np.ndarray:
@@ -79,18 +84,18 @@ def test_every_public_builder_has_a_row():
     assert set(BUILDERS) == set(ROWS)
 
 
-@pytest.mark.parametrize(("name", "example"), [pytest.param(n, e, id=i) for n, i, e in CASES])
+@NAMED
 def test_value_is_the_formulas_with_constant_and_with_traced_settings(name, example):
     steps, want, limit = example.steps(), oracle_values(example), tolerance(ROWS[name], example)
     traced, _ = by_both_clocks(example.schedule, steps, steps.astype(np.float32))
-    for got in (with_constants(example)(steps), traced):
+    for got in (value_with_constants(name, example, steps), traced):
         error = relative_error(ROWS[name], got, want)
         worst = np.argmax(error - limit)
         assert error[worst] <= limit[worst], f"step {steps[worst]}: {got[worst]} for {want[worst]}"
 
 
-@EXAMPLES
-def test_ends_are_the_requested_values_to_the_bit(example):
+@NAMED
+def test_ends_are_the_requested_values_to_the_bit(name, example):
     end = max(example.marks, default=0)
     for value, steps, floats in (
         (example.start, [0, -1, -LAST], [0.0, -0.5, -1e12]),
@@ -98,7 +103,8 @@ def test_ends_are_the_requested_values_to_the_bit(example):
     ):
         if value is not None:
             clocks = like_the_steps(steps), like_the_steps(floats, np.float32)
-            for got in (with_constants(example)(clocks[0]), *by_both_clocks(example.schedule, *clocks)):
+            constant = value_with_constants(name, example, clocks[0])
+            for got in (constant, *by_both_clocks(example.schedule, *clocks)):
                 assert np.all(got == np.float32(value))
 
 

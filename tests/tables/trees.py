@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from tables.cases import BUILDERS, OWN, ROWS
 
@@ -29,6 +30,17 @@ def square(step):
 
 OWN_FUNCTIONS = [hyperbola, square]
 NAMES = {**vars(os), **{own.__name__: own for own in OWN_FUNCTIONS}}
+
+# Every structure is a program to compile: few examples, each at many steps at once, and none made
+# smaller when it fails, which would take minutes.
+few = functools.partial(
+    settings,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 # ---- random settings ----
 

@@ -43,6 +43,10 @@ HINTS = {
     "1e-40": ": in float32 JAX takes 1e-40 for 0.0",
     "0.99999999": ": in float32 JAX takes 0.99999999 for 1.0",
     "2147483648": ": an integer is at most 2147483647",
+    **dict.fromkeys(
+        ("an array of shape (2,)", "[0.5]"),
+        ": for several values, grid or stack makes a batch of schedules",
+    ),
 }
 PARAMETERS = {
     plateau: "schedule factor patience threshold threshold_mode mode cooldown window start min_value "
@@ -212,7 +216,7 @@ def test_a_traced_array_as_value_and_nothing_to_observe_raise():
         optax.contrib.reduce_on_plateau(),
         inject(o.live(1)),
     ):
-        with pytest.raises(ValueError, match=r"^observe: opt_state must hold a plateau[^\n]*$"):
+        with pytest.raises(ValueError, match=r"^observe: opt_state must hold a closed loop[^\n]*$"):
             observe(other.init(ONE), 1.0)
 
 
@@ -347,7 +351,7 @@ WRONG_RULES = {
 def test_the_shape_that_a_rule_got_wrong_is_shown():
     rule, init = WRONG_RULES["another shape"]
     loop = feedback(rule, name="mine", init=init)(0.1)
-    shown = r"was given, Memory\(scale, seen\), got Memory\(scale of shape \(2,\), seen\)"
+    shown = r"of the shapes Memory\(scale=\(\), seen=\(\)\), got Memory\(scale=\(2,\), seen=\(\)\)"
     with pytest.raises(TypeError, match=shown):
         loop.update(loop.init(), value=1.0)
 

@@ -10,9 +10,11 @@ import pytest
 from support.injected import FALL, PARAMS, close, inject, labelled, rate
 
 import optax_sched
-from optax_sched import current_value, linear, observe, replace_feedback, replace_schedule
+from optax_sched import current_value, linear, observe, replace_feedback
 
+# To optax's types a state is any tree, so a checker does not know the fields of these.
 o: Any = optax_sched
+replace_schedule: Any = optax_sched.replace_schedule
 NEW = linear(0.8, 0.0, 8)
 
 
@@ -199,8 +201,9 @@ def test_states_that_vmap_made_name_vmap():
         ):
             change(states)
     states = jax.vmap(lambda peak: inject(o.plateau(peak)).init(jnp.ones(2)))(jnp.ones(3))
-    with pytest.raises(ValueError, match=r"^replace_feedback: .* jax.vmap\(replace_feedback\)"):
-        replace_feedback(states, patience=3)
+    for settings in ({"patience": 3}, {"reset": True}):
+        with pytest.raises(ValueError, match=r"^replace_feedback: .* jax.vmap\(replace_feedback\)"):
+            replace_feedback(states, **settings)
 
 
 def test_a_builder_is_to_be_called():

@@ -340,7 +340,7 @@ def test_what_replace_feedback_refuses():
     ):
         replace_feedback(state, factor=2)
     for other in (rate(), inject(o.live(0.1)), optax.adam(0.1)):
-        with pytest.raises(ValueError, match=r"^replace_feedback: opt_state must hold a plateau"):
+        with pytest.raises(ValueError, match=r"^replace_feedback: opt_state must hold a closed loop"):
             replace_feedback(other.init(ONE), patience=3)
     knots = o.feedback(lambda scale, value, values: jnp.interp(value, values, values), name="knots")
     with pytest.raises(

@@ -171,7 +171,7 @@ def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_for
         close(current_value(restored), 0.4)
         for change in (
             lambda state: observe(observe(state, 1.0), 1.0),
-            lambda state: replace_feedback(observe(state, 1.0), factor=0.25, mode="max"),
+            lambda state: replace_feedback(observe(state, 1.0), factor=0.25, min_value=0.3),
             lambda state: observe(replace_feedback(observe(state, 1.0), factor=0.25), 1.0),
             lambda state: replace_feedback(observe(state, 1.0), reset=True),
         ):
@@ -291,7 +291,7 @@ def test_nnx_takes_another_structure_and_labels():
     assert all(isinstance(leaf, nnx.OptState) for leaf in leaves)
     with pytest.raises(ValueError, match=r"be of the old one's structure"):
         replace_schedule(optimizer.opt_state, FALL)
-    with pytest.raises(ValueError, match=r"^observe: opt_state must hold a plateau"):
+    with pytest.raises(ValueError, match=r"^observe: opt_state must hold a closed loop"):
         observe(optimizer.opt_state, 1.0)
 
 

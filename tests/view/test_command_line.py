@@ -132,6 +132,21 @@ def test_a_spec_may_be_a_source_text_or_yaml(folder, capsys):
     assert_is_a_picture(folder / "two.png")
 
 
+def test_a_byte_order_mark_is_read(folder, capsys):
+    (folder / "marked.json").write_text(json.dumps(WARMUP), encoding="utf-8-sig")
+    text = "\ufeffwarmup(cosine_decay(1e-1, 900), 100)"
+    printed = []
+    for spec in ("warmup.json", "marked.json", text):
+        main(["show", spec])
+        printed.append(capsys.readouterr().out)
+    assert len(set(printed)) == 1
+
+
+def test_arithmetic_is_read(folder, capsys):
+    main(["show", "0.1 * cosine_decay(1.0, 900) + 1e-5", "--steps", "900"])
+    assert table_of(capsys.readouterr().out)[900] == pytest.approx(1e-5)
+
+
 def test_show_draws_the_curve(folder, capsys):
     main(["show", "wsd.json", "--steps", "1000"])
     _, _, curve = capsys.readouterr().out.partition("(value)")
@@ -214,7 +229,7 @@ BAD = [
     ),
     (("show", "wdd"), "got 'wdd': no such file; did you mean wsd?; a source text is a call"),
     (("show", "cosine(0.1, 9)"), "got 'cosine'; cosine is `cosine_decay(lr, decay_steps)` here"),
-    (("show", "linear(lr, 0.0, 9)"), "got 'lr'; write its value"),
+    (("show", "linear(lr, 0.0, 9)"), "a call or arithmetic, got 'lr'"),
     (("show", "plateau(0.1)"), "ve_only=False): write the schedule inside it alone"),
     (("show", "0.1"), "got '0.1': for a constant write constant(0.1)"),
     (
@@ -222,7 +237,7 @@ BAD = [
         "SPEC: from_source: builder must be the name of a builder, got 'cosin_decay'; did you mean cos",
     ),
     (("show", "power_shape(2)"), "SPEC: must be a schedule, got power_shape(exponent=2.0)"),
-    (("show", "constant(" * 10_000), "SPEC: from_source: line 1, column "),
+    (("show", "constant(" * 10_000), "SPEC: from_source: line 1 is not valid Python: "),
     (("show", "a" * 10_000), "SPEC: must be a file or a source text, got 'aaaaaaaaaaa"),
     (("show", "\0"), "SPEC: must be a file or a source text, got "),
     (("show", "."), "SPEC: must be a file, got '.': Is a directory"),

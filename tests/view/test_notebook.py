@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from support.compilations import counted
 
 import optax_sched as o
 
@@ -99,3 +100,18 @@ def test_it_needs_no_matplotlib():
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda value: o.warmup_cosine_decay(value, 10, 100),
+        lambda value: o.exponential_decay(value, 3.5, 0.9),
+        lambda value: o.stack([o.linear(value, 0.0, 9), o.cosine_decay(value, 9)]),
+    ],
+)
+def test_it_compiles_one_program_for_all_schedules_of_a_structure(make):
+    with counted() as compiled:
+        for value in (0.1, 0.3):
+            assert "<svg" in make(value)._repr_html_()
+    assert len(compiled) == 1

@@ -158,10 +158,12 @@ BOUNDARIES = [
     (os.warmup(STAIRS, 5), [5, 15, 35]),
     (os.cooldown(STAIRS, 20, 5), [10, 20]),
     (os.cooldown(os.warmup(0.1, 5), 20, 5), [5, 20]),
-    (os.delay(STAIRS, 5), [15, 35]),
+    (os.delay(STAIRS, 5), [5, 15, 35]),
     (os.shift(STAIRS, 10), [20]),
     (os.stretch(STAIRS, 2.5), [25, 75]),
     (os.every(STAIRS, 3), [30, 90]),
+    (os.retime(STAIRS, os.linear(0.0, 20.0, 100)), [50]),
+    (os.retime(STAIRS, os.examples_seen(50, os.piecewise_constant([1, 4], [5]))), [5, 6.25, 11.25, 50]),
     (os.repeat(STAIRS, 40), []),
     (os.multiply(STAIRS, os.warmup(0.1, 5), 2), [5, 10, 30]),
     (os.clip(STAIRS, 0.3, 0.8), [10, 30]),
@@ -178,6 +180,7 @@ BOUNDARIES = [
     (os.tri_stage(0.1, 10, 20, 30), [10, 30]),
     (os.knee(0.1, 10, 20, 100), [10, 30]),
     (os.schedule(lambda step, inner, warmup_steps: inner(step), name="own")(STAIRS, 3), [3, 10, 30]),
+    (os.recipe(lambda a, b: os.warmup(os.cooldown(a, b, 5), 10), name="own")(0.1, 20), [10, 30, 35]),
     (optax.linear_schedule(1.0, 0.0, 10), []),
 ]
 
