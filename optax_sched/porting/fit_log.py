@@ -95,7 +95,7 @@ class Fit(NamedTuple):
     fitted: Array  # the free numbers
     residuals: Array  # in units of half of the last digit
     jacobian: Array
-    count: int  # of steps
+    taken: int  # steps of the fit
 
 
 class Problem:

@@ -15,7 +15,8 @@ import numpy as np
 from optax_sched._core.schedule import Schedule
 
 # Before jax 0.8 it is in jax.experimental.
-enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
+_home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+enable_x64 = _home.enable_x64
 
 Array = np.ndarray
 Curve = Callable[[Sequence[Any], Array], Array]
@@ -115,7 +116,7 @@ def _collect(
         ):
             results = values
         else:
-            rule = RULES[name]
+            rule = RULES.get(name) or functools.partial(_by_jax, equation.primitive)
             if not isinstance(rule, np.ufunc):
                 rule = functools.partial(rule, **settings)
             results = [f"v{len(lines)}"]
@@ -136,6 +137,19 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Array]:
 
 def _reduced(function: Callable[..., Any]) -> Callable[..., Array]:
     return lambda value, *, axes, **_: function(value, axis=axes)
+
+
+def _by_jax(primitive: Any, *values: Array, **settings: Any) -> Array:
+    """An operation that has no rule here, which must be one of each element."""
+    with enable_x64(True):
+        return np.asarray(
+            primitive.bind(*map(jax.numpy.asarray, np.broadcast_arrays(*values)), **settings)
+        )
+
+
+def _reduce_precision(value: Array, *, mantissa_bits: int, **_: Any) -> Array:
+    scaled = value * (2.0 ** (np.finfo(value.dtype).nmant - mantissa_bits) + 1)
+    return scaled - (scaled - value)  # Veltkamp's splitting
 
 
 def _divide(a: Array, b: Array) -> Array:
@@ -193,6 +207,7 @@ RULES: dict[str, Callable[..., Array]] = {
         }.items()
     },
     "div": _plain(_divide),
+    "reduce_precision": _reduce_precision,
     "rsqrt": _plain(lambda value: 1 / np.sqrt(value)),
     "integer_pow": lambda value, y: value**y,
     "clamp": _plain(lambda low, value, high: np.minimum(np.maximum(value, low), high)),

@@ -148,7 +148,7 @@ class Search:
         fits = []
         for start in starts:
             fits.append(problem.fit(start))
-            self.work += fits[-1].count
+            self.work += fits[-1].taken
             if np.abs(fits[-1].residuals).max() < 1.5:
                 break
         return min(fits, key=lambda fit: fit.residuals @ fit.residuals)
