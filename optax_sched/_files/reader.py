@@ -111,7 +111,9 @@ class Reader(Walk):
                 for key in _ELSEWHERE
                 if key in config and isinstance(name := config[key], str)
             )
-            raise TypeError(f"{self.where}: {self.text(here)} is missing: {rule}{theirs}")
+            groups = [in_a_word(key) for key in config.keys() if is_mapping(config[key])]  # noqa: SIM118
+            several = f"; read each group, such as config[{groups[0]}]" if groups and not path else ""
+            raise TypeError(f"{self.where}: {self.text(here)} is missing: {rule}{theirs}{several}")
         name = config["builder"]
         if not isinstance(name, str):
             kind = type(name).__name__
