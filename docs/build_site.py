@@ -47,6 +47,7 @@ SEARCH_BOX = (
 # The pages that the line at the top of each page leads to; the others are a click further.
 TOP = {
     "README.md": "optax_sched",
+    "docs/tasks.md": "By task",
     "docs/choosing.md": "Which one?",
     "docs/gallery.md": "Gallery",
     "docs/how-to/README.md": "How to",

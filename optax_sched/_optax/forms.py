@@ -92,12 +92,12 @@ def _with_places(tree: Any, names: tuple[Any, ...], rate: bool, found: list[Plac
 # --- NamedTuples that a checkpoint gave back as dicts of their fields
 
 
-def _kind(node: Any) -> Any:
+def _kind(node: object) -> Any:
     """The NamedTuple of which a node is the dict of its fields, or None."""
     return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
 
 
-def _is_dict(node: Any) -> bool:
+def _is_dict(node: object) -> bool:
     return _kind(node) is not None
 
 
@@ -155,7 +155,7 @@ def _without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     if nnx is None:
         return opt_state, lambda state: state
 
-    def is_variable(node: Any) -> bool:
+    def is_variable(node: object) -> bool:
         return isinstance(node, nnx.Variable)
 
     leaves, structure = jax.tree.flatten(opt_state, is_leaf=is_variable)

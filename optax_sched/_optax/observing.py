@@ -94,6 +94,7 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) 
             )
     for loop, names in zip(loops, known, strict=True):
         state, own = loop.state, {name: settings[name] for name in settings if name in names}
+        refuse_batch("replace_feedback", state.rule.min_value)
         rule = _changed(state.rule, own) if own else state.rule
         memory = _as_laid(first_memory(rule), state.memory) if reset else state.memory
         loop.state = FeedbackState(state.schedule, memory, rule)
@@ -108,7 +109,6 @@ def _names(state: FeedbackState) -> set[str]:
 
 def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:
     """The rule with other settings, which its builder checks, in the dtypes that it had."""
-    refuse_batch("replace_feedback", rule.min_value)
     values = stored_values(rule)
     given = {name if name in values else "min_value": value for name, value in settings.items()}
     # The builder wants some schedule there.

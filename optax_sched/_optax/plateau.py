@@ -1,14 +1,13 @@
 """The rules that come with the library, written with `feedback` as users write theirs."""
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 import optax
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
 from optax_sched._core.formula import Violation
-from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Positive, Rate, Switch
+from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Positive, Rate, Scalar, Switch
 from optax_sched._core.operands import constant
 from optax_sched._optax.feedback import feedback
 from optax_sched._optax.plateau_rule import Cut, Mode, PlateauState, Scale, ThresholdMode, observed
@@ -17,8 +16,8 @@ from optax_sched._optax.transform import scaling
 
 @feedback(init=PlateauState())
 def plateau(
-    memory: Any,
-    value: Any,
+    memory: PlateauState,
+    value: jax.Array,
     factor: Cut = 0.1,
     patience: CountOrZero = 10,
     threshold: Rate = 1e-4,
@@ -27,7 +26,7 @@ def plateau(
     cooldown: CountOrZero = 0,
     window: Count = 1,
     start: CountOrZero = 0,
-) -> Any:
+) -> PlateauState:
     """A schedule that is also scaled down whenever a metric stops improving, for inject_hyperparams.
 
         max(s(t) scale, min(s(t), min_value)),    s = schedule, t = step
@@ -96,8 +95,8 @@ def plateau(
 
 @feedback(init=PlateauState())
 def greedy(
-    memory: Any,
-    value: Any,
+    memory: PlateauState,
+    value: jax.Array,
     factor: Cut = 0.9,
     patience: CountOrZero = 10,
     threshold: Rate = 1e-4,
@@ -108,7 +107,7 @@ def greedy(
     start: CountOrZero = 0,
     min_scale: Scale = 0.0,
     max_scale: Growth = 10.0,
-) -> Any:
+) -> PlateauState:
     """A plateau that also raises the rate while the metric keeps improving.
 
         max(s(t) scale, min(s(t), min_value)),    s = schedule, t = step
@@ -150,28 +149,28 @@ def greedy(
     return observed(**locals())
 
 
-def _moves(factor: Any) -> Violation:
+def _moves(factor: Scalar) -> Violation:
     return ("factor", "a positive finite number other than 1") if factor == 1 else None
 
 
-def _leaves_a_band(tolerance: Any) -> Violation:
+def _leaves_a_band(tolerance: Scalar) -> Violation:
     return ("tolerance", "a finite number above 1") if tolerance <= 1 else None
 
 
-def _bounds(min_scale: Any, max_scale: Any) -> Violation:
+def _bounds(min_scale: Scalar, max_scale: Scalar) -> Violation:
     return ("min_scale", f"at most max_scale = {max_scale}") if min_scale > max_scale else None
 
 
 @feedback(check=(_moves, _leaves_a_band, _bounds))
 def kl_adaptive(
-    memory: Any,
-    value: Any,
+    memory: jax.Array,
+    value: jax.Array,
     target: Positive,
     factor: Positive = 1.5,
     tolerance: Positive = 2.0,
     min_scale: Rate = 0.01,
     max_scale: Positive = 100.0,
-) -> Any:
+) -> jax.Array:
     """A rate that keeps a metric near a target: PPO's rule for the KL divergence.
 
         max(s(t) scale, min(s(t), min_value)),    s = schedule, t = step

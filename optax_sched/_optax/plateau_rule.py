@@ -72,16 +72,16 @@ ThresholdMode = Annotated[
 def observed(
     memory: PlateauState,
     value: jax.Array,
-    factor: Any,
-    patience: Any,
-    threshold: Any,
-    threshold_mode: Any,  # 1 where the threshold is a part of |best|, 0 where it is as it is
-    mode: Any,  # 1 where lower is better, -1 where higher is
-    cooldown: Any,
-    window: Any,
-    start: Any,
-    min_scale: Any = 0.0,
-    max_scale: Any = 0.0,  # as far as improvements raise the scale
+    factor: jax.Array,
+    patience: jax.Array,
+    threshold: jax.Array,
+    threshold_mode: jax.Array,  # 1 where the threshold is a part of |best|, 0 where it is as it is
+    mode: jax.Array,  # 1 where lower is better, -1 where higher is
+    cooldown: jax.Array,
+    window: jax.Array,
+    start: jax.Array,
+    min_scale: jax.Array | float = 0.0,
+    max_scale: jax.Array | float = 0.0,  # as far as improvements raise the scale
 ) -> PlateauState:
     """What it remembers after one more value: an observation, if it completes a window."""
     window_count = memory.window_count + 1
@@ -111,7 +111,7 @@ def observed(
         cooldown_count=jnp.where(cut, cooldown, memory.cooldown_count - cooling),
     )
 
-    def chosen(if_decided: Any, if_ignored: Any, if_waiting: Any) -> Any:
+    def chosen(if_decided: Any, if_ignored: Any, if_waiting: Any) -> jax.Array:
         acted = jnp.where(memory.start_count < start, if_ignored, if_decided)
         return jnp.where(window_count < window, if_waiting, acted)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from optax_sched._core.built import Built, formula_behind, stored
 from optax_sched._core.domains import Number, default_float, is_traced
@@ -52,12 +53,12 @@ def strong(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf, default_float() if jnp.issubdtype(dtype, jnp.floating) else jnp.int32)
 
 
-def owned(leaf: Any) -> jax.Array:
+def owned(leaf: ArrayLike) -> jax.Array:
     """A strong array of the state's own: a state may be donated, and then its arrays are deleted."""
     return jnp.copy(strong(leaf))
 
 
-def single(leaf: Any) -> jax.Array:
+def single(leaf: ArrayLike) -> jax.Array:
     """The same in float32 or int32, the types that a rule computes with."""
     dtype = jnp.result_type(leaf)
     if jnp.issubdtype(dtype, jnp.floating):
@@ -98,7 +99,7 @@ def _copies(place: jax.sharding.Sharding | None) -> Callable[[list[Any]], list[j
     return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), out_shardings=place)
 
 
-def same(a: Any, b: Any) -> bool:
+def same(a: object, b: object) -> bool:
     """Whether two trees are equal, as far as one can know: traced numbers count as different."""
     leaves, structure = jax.tree.flatten(a)
     others, other = jax.tree.flatten(b)
@@ -113,7 +114,7 @@ def _equal(a: Any, b: Any) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b))
 
 
-def refuse_batch(where: str, count: Any) -> None:
+def refuse_batch(where: str, count: ArrayLike) -> None:
     """Raise if a number that one state has once is there many times."""
     if jnp.ndim(count):
         raise ValueError(
@@ -122,7 +123,7 @@ def refuse_batch(where: str, count: Any) -> None:
         )
 
 
-def refuse_zeros(where: str, tree: Any) -> None:
+def refuse_zeros(where: str, tree: object) -> None:
     """Raise if a number is 0 that its builder never lets be 0: then the state was mapped as a whole."""
     for name in _zeros(tree):
         raise ValueError(
@@ -132,7 +133,7 @@ def refuse_zeros(where: str, tree: Any) -> None:
         )
 
 
-def _zeros(tree: Any) -> Iterator[str]:
+def _zeros(tree: object) -> Iterator[str]:
     if isinstance(tree, Built):
         for name, domain, value in stored(tree):
             number = getattr(domain, "of", domain)
@@ -144,12 +145,12 @@ def _zeros(tree: Any) -> Iterator[str]:
             yield from _zeros(part)
 
 
-def _is_known(value: Any) -> bool:
+def _is_known(value: object) -> bool:
     """Whether a number can be looked at without waiting for a step that still runs."""
     return value is not None and not is_traced(value) and getattr(value, "is_ready", lambda: True)()
 
 
-def start(schedule: Any) -> ScheduleState:
+def start(schedule: Callable[[jax.Array], jax.Array]) -> ScheduleState:
     """The state before the first update."""
     register_with_flax()
     carried = jax.tree.map(owned, schedule)
@@ -169,7 +170,7 @@ def advanced(state: Any) -> Any:
     return state if state.schedule is None else state._replace(schedule=advanced(state.schedule))
 
 
-def rate_of(state: Any) -> jax.Array:
+def rate_of(state: ScheduleState | FeedbackState) -> jax.Array:
     """s, and in a closed loop max(s scale, min(s, min_value)): the floor lifts no rate above s."""
     if isinstance(state, ScheduleState):
         return state.value

@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib.metadata
+import inspect
 import io
 import itertools
 import os
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 from support.pages import OTHERS, PAGES, ROOT, Block, anchors, blocks, links, needs
 
 import optax_sched
+from optax_sched import planning, porting
 
 MOST_WORDS = 700  # of the README, code and links too
 
@@ -152,6 +154,21 @@ def test_the_readme_has_the_table_that_its_command_prints():
             assert theirs != "0.0"
         elif title in readme:  # of this version of optax
             assert shown[0] == theirs
+
+
+def test_the_page_of_tasks_has_every_guide_and_every_function():
+    page = (ROOT / "docs/tasks.md").read_text(encoding="utf-8")
+    guides = {link.partition("#")[0] for link in links(page)}
+    pages = {name_of(path).removeprefix("docs/") for path in PAGES[1:]}
+    assert guides == pages - {"tasks.md", "how-to/README.md"}
+    modules = optax_sched, planning, porting
+    for name in re.findall(r"`(\w+)`", page):
+        assert any(hasattr(module, name) for module in modules), name
+    for module in modules:
+        functions = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+        # What the gallery shows has its own pages.
+        functions -= set(re.findall(r"\w+", (ROOT / "docs/gallery.md").read_text(encoding="utf-8")))
+        assert functions <= set(re.findall(r"\w+", page))
 
 
 def test_a_block_is_found_with_what_it_prints():

@@ -1,6 +1,7 @@
 """Closed loops are data, as schedules are: printed, changed, copied, pickled, written, stacked."""
 
 import copy
+import inspect
 import json
 import pickle
 from typing import Any
@@ -13,6 +14,7 @@ from support.injected import inject, layout
 from tables.loops import LOOPS, inverse, spike_guard, trend
 
 import optax_sched as o
+from optax_sched._optax.plateau import OUR_RULES
 
 BUILDERS = {"spike_guard": spike_guard, "inverse": inverse, "trend": trend}
 FALL = o.warmup(o.linear(0.4, 0.0, 4), 2)
@@ -20,6 +22,13 @@ LOOP: dict[str, Any] = {name: loop.make(FALL, min_value=0.01) for name, loop in 
 LOOP["live"] = o.live(FALL)
 LOOP["observe_only"] = o.plateau(0.1, observe_only=True)
 EACH = pytest.mark.parametrize("name", LOOP)
+
+
+def test_every_rule_of_ours_has_a_row_here_and_is_known_where_a_checkpoint_gives_dicts():
+    signatures = {name: inspect.signature(getattr(o, name)) for name in o.__all__ if name.islower()}
+    ours = {name for name, it in signatures.items() if it.return_annotation is o.ClosedLoop}
+    assert ours <= {repr(loop).partition("(")[0] for loop in LOOP.values()}
+    assert ours == OUR_RULES.keys()
 
 
 @EACH

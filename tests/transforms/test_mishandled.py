@@ -201,8 +201,9 @@ def test_states_that_vmap_made_name_vmap():
         ):
             change(states)
     states = jax.vmap(lambda peak: inject(o.plateau(peak)).init(jnp.ones(2)))(jnp.ones(3))
-    with pytest.raises(ValueError, match=r"^replace_feedback: .* jax.vmap\(replace_feedback\)"):
-        replace_feedback(states, patience=3)
+    for settings in ({"patience": 3}, {"reset": True}):
+        with pytest.raises(ValueError, match=r"^replace_feedback: .* jax.vmap\(replace_feedback\)"):
+            replace_feedback(states, **settings)
 
 
 def test_a_builder_is_to_be_called():
