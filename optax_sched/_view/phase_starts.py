@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from optax_sched._core.built import formula_behind, is_made_by
+from optax_sched._core.curve import horizon
 from optax_sched._core.recipe import composition
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import cooldown, join, select, warmup
@@ -57,6 +58,11 @@ def _of_operands(schedule: Any) -> Iterator[float]:
         yield from phase_boundaries(schedule.schedules[int(schedule.index)])
     elif builder is retime:
         yield from phase_boundaries(schedule.clock)
+        # Where a clock that does not run backwards shows them: at 4,000 steps, and lines between.
+        steps = np.unique(np.linspace(0, horizon(schedule.clock), 4000, dtype=int))
+        shown = np.maximum.accumulate(schedule.clock(steps))
+        inner = [step for step in phase_boundaries(schedule.schedule) if step <= shown[-1]]
+        yield from np.interp(inner, shown, steps).tolist()
     elif builder is not repeat:
         clock = _CLOCKS.get(builder, lambda step, schedule: step)
         for operand in map(composition, operands(schedule)):

@@ -162,6 +162,8 @@ BOUNDARIES = [
     (os.shift(STAIRS, 10), [20]),
     (os.stretch(STAIRS, 2.5), [25, 75]),
     (os.every(STAIRS, 3), [30, 90]),
+    (os.retime(STAIRS, os.linear(0.0, 20.0, 100)), [50]),
+    (os.retime(STAIRS, os.examples_seen(50, os.piecewise_constant([1, 4], [5]))), [5, 6.25, 11.25, 50]),
     (os.repeat(STAIRS, 40), []),
     (os.multiply(STAIRS, os.warmup(0.1, 5), 2), [5, 10, 30]),
     (os.clip(STAIRS, 0.3, 0.8), [10, 30]),
