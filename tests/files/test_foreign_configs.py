@@ -93,6 +93,13 @@ def test_an_error_names_the_path_and_the_builder(way):
     assert str(caught.value) == f"from_config: schedules[0].schedule.init_value {rule}"
 
 
+def test_a_config_of_several_groups_names_one():
+    groups = {"encoder": to_config(SCHEDULE), "head": to_config(SCHEDULE)}
+    says = r"^from_config: builder is missing: .*; read each group, such as config\['encoder'\]$"
+    with pytest.raises(TypeError, match=says):
+        from_config(groups)
+
+
 COSINE = "builder: cosine_decay\ndecay_steps: 10\ninit_value: "
 TEXTS = [
     (
