@@ -40,7 +40,7 @@ class Walk:
                 f"{MAX_SCHEDULES} in all, got more from {self.text(path[:3])} on"
             )
 
-    def refusal(self, path: Path, rule: str, value: Any) -> str:
+    def refusal(self, path: Path, rule: str, value: object) -> str:
         return complaint(self.where, self.text(path), rule, value)
 
     def text(self, path: Path) -> str:
@@ -188,17 +188,17 @@ class Reader(Walk):
             raise TypeError(self.refusal(path, rule, value)) from None
 
 
-def is_mapping(value: Any) -> bool:
+def is_mapping(value: object) -> bool:
     # ml_collections' ConfigDict is not registered as a Mapping.
     kind = type(value)
     return isinstance(value, Mapping) or (hasattr(kind, "keys") and hasattr(kind, "__getitem__"))
 
 
-def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _as_a_dict(value: Any) -> str:
+def _as_a_dict(value: object) -> str:
     """How to make a dict of a config object that is none."""
     kind = type(value)
     if hasattr(kind, "__dataclass_fields__"):
@@ -208,13 +208,12 @@ def _as_a_dict(value: Any) -> str:
     return ": give vars(config)" if kind.__name__ in ("Namespace", "SimpleNamespace") else ""
 
 
-def _text_for_number(value: Any, may_be_yaml: bool) -> str:
+def _text_for_number(value: object, may_be_yaml: bool) -> str:
     """A hint, where a text would be a number if YAML had read it as one."""
     try:
-        number = float(value if isinstance(value, str) else "nan")
+        if not isinstance(value, str) or not math.isfinite(float(value)):
+            return ""
     except ValueError:
-        return ""
-    if not math.isfinite(number):
         return ""
     mantissa, e, exponent = value.lower().partition("e")
     if not e or not may_be_yaml:

@@ -5,7 +5,7 @@ import contextlib
 import operator
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from optax_sched._core.errors import complaint
 from optax_sched._core.formula import Formula
@@ -70,7 +70,7 @@ def _power(base: Any, exponent: Any) -> Any:
     return int(value) if is_whole and abs(value) < 2**53 else value
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

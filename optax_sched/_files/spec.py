@@ -50,7 +50,7 @@ def _remedy(spec: str) -> str:
         return f"no such file{hint}; a source text is a call, such as 'cosine_decay(0.1, 1000)'"
 
 
-def _drawable(built: Any) -> Schedule:
+def _drawable(built: object) -> Schedule:
     if not isinstance(built, Schedule):
         inside = ": write the schedule inside it alone" if hasattr(built, "schedule") else ""
         raise TypeError(f"must be a schedule, got {in_a_word(built)}{inside}")

@@ -1,7 +1,6 @@
 """keras' six schedules, which are functions of the step as ours are."""
 
 import math
-from typing import Any
 
 from optax_sched._core.arithmetic import multiply
 from optax_sched._core.operands import constant
@@ -27,7 +26,7 @@ class Keras(Settings):
         return self["initial_learning_rate"]
 
     @property
-    def length(self) -> Any:
+    def length(self) -> float:
         return self.steps("decay_steps")
 
 

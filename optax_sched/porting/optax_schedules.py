@@ -80,8 +80,8 @@ def cosine_with_a_power(it: Closure) -> Schedule:
 
 def factors(it: Closure) -> Schedule:
     """A value that is multiplied by a factor at each boundary."""
-    value, knots = it.height("init_value"), sorted((it.raw("boundaries_and_scales") or {}).items())
-    values, starts = [value], [0]
+    knots = sorted((it.raw("boundaries_and_scales") or {}).items())
+    values, starts = [it.height("init_value")], [0.0]
     for boundary, scale in knots:
         values.append(tidy(values[-1] * it.number("boundaries_and_scales", scale)))
         starts.append(it.number("boundaries_and_scales", boundary))
@@ -114,7 +114,7 @@ def sequence(it: Closure) -> Schedule:
     """Each part is seen until any part after it begins."""
     parts = it.raw("schedules")
     starts = [-math.inf, *(it.number("boundaries", start) for start in it.raw("boundaries"))]
-    made: list[tuple[Any, Schedule]] = []
+    made: list[tuple[float, Schedule]] = []
     for i, (start, part) in enumerate(zip(starts, parts, strict=False)):
         later = starts[i + 1 : len(parts)]
         if max(start, 0) >= min(later, default=math.inf):

@@ -107,7 +107,7 @@ def port(scheduler: Any) -> Any:
     return ported[0] if len(set(map(repr, ported))) == 1 else ported
 
 
-def _instead(thing: Any) -> str:
+def _instead(thing: object) -> str:
     """What is no scheduler that is known here, and what to do about it."""
     kind = thing if isinstance(thing, type) or inspect.isfunction(thing) else type(thing)
     name = f"{kind.__module__}.{kind.__qualname__}"

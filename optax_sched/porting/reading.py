@@ -25,11 +25,11 @@ class Settings:
         """A value by name, or None."""
         return (self.values or {}).get(name)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> float:
         """A setting as a number."""
         return self.number(name, self.raw(name))
 
-    def number(self, name: str, value: Any) -> Any:
+    def number(self, name: str, value: Any) -> float:
         """A value as a Python number; one in float32 is the shortest decimal that rounds to it."""
         narrow = "float32" in str(getattr(value, "dtype", ""))
         try:
@@ -42,37 +42,37 @@ class Settings:
             return float(str(np.float32(plain)))
         return int(plain) if isinstance(plain, int) else float(plain)
 
-    def steps(self, name: str) -> Any:
+    def steps(self, name: str) -> float:
         """A length: an int where it means one."""
         return steps(self[name])
 
-    def whole(self, name: str, least: int = 1, value: Any = ...) -> int:
+    def whole(self, name: str, least: int = 1, value: object = ...) -> int:
         """A setting that counts, or the value that is a part of it."""
         plain = self[name] if value is ... else self.number(name, value)
         if not math.isfinite(plain) or plain != int(plain) or plain < least:
             self.refuse(name, f"a whole number, {least} or more", got=plain)
         return int(plain)
 
-    def increasing(self, name: str) -> list[Any]:
+    def increasing(self, name: str) -> list[float]:
         """A sequence of numbers in order; equal neighbours are allowed."""
         plain = [self.number(name, value) for value in self.raw(name)]
         if plain != sorted(plain):
             self.refuse(name, "in order")
         return plain
 
-    def refuse(self, name: str, rule: str, remedy: str = OWN, got: Any = ...) -> NoReturn:
+    def refuse(self, name: str, rule: str, remedy: str = OWN, got: object = ...) -> NoReturn:
         """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
         got = self.raw(name) if got is ... else got
         raise Refusal("port", f"{called(self.source)}.{name}", rule, got, f": {remedy}").error()
 
 
-def called(source: Any) -> str:
+def called(source: object) -> str:
     """The class of an object, or the function that made a closure."""
     made_by, _, rest = getattr(source, "__qualname__", "").partition(".<locals>")
     return made_by if rest else type(source).__qualname__
 
 
-def steps(value: float) -> Any:
+def steps(value: float) -> float:
     """A length that was computed: an int where it means one."""
     nearest = round(value)
     return nearest if abs(value - nearest) <= 1e-9 * max(1.0, abs(value)) else value

@@ -29,14 +29,14 @@ _DECAYS = (
 )
 
 
-def cosine(start: float, length: Any, end: float) -> Schedule:
+def cosine(start: float, length: float, end: float) -> Schedule:
     """Half a wave, which is a warm-up where it rises."""
     if end > start:
         return warmup(end, length, start, "cosine")
     return cosine_decay(start, length, end)
 
 
-def powered(start: float, length: Any, end: float, power: float) -> Schedule:
+def powered(start: float, length: float, end: float, power: float) -> Schedule:
     """A power of what remains, on the way down or up."""
     if power == 1:
         return linear(start, end, length)
@@ -45,7 +45,7 @@ def powered(start: float, length: Any, end: float, power: float) -> Schedule:
     return polynomial_decay(start, length, end, power)
 
 
-def interpolated(values: list[float], boundaries: list[Any], shape: Any) -> Schedule:
+def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Schedule:
     """Lines or waves through knots, the first of them at step 0."""
     if not boundaries:
         return constant(values[0])
@@ -57,7 +57,7 @@ def interpolated(values: list[float], boundaries: list[Any], shape: Any) -> Sche
     return piecewise_interpolate(values, boundaries, shape)
 
 
-def warmed(schedule: Schedule, steps: Any, start: float = 0.0) -> Schedule:
+def warmed(schedule: Schedule, steps: float, start: float = 0.0) -> Schedule:
     """A schedule after a line up to it, if there is one."""
     if not steps > 0:
         return schedule
@@ -72,7 +72,7 @@ def warmed(schedule: Schedule, steps: Any, start: float = 0.0) -> Schedule:
     return warmup(peak if is_made_by(constant, schedule) else schedule, steps, start)
 
 
-def joined(parts: Sequence[Any], boundaries: Sequence[int]) -> Schedule:
+def joined(parts: Sequence[Schedule], boundaries: Sequence[float]) -> Schedule:
     """`join(parts, boundaries)`, or the recipe that it is."""
     if not boundaries:
         return parts[0]
@@ -87,7 +87,7 @@ def joined(parts: Sequence[Any], boundaries: Sequence[int]) -> Schedule:
     return join(parts, boundaries)
 
 
-def _stable(rise: Any, fall: Any, starts: Sequence[int]) -> Schedule | None:
+def _stable(rise: Schedule, fall: Schedule, starts: Sequence[float]) -> Schedule | None:
     """A rise, a stable phase and a fall."""
     if is_made_by(cosine_decay, fall) and fall.exponent == 1:
         shape, length = "cosine", fall.decay_steps
@@ -101,11 +101,11 @@ def _stable(rise: Any, fall: Any, starts: Sequence[int]) -> Schedule | None:
     return wsd(peak, starts[0], length, starts[1] + length, low, end, shape)
 
 
-def _first_value(schedule: Any) -> float | None:
+def _first_value(schedule: Schedule) -> float | None:
     if is_made_by(constant, schedule):
         return schedule.value
     return schedule.init_value if any(is_made_by(it, schedule) for it in _DECAYS) else None
 
 
-def _lowest(schedule: Any) -> float:
+def _lowest(schedule: Schedule) -> float:
     return schedule.end_value if hasattr(schedule, "end_value") else 0.0

@@ -19,7 +19,7 @@ from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import powered
 from optax_sched.porting.torch_schedulers import closed_loop
 
-Curve = Callable[[float, Any], Schedule]  # from a peak and a length
+Curve = Callable[[float, float], Schedule]  # from a peak and a length
 
 
 class Group(Settings):
@@ -85,7 +85,7 @@ def cosine(it: Group) -> Schedule:
         curve = cosine_restarts(it.peak, length, it.low, longer, it["cycle_decay"], count)
         return it.warmed(curve)
 
-    def curve_of(peak: float, length: Any) -> Schedule:
+    def curve_of(peak: float, length: float) -> Schedule:
         return simplify.cosine(peak, length, it.low) if k == 1 else k_decay(peak, length, k, it.low)
 
     return it.warmed(it.cycles(curve_of))
@@ -95,7 +95,7 @@ def polynomial(it: Group) -> Schedule:
     k, power = it["k_decay"], it["power"]
     shape: Any = "linear" if power == 1 else power_shape(power)
 
-    def curve_of(peak: float, length: Any) -> Schedule:
+    def curve_of(peak: float, length: float) -> Schedule:
         if k != 1:
             return k_decay(peak, length, k, it.low, shape)
         return powered(peak, length, it.low, power)
@@ -111,7 +111,7 @@ def tanh(it: Group) -> Schedule:
     if begins_below and it.whole("cycle_limit") > 1:
         it.refuse("lb", "-7 or less where there are several cycles")
 
-    def curve_of(peak: float, length: Any) -> Schedule:
+    def curve_of(peak: float, length: float) -> Schedule:
         if not begins_below or not (it.warm and it.source.warmup_prefix):
             return tanh_decay(peak, length, it.low, lower, upper)
         # The same curve, begun a step earlier and read from there on.

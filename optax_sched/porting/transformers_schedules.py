@@ -30,19 +30,19 @@ class Bound(Settings):
         self.until = it.until
 
     @property
-    def warm(self) -> Any:
+    def warm(self) -> float:
         steps_up = self.steps("num_warmup_steps")
         if steps_up < 0:
             self.refuse("num_warmup_steps", "0 or more")
         return steps_up
 
     @property
-    def length(self) -> Any:
+    def length(self) -> float:
         """Of what follows the warm-up; transformers counts no less than one step."""
         return max(1, self.steps("num_training_steps") - self.warm)
 
     @property
-    def half_waves(self) -> Any:
+    def half_waves(self) -> float:
         return steps(2 * self["num_cycles"])
 
     def part(self, name: str) -> float:
