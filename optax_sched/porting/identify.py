@@ -42,6 +42,7 @@ class Match(NamedTuple):
     is_consistent: bool
 
 
+@np.errstate(all="ignore")  # what overflows does not agree
 def identify(
     steps: ArrayLike, values: Sequence[str] | ArrayLike, *, digits: int | None = None
 ) -> list[Match]:
@@ -177,6 +178,8 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
     """
     values = np.array(exact, float)
     floor = 1e-7 * np.abs(values) + 2e-8 * np.abs(values).max()
+    if np.all(values == values.astype(np.float32)):
+        floor *= 3  # computed in float32, not only stored
     lead = np.array([number.adjusted() for number in exact if number] or [0])
     last = np.array([int(number.as_tuple().exponent) for number in exact if number] or [0])
     counts = lead - last + 1
@@ -208,7 +211,7 @@ def _nearest(search: Search) -> list[Match]:
         for digits in range(1, FLOAT_DIGITS):
             typed = {
                 name: as_typed(
-                    max(number, 0.0) if abs(number) > 1e-9 * top or name not in RATES else 0.0, digits
+                    max(number, 0.0) if abs(number) > 1e-6 * top or name not in RATES else 0.0, digits
                 )
                 for name, number in numbers.items()
             }
