@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import re
+import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -125,7 +127,9 @@ def parser() -> Parser:
     run = {**steps, "required": True, "help": "the number of updates"}
     add("--steps", **run)
     add("--tuned", help="a schedule tuned for this run: what to multiply the others by", **spec)
-    law = 'JSON: {"law": "MultiPowerLaw" or "AnnealingLaw", and its parameters by name}'
+    exponent = "e in: the best rate is as horizon^-e; required if the tuned schedule has another length"
+    add("--horizon-exponent", type=float, metavar="E", help=exponent)
+    law = 'JSON: {"law": "MultiPowerLaw" or "AnnealingLaw", its parameters, perhaps "peak_value"}'
     add("--law", type=law_of, metavar="FILE", help=f"a loss law, to predict the last loss; {law}")
     add("--json", action="store_true", help="print JSON instead of the table")
 
@@ -162,7 +166,12 @@ def main(arguments: list[str] | None = None) -> None:
 def compare(options: argparse.Namespace) -> None:
     """Print schedules with the best first, as a table or as JSON."""
     schedules = {repr(schedule): schedule for schedule in options.specs}
-    rows = compared(schedules, options.steps, options.tuned, options.law)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        exponent = options.horizon_exponent
+        rows = compared(schedules, options.steps, options.tuned, options.law, exponent)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
         tuned = None if options.tuned is None else repr(options.tuned)
         about = {"num_steps": options.steps, "tuned": tuned, "assumption": ASSUMPTION}

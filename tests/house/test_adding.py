@@ -15,9 +15,8 @@ from optax_sched._core.built import formula_behind
 from optax_sched._core.formula import formula_of
 from optax_sched._core.peer_words import peers
 from optax_sched._view.phase_starts import _CLOCKS, phase_boundaries
-from optax_sched.planning.comparison import LAWS
-from optax_sched.planning.gains import GAINS
-from optax_sched.planning.loss_law import LossLaw
+from optax_sched.planning import loss_law
+from optax_sched.planning.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 LINE = optax_sched.warmup(optax_sched.cosine_decay(1.0, 60), 40)  # a phase begins at step 40
@@ -76,15 +75,18 @@ def test_a_feedback_rule_is_in_every_table(name):
 
 
 def test_a_loss_law_is_in_every_table():
-    laws = {law for law in vars(planning).values() if inspect.isclass(law) and issubclass(law, LossLaw)}
-    assert laws == set(LossLaw.__subclasses__()), "planning/__init__.py exports it"
-    assert set(LAWS.values()) == laws, "comparison.LAWS reads it from a file"
-    assert set(GAINS) == laws, "gains.GAINS fits it"
+    def laws_in(module: Any) -> set[str]:
+        formulas = filter(None, map(formula_of, vars(module).values()))
+        return {formula.name for formula in formulas if formula.made is planning.LossLaw}
+
+    laws = laws_in(planning)
+    assert laws == laws_in(loss_law), "planning/__init__.py exports it"
+    assert set(KINDS) == laws, "kinds.KINDS fits it and reads it from a file"
     tried = (ROOT / "tests" / "planning" / "test_loss_law.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
     for law in laws:
-        assert f"({law.__name__}(*" in tried, "give it a row in LAWS of test_loss_law.py"
-        assert law.__name__ in page, "docs/planning.md says when it holds"
+        assert f"({law}(*" in tried, "give it a row in LAWS of test_loss_law.py"
+        assert law in page, "docs/planning.md says when it holds"
 
 
 def test_a_peers_word_leads_to_a_hyperparameter_of_ours():
