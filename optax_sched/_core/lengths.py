@@ -32,7 +32,7 @@ def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
 
 def refuse_ratio_among(numbers: Sequence[Any]) -> None:
     """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
-    known = [it for it in numbers if isinstance(it, int | float)]
+    known = [number for it in numbers for number in _known(it)]
     ratios = [it for it in known if isinstance(it, float) and 0 < it < 1]
     whole = [it for it in known if isinstance(it, int) and it > 1]
     if ratios and whole:
