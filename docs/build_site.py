@@ -33,7 +33,7 @@ from optax_sched._optax import plateau_rule
 ROOT = Path(__file__).parents[1]
 REFERENCE = "reference/optax_sched.html"
 # These functions and the files they are in have one name.
-FUNCTIONS = ["port", "read_log"]
+FUNCTIONS = ["identify", "port", "read_log"]
 MODULES = [
     *("optax_sched", "optax_sched.planning", "optax_sched.porting", "optax_sched.typing"),
     *(f"!optax_sched.porting.{name}" for name in FUNCTIONS),

@@ -76,7 +76,8 @@ def train_epoch(data: Data, state: Any, batches: Any, rate: jax.Array) -> Any:
 def find(setup: Setup, num_steps: int) -> RangeTest:
     step = jax.tree_util.Partial(update, setup.train)
     state = setup.params, direction.init(setup.params)
-    batches = setup.batches.reshape(-1, setup.batches.shape[-1])  # gone through again if too few
+    size = setup.batches.shape[-1]
+    batches = np.resize(setup.batches, (num_steps, size))  # gone through again if too few
     return lr_range_test(step, state, batches, LOWEST, HIGHEST, num_steps, SMOOTHING)
 
 

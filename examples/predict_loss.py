@@ -19,7 +19,7 @@ for `python -m optax_sched compare ... --law law.json`.
 """
 
 import argparse
-import dataclasses
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -70,7 +70,7 @@ def schedules_to_predict(fit: LossFit, peak: float, steps: int) -> dict[str, Sch
     return {
         "WSD": wsd(peak, rise, steps // 4, steps, end_value=peak / 100, shape="linear"),
         "cosine, twice as long": warmup_cosine_decay(peak, rise, 2 * steps, end_value=peak / 10),
-        "best_schedule": best_schedule(fit.law, steps, peak, rise),
+        "best_schedule": best_schedule(fit, steps, peak, rise),
     }
 
 
@@ -222,15 +222,14 @@ def main() -> None:
         fit, runs = from_logs(law, options.runs, options.test)
     else:
         fit, runs = trained(law, options.steps, options.peak, options.seed)
-    numbers = {"law": options.kind, **dataclasses.asdict(fit.law)}
-    values = np.array(list(numbers.values())[1:])
+    values = {name: getattr(fit.law, name) for name in inspect.signature(law).parameters}
     print("law: value ± standard deviation")
-    for name, value, deviation in zip(
-        list(numbers)[1:], values, np.sqrt(np.diag(fit.covariance)), strict=True
-    ):
+    deviations = np.sqrt(np.diag(fit.covariance))
+    for (name, value), deviation in zip(values.items(), deviations, strict=True):
         print(f"  {name:6} {value:.4g} ± {deviation:.2g}")
     print_table(fit, runs)
     if options.law:
+        numbers = {"law": options.kind, **values, "peak_value": fit.peak_values[1]}
         options.law.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
         print(f"law: {options.law}")
     save_picture(fit, runs, options.out)

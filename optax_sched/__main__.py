@@ -1,8 +1,11 @@
-"""The command line: draws schedules from files or source texts, prints one, compares several."""
+"""The command line: draws, prints and compares schedules, and finds the one that a log followed."""
 
 import argparse
 import json
 import os
+import re
+import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,9 +15,12 @@ from optax_sched._core.extras import imported
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.spec import read_spec
 from optax_sched._view.comparison import show_comparison
+from optax_sched._view.log_matches import picture_of_match, show_matches
 from optax_sched._view.plot import last_step_of, plot, short_source
 from optax_sched._view.terminal import show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
+from optax_sched.porting import identify, read_log
+from optax_sched.porting.identify import errors_at
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
@@ -27,6 +33,15 @@ steps and then falls for 900, in both forms:
   {"builder": "warmup", "warmup_steps": 100,
    "schedule": {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 900}}
 """
+
+
+LOG = """\
+A FILE is what a trainer wrote: Hugging Face's trainer_state.json, CSV (Lightning, ultralytics, exports
+of Weights & Biases) or JSON lines. The table has the schedules that agree with the logged values, those
+that a person would rather have typed first.
+"""
+RATE_COLUMN = re.compile(r"(?<![a-z])(lr|learning[_ ]rate)(?![a-z])", re.IGNORECASE)
+W_AND_B_BOUND = re.compile(r"__(MIN|MAX)$")
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,7 +88,9 @@ def picture_file(text: str) -> Path:
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="plot | show | compare")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="plot | show | compare | identify"
+    )
 
     def command(name: str, does: str, epilog: str | None = None) -> Any:
         made = commands.add_parser(
@@ -110,9 +127,18 @@ def parser() -> Parser:
     run = {**steps, "required": True, "help": "the number of updates"}
     add("--steps", **run)
     add("--tuned", help="a schedule tuned for this run: what to multiply the others by", **spec)
-    law = 'JSON: {"law": "MultiPowerLaw" or "AnnealingLaw", and its parameters by name}'
+    exponent = "e in: the best rate is as horizon^-e; required if the tuned schedule has another length"
+    add("--horizon-exponent", type=float, metavar="E", help=exponent)
+    law = 'JSON: {"law": "MultiPowerLaw" or "AnnealingLaw", its parameters, perhaps "peak_value"}'
     add("--law", type=law_of, metavar="FILE", help=f"a loss law, to predict the last loss; {law}")
     add("--json", action="store_true", help="print JSON instead of the table")
+
+    add = command("identify", "find the schedules that a trainer's log followed", LOG)
+    add("file", metavar="FILE", help="trainer_state.json, CSV or JSON lines, as the trainer wrote it")
+    add("--column", metavar="NAME", help="the logged rate; without it, the first column named so")
+    add(
+        "--plot", type=picture_file, metavar="FILE", help=f"draw the log beside the best; {out['help']}"
+    )
     return top
 
 
@@ -128,6 +154,9 @@ def main(arguments: list[str] | None = None) -> None:
         if options.command == "compare":
             compare(options)
             return
+        if options.command == "identify":
+            identify_log(options)
+            return
         picture(options).savefig(options.out, dpi=150)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
@@ -137,7 +166,12 @@ def main(arguments: list[str] | None = None) -> None:
 def compare(options: argparse.Namespace) -> None:
     """Print schedules with the best first, as a table or as JSON."""
     schedules = {repr(schedule): schedule for schedule in options.specs}
-    rows = compared(schedules, options.steps, options.tuned, options.law)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        exponent = options.horizon_exponent
+        rows = compared(schedules, options.steps, options.tuned, options.law, exponent)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
         tuned = None if options.tuned is None else repr(options.tuned)
         about = {"num_steps": options.steps, "tuned": tuned, "assumption": ASSUMPTION}
@@ -146,6 +180,25 @@ def compare(options: argparse.Namespace) -> None:
     shown = [row._replace(schedule=short_source(schedules[row.schedule])) for row in rows]
     tuned = None if options.tuned is None else short_source(options.tuned)
     show_comparison(shown, options.steps, tuned, ASSUMPTION)
+
+
+def identify_log(options: argparse.Namespace) -> None:
+    """Print the schedules that a log may have followed, and draw it beside the best."""
+    curves = read_log(options.file)
+    names = [name for name in curves if RATE_COLUMN.search(name) and not W_AND_B_BOUND.search(name)]
+    name = options.column or next(iter(names), None)
+    if name not in curves:
+        rule = f"must be one of {', '.join(map(repr, curves))}, got {in_a_word(options.column)}"
+        raise ValueError(f"--column: {rule}")
+    steps, values = curves[name]
+    matches = identify(steps, values)
+    others = [other for other in names if other != name and options.column is None]
+    title = f"{Path(options.file).name}, {name}: {len(steps)} values"
+    show_matches(matches, title + (f" (--column also: {', '.join(others)})" if others else ""))
+    if options.plot:
+        errors = errors_at(matches[0], steps, values)
+        picture_of_match(matches[0], steps, values, errors, name).savefig(options.plot, dpi=150)
+        print(f"picture: {options.plot}")
 
 
 def picture(options: argparse.Namespace) -> Any:

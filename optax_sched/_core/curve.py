@@ -1,7 +1,6 @@
 """A schedule as a curve: how far it goes, and a small picture of it for notebooks."""
 
 import functools
-import html
 from typing import Any
 
 import jax
@@ -60,6 +59,8 @@ def _values_at(schedule: Any, steps: np.ndarray, last_step: int) -> np.ndarray:
 
 def as_html(schedule: Any) -> str:
     """The schedule's source and, where it can be drawn, its curve as an SVG that needs nothing else."""
+    import html  # only a notebook needs it
+
     source = repr(schedule)
     if len(source) > LONGEST_SOURCE:
         source = source[: LONGEST_SOURCE - 3] + "..."

@@ -80,7 +80,7 @@ class Domain:
         return packed
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(repr=False, eq=False)
 class Number(Domain):
     """A finite scalar. The number that JAX rounds it to must obey the bounds too."""
 
@@ -152,7 +152,7 @@ class Number(Domain):
         return scalar
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(repr=False, eq=False)
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""
 
@@ -201,7 +201,7 @@ class Numbers(Domain):
             raise ValueError
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(repr=False, eq=False)
 class Choice(Domain):
     """One of a few words, or True or False."""
 
@@ -223,7 +223,7 @@ class Choice(Domain):
         return None if stored is False else str(stored)
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(repr=False, eq=False)
 class Optional(Domain):
     """Another domain, or None."""
 

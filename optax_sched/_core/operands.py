@@ -100,7 +100,7 @@ class ManySchedules(Domain):
         return Parts.of([OneSchedule().admit(item) for item in value])
 
     def public(self, stored: "Parts") -> list[Any]:
-        return list(map(OneSchedule().public, stored))
+        return [OneSchedule().public(stored[index]) for index in range(len(stored))]
 
     def has_batch_axis(self, stored: "Parts") -> bool:
         return stored.has_batch_axis()

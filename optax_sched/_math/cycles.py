@@ -61,7 +61,7 @@ def whole_periods(step: Any, period: Any) -> jax.Array:
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
         return _quotient(step, period)
-    # Where float32 does not hold the period, neither does it hold its multiples: 10 times 31.7 is 317.
+    # If float32 rounds the period, it rounds its multiples; yet 10 * 31.7 must be 317.
     rounding = ULPS * jnp.finfo(jnp.result_type(step * 1.0, period)).eps * step
     if not is_int(step):
         held = (period == jnp.round(period)) | is_held(period)

@@ -25,7 +25,7 @@ ULPS = 3  # of the step: how far a sum of real lengths may be from where float32
 
 
 def clock_since(step: Any, start: Any) -> jax.Array:
-    """The clock of what begins at `start`: `since`, such that it ends where the sum of lengths says."""
+    """`since`, nudged so that rounding cannot delay an end past `start` + length."""
     clock = since(step, start)
     if is_int(clock):
         return clock
@@ -199,11 +199,16 @@ def whole_step(step: Any) -> jax.Array:
 def pick(values: Any, index: Any) -> jax.Array:
     """The entry at `index`, or zeros where the index is out of range.
 
-    A sum over a mask, not a gather: JAX cannot gather by an index that is spread over the devices of
-    an explicit mesh.
+    A sum over a mask, not a gather, which fails where the index `is_spread`.
     """
     chosen = jnp.arange(values.shape[0]) == index
     if not jnp.issubdtype(values.dtype, jnp.number):
         return values[jnp.argmax(chosen)]  # a random key
     chosen = jnp.reshape(chosen, (-1,) + (1,) * (values.ndim - 1))
     return jnp.sum(jnp.where(chosen, values, 0), axis=0, dtype=values.dtype)
+
+
+def is_spread(index: Any) -> bool:
+    """Whether an index is on explicit axes of a mesh: JAX cannot gather by one that is."""
+    mesh = jax.typeof(index).sharding.mesh
+    return jax.sharding.AxisType.Explicit in (mesh.axis_types or ())

@@ -26,7 +26,7 @@ class PlateauState(NamedTuple):
     window_count: Any = 0  # shape (), int32
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(repr=False, eq=False)
 class WordDomain(Domain):
     """One of a few words. Each is stored as the number that the rule computes with, and is a leaf."""
 

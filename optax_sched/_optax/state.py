@@ -96,7 +96,8 @@ def _cast(leaf: Any, old: Any) -> Any:
 @functools.lru_cache(maxsize=64)
 def _copies(place: jax.sharding.Sharding | None) -> Callable[[list[Any]], list[jax.Array]]:
     # One program moves them all: device_put takes as long for each array.
-    return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), out_shardings=place)
+    options = {} if place is None else {"out_shardings": place}
+    return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), **options)
 
 
 def same(a: object, b: object) -> bool:

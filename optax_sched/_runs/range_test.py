@@ -7,10 +7,11 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from optax_sched._core.arguments import admit, checked
 from optax_sched._core.domains import Domain, Number, default_float, is_traced
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal, complaint
 from optax_sched._core.evaluate import weak
 from optax_sched._core.hyperparameters import SIZE, Growth, PartOfOne, Positive
 from optax_sched._math.phases import pick
@@ -132,9 +133,9 @@ def lr_range_test(
         shape (). The carry (weights, optimizer state, random keys) is any pytree of arrays that keeps
         its shapes and dtypes. `rate` is weakly typed, so bfloat16 weights stay bfloat16.
       carry: the carry before the first step.
-      batches: a pytree of arrays with a common leading axis, one entry per step. If there are fewer
-        than `num_steps` entries, the test starts again from the first; it does not use surplus ones.
-        `step_fn` gets None, or any pytree without arrays, as it is.
+      batches: a pytree of arrays whose leading axis has one entry per step: `num_steps` of them.
+        `jax.tree.map(lambda *x: jnp.stack(x), *list_of_batches)` makes it of a list. `step_fn` gets
+        None, or any pytree without arrays, as it is.
       min_value: the rate at the first step, positive.
       max_value: the rate at the last step, above `min_value`.
       num_steps: the number of steps, 2 or more; not traced.
@@ -147,7 +148,8 @@ def lr_range_test(
 
     Raises:
       TypeError, ValueError: a setting breaks its rule above, `max_value` is not above `min_value`,
-        `batches` have no common leading axis, or `step_fn` returns something else.
+        the leading axis of `batches` is not `num_steps`, `carry` or `batches` hold something else than
+        arrays and numbers, or `step_fn` returns something else.
 
     Elsewhere: fastai's `lr_find` (its last rate is one ratio below `max_value`, its `minimum` leaves
     steps out too, and a negative loss stops it at once), ignite's `FastaiLRFinder` and Lightning's
@@ -167,17 +169,26 @@ def lr_range_test(
     if not is_traced((low, high)) and not low < high:
         rule = f"above min_value = {float(low):.7g}"
         raise ValueError(complaint("lr_range_test", "max_value", rule, max_value))
-    _check_leading_axes(batches)
+    _check_arrays("carry", carry, _PARTITION)
+    _check_arrays("batches", batches, _STACK)
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
+    if any(shape[:1] != (num_steps,) for shape in shapes):
+        rule = f"a pytree of arrays whose leading axis is num_steps = {num_steps}, one entry per step"
+        raise Refusal("lr_range_test", "batches", rule, shapes, _STACK).error()
     # Make arrays of one dtype, so that Python numbers and tracers share one program.
     decay, factor = (jnp.asarray(value, default_float()) for value in (smoothing, diverge_factor))
     return _run(step_fn, carry, batches, low, high, num_steps, decay, factor)
 
 
-def _check_leading_axes(batches: Any) -> None:
-    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
-    if any(shape[:1] != shapes[0][:1] or not shape or not shape[0] for shape in shapes):
-        rule = "a pytree of arrays with a common leading axis, one entry per step"
-        raise ValueError(complaint("lr_range_test", "batches", rule, shapes))
+_PARTITION = ": eqx.partition(model, eqx.is_array) takes a model apart, eqx.combine puts it together"
+_STACK = ": stack them, jax.tree.map(lambda *x: jnp.stack(x), *list_of_batches)"
+
+
+def _check_arrays(name: str, tree: Any, hint: str) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | complex):
+            odd = f"{name}{jax.tree_util.keystr(path)}"
+            raise Refusal("lr_range_test", odd, "an array or a number", leaf, hint).error(TypeError)
 
 
 @functools.partial(jax.jit, static_argnames="num_steps")
@@ -191,13 +202,11 @@ def _run(
     smoothing: jax.Array,
     diverge_factor: jax.Array,
 ) -> RangeTest:
-    steps = jnp.arange(num_steps)
-    rates = exponential(low, high, num_steps - 1)(steps)
+    rates = exponential(low, high, num_steps - 1)(jnp.arange(num_steps))
     dtype = rates.dtype
 
-    def step(before: _Progress, step_and_rate: tuple[jax.Array, jax.Array]) -> Any:
-        k, rate = step_and_rate
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[k % leaf.shape[0]], batches)
+    def step(before: _Progress, rate_and_batch: tuple[jax.Array, Any]) -> Any:
+        rate, batch = rate_and_batch
         carry, loss = jax.lax.cond(
             before.going,
             lambda carry: _stepped(step_fn, carry, batch, weak(rate), dtype),
@@ -214,7 +223,7 @@ def _run(
 
     zero = jnp.zeros((), dtype)
     start = _Progress(carry, zero, zero, jnp.full((), jnp.inf, dtype), jnp.array(True))
-    _, (losses, smoothed, mask) = jax.lax.scan(step, start, (steps, rates))
+    _, (losses, smoothed, mask) = jax.lax.scan(step, start, (rates, batches))
     return RangeTest(rates, losses, smoothed, mask, *_suggestions(rates, smoothed, mask))
 
 

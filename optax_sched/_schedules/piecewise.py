@@ -8,7 +8,16 @@ from optax_sched._core.hyperparameters import Boundaries, Reals
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.monotone import cubic, end_slopes
-from optax_sched._math.phases import last_reached, mix, next_reached, phase, pick, reached, whole_step
+from optax_sched._math.phases import (
+    is_spread,
+    last_reached,
+    mix,
+    next_reached,
+    phase,
+    pick,
+    reached,
+    whole_step,
+)
 
 
 def _one_more_value(values, boundaries):
@@ -151,4 +160,5 @@ def table(step, values: Reals):
     ['3', '3', '1', '2', '2']
     """
     values = jnp.asarray(values)
-    return values[jnp.minimum(whole_step(step), len(values) - 1)]
+    index = jnp.minimum(whole_step(step), len(values) - 1)
+    return pick(values, index) if is_spread(index) else values[index]

@@ -179,17 +179,18 @@ def _drawable(name: str, item: Any) -> Any:
 
 def short_source(schedule: Any) -> str:
     """A schedule's source without its defaults, cut to fit a legend."""
-    text = _call(schedule) if isinstance(schedule, Schedule) else _short(schedule)
+    text = bare_source(schedule) if isinstance(schedule, Schedule) else _short(schedule)
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
 
 
-def _call(schedule: Schedule) -> str:
+def bare_source(schedule: Schedule) -> str:
+    """A schedule's source without its defaults."""
     return f"{formula_behind(schedule).name}({', '.join(_arguments(schedule))})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, Schedule):  # inside another, where a number means constant
-        return _short(value.value) if is_made_by(constant, value) else _call(value)
+        return _short(value.value) if is_made_by(constant, value) else bare_source(value)
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
     return f"{value:g}" if isinstance(value, float | np.floating) else source(value)

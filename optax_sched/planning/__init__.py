@@ -34,7 +34,7 @@ Which loss to expect
 from optax_sched.planning.best_schedule import best_schedule
 from optax_sched.planning.bound import ConvexBound, convex_bound
 from optax_sched.planning.fit import LoggedRun, LossFit, fit_loss_law
-from optax_sched.planning.loss_law import AnnealingLaw, MultiPowerLaw
+from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
 from optax_sched.planning.peaks import BestPeak, PeakFit, SweptRun, fit_peaks
 from optax_sched.planning.refine import refine
 from optax_sched.planning.risk import least_squares_risk
@@ -49,6 +49,7 @@ __all__ = [
     "ConvexBound",
     "LoggedRun",
     "LossFit",
+    "LossLaw",
     "MultiPowerLaw",
     "PeakFit",
     "SweptRun",

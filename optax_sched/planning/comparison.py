@@ -5,12 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from optax_sched._core.arguments import admit
 from optax_sched._core.errors import in_a_word
+from optax_sched._core.hyperparameters import Positive, domain_of
 from optax_sched.planning.bound import convex_bound
-from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw, parameter_names
+from optax_sched.planning.fit import warn_off_peak
+from optax_sched.planning.inputs import known_rates
+from optax_sched.planning.kinds import KINDS
+from optax_sched.planning.loss_law import LossLaw
 from optax_sched.planning.transfer import transfer_factor
 
-LAWS = {law.__name__: law for law in (MultiPowerLaw, AnnealingLaw)}
+_SAME_LENGTH = 0.01  # of the run
+_FARTHEST = 10  # times the run: a schedule that changes longer counts as endless
+_FEW = 0.01  # of the steps: a schedule that changes at fewer only jumps
 NO_DIFFERENCE = 1.03  # ratios of bounds below it have been in the reverse order of real losses
 ASSUMPTION = (
     "The bound is that of the last step on convex, non-smooth problems with equal gradient norms, each "
@@ -30,10 +39,31 @@ class Compared(NamedTuple):
     predicted_loss: float | None  # at its rates as they are
 
 
+class LawFile(NamedTuple):
+    """A loss law, and the peak of the runs that it was fitted to, if the file has it."""
+
+    law: LossLaw
+    peak_value: float | None
+
+
 def compared(
-    schedules: Mapping[str, Any], num_steps: int, tuned: Any = None, law: LossLaw | None = None
+    schedules: Mapping[str, Any],
+    num_steps: int,
+    tuned: Any = None,
+    law: LawFile | None = None,
+    horizon_exponent: float | None = None,
 ) -> list[Compared]:
     """A row for each schedule, by its name, the best first."""
+    tuned_steps = num_steps
+    if tuned is not None:
+        length = _length(tuned, num_steps)
+        if length and abs(length / num_steps - 1) > _SAME_LENGTH:
+            if horizon_exponent is None:
+                raise ValueError(
+                    f"--horizon-exponent is required: the tuned schedule ends at step {length}, not at "
+                    f"{num_steps} (at a fixed batch size 0 to 0.15 was best in real runs)"
+                )
+            tuned_steps = length
     bounds = {}
     for name, schedule in schedules.items():
         try:
@@ -44,15 +74,33 @@ def compared(
     rows = []
     for name, schedule in schedules.items():
         relative = float(bounds[name].best_value) / best
-        factor = None if tuned is None else float(transfer_factor(tuned, num_steps, schedule))
-        loss = None if law is None else float(law(schedule, num_steps - 1))
+        loss = factor = None
+        if tuned is not None:
+            pair = tuned, tuned_steps, schedule, num_steps, horizon_exponent
+            factor = float(transfer_factor(*pair))
+        if law is not None:
+            loss = max(float(law.law(schedule, num_steps - 1)), 0.0)
+            if law.peak_value is not None:
+                peak = float(known_rates("compare", schedule, num_steps).max())
+                warn_off_peak(f"compare: {name}", peak, (law.peak_value, law.peak_value))
         scale = float(bounds[name].best_scale)
         rows.append(Compared(name, relative, relative < NO_DIFFERENCE, scale, factor, loss))
     return sorted(rows, key=lambda row: row.relative_bound)
 
 
-def read_law(name: str) -> LossLaw:
+def _length(schedule: Any, num_steps: int) -> int | None:
+    """The step from which on it is constant; None if it is always, never, or between jumps."""
+    steps = _FARTHEST * num_steps
+    moves = np.flatnonzero(np.diff(known_rates("compare", schedule, steps, must_move=False)))
+    if not len(moves) or moves[-1] + 2 >= steps or len(moves) < _FEW * moves[-1]:
+        return None
+    return int(moves[-1]) + 1
+
+
+def read_law(name: str) -> LawFile:
     """The loss law in a JSON file: {"law": "MultiPowerLaw", "L0": ..., ...}, its parameters by name.
+
+    The file may hold "peak_value" too.
 
     Raises ValueError or TypeError, with one line.
     """
@@ -63,15 +111,18 @@ def read_law(name: str) -> LossLaw:
         raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"must be JSON, {name} is not: {' '.join(str(error).split())}") from None
-    law = LAWS.get(str(data.get("law"))) if isinstance(data, dict) else None
+    law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None
     if law is None:
-        known = " or ".join(f'"{known}"' for known in LAWS)
+        known = " or ".join(f'"{known}"' for known in KINDS)
         raise ValueError(f'{name}: must be an object with "law": {known}, got {in_a_word(data)}')
-    numbers = {key: value for key, value in data.items() if key != "law"}
-    if set(numbers) != set(parameter_names(law)):
-        rule = f"{law.__name__} has the parameters {', '.join(parameter_names(law))}"
+    numbers = {key: value for key, value in data.items() if key not in ("law", "peak_value")}
+    if set(numbers) != set(law.names):
+        rule = f"{law.name} has the parameters {', '.join(law.names)}"
         raise ValueError(f"{name}: {rule}, got {', '.join(numbers) or 'none'}")
     try:
-        return law(**numbers)
+        peak = data.get("peak_value")
+        if peak is not None:
+            peak = float(admit("law", "peak_value", domain_of("", Positive), peak))
+        return LawFile(law.law(**numbers), peak)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None

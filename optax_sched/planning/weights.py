@@ -67,14 +67,14 @@ def update_weights(schedule: Run, num_steps: Size, weight_decay: Rate) -> jax.Ar
     Args:
       schedule: as for `convex_bound`; rates of 0 throughout are taken too.
       num_steps: how many updates, a whole number.
-      weight_decay: 0 or more; its product with the highest rate must be below 1.
+      weight_decay: 0 or more; its product with the highest rate must be at most 1.
 
     Returns:
       The shares, shape [num_steps].
 
     Raises:
       TypeError, ValueError: an argument is not as described, a rate is negative or not finite, or its
-        product with `weight_decay` is 1 or more.
+        product with `weight_decay` is above 1.
 
     References: Bergsma et al., 2025, "Straight to Zero", https://arxiv.org/abs/2502.15938; Wang and
     Aitchison, ICML 2025, https://arxiv.org/abs/2405.13698
@@ -87,8 +87,8 @@ def update_weights(schedule: Run, num_steps: Size, weight_decay: Rate) -> jax.Ar
     rates = rates_of("update_weights", schedule, num_steps, must_move=False)
     if not is_traced((rates, weight_decay)):
         highest = float(np.max(rates))
-        if highest * float(weight_decay) >= 1:
-            rule = f"below 1 / {highest:g}, one over the highest rate"
+        if highest * float(weight_decay) > 1 + 1e-6:
+            rule = f"at most 1 / {highest:g}, one over the highest rate"
             raise Refusal("update_weights", "weight_decay", rule, weight_decay).error()
     return _shares(rates, weight_decay)
 
@@ -97,4 +97,7 @@ def update_weights(schedule: Run, num_steps: Size, weight_decay: Rate) -> jax.Ar
 def _shares(rates: jax.Array, weight_decay: jax.Array) -> jax.Array:
     dtype = jnp.result_type(default_float(), rates, weight_decay)
     decays = jnp.asarray(rates, dtype) * jnp.asarray(weight_decay, dtype)
-    return decays * jnp.exp(sum_after(jnp.log1p(-decays)))
+    # The sum of the logs of |1 - r w|, and apart from it the factors that are 0 or negative.
+    logs = jnp.log1p(jnp.where(decays == 1, 0.0, jnp.where(decays < 1, -decays, decays - 2)))
+    flips, ends = (sum_after(some.astype(dtype)) for some in (decays > 1, decays == 1))
+    return jnp.where(ends > 0, 0.0, decays * jnp.exp(sum_after(logs)) * (1 - 2 * (flips % 2)))

@@ -1,6 +1,7 @@
 """`best_schedule`: what it proposes, that it is a schedule like any other, what it refuses."""
 
 import json
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from optax_sched import (
     warmup_linear_decay,
     wsd,
 )
-from optax_sched.planning import AnnealingLaw, MultiPowerLaw, best_schedule
+from optax_sched.planning import AnnealingLaw, LossFit, MultiPowerLaw, best_schedule
 
 PEAK, STEPS, RISE = 3e-4, 3000, 200
 MULTI = MultiPowerLaw(2.65, 0.6, 0.45, 440.0, 2.1, 0.6, 0.66)
@@ -31,7 +32,27 @@ def law(request):
 
 @pytest.fixture(scope="module")
 def best(law) -> Schedule:
-    return best_schedule(law, STEPS, PEAK, RISE)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = best_schedule(law, STEPS, PEAK, RISE)
+    assert [str(it.message).partition(" a late")[0] for it in caught] == (
+        ["best_schedule: under an AnnealingLaw"] if law is ANNEALING else []
+    )
+    return found
+
+
+def test_a_fit_is_taken_and_another_peak_is_warned_of():
+    fit = LossFit(MULTI, np.eye(7), np.zeros(9), (2e-4, PEAK), 0.004)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert repr(best_schedule(fit, 50, PEAK, num_knots=4)) == repr(
+            best_schedule(MULTI, 50, PEAK, num_knots=4)
+        )
+        best_schedule(fit, 50, 0.95 * 2e-4, num_knots=4)
+        best_schedule(MULTI, 50, 1.0, num_knots=4)
+    for peak in (1.2 * PEAK, 1e-4):
+        with pytest.warns(UserWarning, match=r"^best_schedule: the highest rate is .* use fit_peaks"):
+            best_schedule(fit, 50, peak, num_knots=4)
 
 
 def test_it_rises_to_the_peak_and_never_again(best):
@@ -118,9 +139,9 @@ POSITIVE = "a positive finite number"
     [
         (
             {"law": linear(1.0, 0.0, 3)},
-            "law must be a MultiPowerLaw or AnnealingLaw that is not traced, got ",
+            "law must be a MultiPowerLaw, an AnnealingLaw or a LossFit, not traced, got ",
         ),
-        ({"law": MultiPowerLaw}, "law must be a MultiPowerLaw or AnnealingLaw"),
+        ({"law": MultiPowerLaw}, "law must be a MultiPowerLaw, an"),
         ({"num_steps": 0}, f"num_steps must be {COUNT}, got 0"),
         ({"num_steps": 2.5}, f"num_steps must be {COUNT}, got 2.5"),
         ({"num_steps": 202}, "num_steps must be 203 or more, warm-up included, got 202"),
@@ -146,5 +167,5 @@ def test_it_refuses_what_is_traced():
             TypeError, match=f"^best_schedule: {name} must be .* that is not traced, got "
         ):
             jax.jit(lambda value, name=name, good=good: best_schedule(**{**good, name: value}))(1)
-    with pytest.raises(TypeError, match=r"^best_schedule: law must be .* that is not traced, got "):
+    with pytest.raises(TypeError, match=r"^best_schedule: law must be .* not traced, got "):
         jax.jit(lambda law: best_schedule(law, STEPS, PEAK))(MULTI)

@@ -17,6 +17,7 @@ SCHEDULES = {
     "wsd(0.0003, 0, 400, 2000)": wsd(3e-4, 0, 400, STEPS),
     "constant(0.0003)": constant(3e-4),
 }
+SCHEDULES_BY_REPR = {repr(schedule): schedule for schedule in SCHEDULES.values()}
 SPECS = [
     "constant(3e-4)",
     "wsd(3e-4, 0, 400, 2000)",
@@ -146,3 +147,38 @@ def refusal(capsys: Any, *options: str) -> str:
     assert (stopped.value.code, out) == (2, "")
     assert err.startswith("python -m optax_sched") and err.endswith("\n") and err.count("\n") == 1
     return err
+
+
+def test_another_length_needs_an_exponent(capsys):
+    tuned = "cosine_decay(3e-4, 500)"
+    assert (
+        "--horizon-exponent is required: the tuned schedule ends at step 500, not at 2000"
+        in refusal(capsys, *SPECS, "--steps", str(STEPS), "--tuned", tuned)
+    )
+    out = printed(capsys, "--json", "--tuned", tuned, "--horizon-exponent", "0.1")
+    for row in json.loads(out)["schedules"]:
+        wanted = transfer_factor(
+            cosine_decay(3e-4, 500), 500, SCHEDULES_BY_REPR[row["schedule"]], STEPS, 0.1
+        )
+        assert row["factor"] == pytest.approx(float(wanted), rel=1e-5)
+    for endless in ("constant(3e-4)", "inverse_sqrt_decay(3e-4, 10)", "step_decay(3e-4, 700, 0.5)"):
+        assert printed(capsys, "--json", "--tuned", endless)
+    assert printed(capsys, "--json", "--tuned", "cosine_decay(3e-4, 2010)")
+
+
+def test_a_law_at_another_peak_is_warned_of_and_no_loss_is_negative(capsys, tmp_path):
+    file = tmp_path / "law.json"
+    numbers = {"law": "MultiPowerLaw", **LAW, "peak_value": 3e-4}
+    file.write_text(json.dumps(numbers), encoding="utf-8")
+    printed(capsys, "--law", str(file))
+    main(["compare", "constant(6e-4)", "--steps", "100", "--law", str(file)])
+    assert capsys.readouterr().err.startswith(
+        "warning: compare: constant(value=0.0006): the highest rate is 0.0006, and the law was fitted"
+    )
+    file.write_text(json.dumps({**numbers, "L0": 0.0, "A": 0.0}), encoding="utf-8")
+    rows = json.loads(printed(capsys, "--json", "--law", str(file)))["schedules"]
+    assert min(row["predicted_loss"] for row in rows) == 0.0
+    file.write_text(json.dumps({**numbers, "peak_value": -1}), encoding="utf-8")
+    assert "peak_value must be a positive finite number" in refusal(
+        capsys, "constant(0.1)", "--steps", "10", "--law", str(file)
+    )

@@ -2,7 +2,7 @@
 """`MultiPowerLaw` and `AnnealingLaw`: their numbers, as pytrees, and what they refuse."""
 
 import copy
-import dataclasses
+import inspect
 import itertools
 import pickle
 from typing import Any
@@ -120,7 +120,7 @@ def test_in_float32_the_error_is_at_most_3e_6_at_100_000_steps(traced):
     # As float32 holds it: 1 - decay is what counts, and rounds far more than the law does.
     memory = AnnealingLaw(2.6, 0.5, 0.5, 0.9, float(np.float32(0.999)))
     for law, oracle in ((LAWS[0][0], multi_power_by_sums), (memory, annealing_by_steps)):
-        want = [oracle(dataclasses.astuple(law), rates, step) for step in steps]
+        want = [oracle(jax.tree.leaves(law), rates, step) for step in steps]
         used = jax.jit(lambda s, law=law: law(s, steps))(schedule) if traced else law(schedule, steps)
         np.testing.assert_allclose(used, want, rtol=1e-6)
 
@@ -161,7 +161,7 @@ def test_gradients_are_those_of_the_double_loop(law, oracle, parameters):
 
     by_law = jax.grad(lambda law: law(rates, step))(law)
     assert isinstance(by_law, type(law))
-    for place, (value, slope) in enumerate(zip(parameters, dataclasses.astuple(by_law), strict=True)):
+    for place, (value, slope) in enumerate(zip(parameters, jax.tree.leaves(by_law), strict=True)):
         change = 1e-5 * value
         high, low = (oracle(by(parameters, place, c), rates, step) for c in (change, -change))
         np.testing.assert_allclose(slope, (high - low) / (2 * change), rtol=2e-4, atol=1e-7)
@@ -174,7 +174,7 @@ def test_gradients_are_those_of_the_double_loop(law, oracle, parameters):
 @each_law
 def test_laws_and_schedules_are_mapped_over(law, oracle, parameters):
     del oracle, parameters
-    other = dataclasses.replace(law, L0=1.0, A=0.9)
+    other = law.replace(L0=1.0, A=0.9)
     laws = jax.tree.map(lambda *leaves: jnp.array(leaves), law, other)
     schedules = [cosine_decay(3e-4, 20), cosine_decay(1e-4, 30)]
     steps = np.array([3, 19])
@@ -189,21 +189,19 @@ def test_other_values_and_steps_are_no_new_program():
     law = LAWS[0][0]
     run = jax.jit(lambda law, s: law(s, np.arange(5, 20)))
     run(law, cosine_decay(3e-4, 20))
-    run(dataclasses.replace(law, gamma=0.7), cosine_decay(1e-4, 25))
+    run(law.replace(gamma=0.7), cosine_decay(1e-4, 25))
     assert run._cache_size() == 1
 
 
 def test_a_law_is_its_source_and_is_copied_and_pickled():
-    for law, _, _ in LAWS:
+    for builder, (law, _, _) in zip((MultiPowerLaw, AnnealingLaw), LAWS, strict=True):
         assert repr(eval(repr(law))) == repr(law)
         for other in (copy.deepcopy(law), pickle.loads(pickle.dumps(law))):
             assert repr(other) == repr(law)
         assert type(law).__module__ == "optax_sched.planning"
-        assert len(jax.tree.leaves(law)) == len(dataclasses.fields(law))
-        assert repr(dataclasses.replace(law, L0=np.float64(1.5))) == repr(
-            dataclasses.replace(law, L0=1.5)
-        )
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        assert len(jax.tree.leaves(law)) == len(inspect.signature(builder).parameters)
+        assert repr(law.replace(L0=np.float64(1.5))) == repr(law.replace(L0=1.5))
+        with pytest.raises(AttributeError, match="immutable"):
             law.L0 = 1.0
 
 
@@ -228,7 +226,7 @@ POSITIVE = ["alpha", "C", "beta", "gamma"]
 @pytest.mark.parametrize("kind", [MultiPowerLaw, AnnealingLaw])
 def test_each_parameter_refuses_what_it_may_not_be(kind):
     good = {MultiPowerLaw: MULTI, AnnealingLaw: ANNEALING}[kind]
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = list(inspect.signature(kind).parameters)
     for place, name in enumerate(names):
         positive = name in POSITIVE and not (kind is AnnealingLaw and name == "C")
         rule = "a positive finite number" if positive else "a finite number, 0 or more"
@@ -272,7 +270,9 @@ STEPS = "whole numbers, 0 or more, that are not traced, got "
 )
 def test_what_a_law_refuses(law, oracle, parameters, schedule, steps, words):
     del oracle, parameters
-    with pytest.raises((TypeError, ValueError), match=f"^{type(law).__name__}: {words}") as caught:
+    with pytest.raises(
+        (TypeError, ValueError), match=f"^{repr(law).partition('(')[0]}: {words}"
+    ) as caught:
         law(schedule, steps)
     assert "\n" not in str(caught.value)
 

@@ -35,7 +35,13 @@ GOOD: dict[Callable[..., Any], dict[str, Any]] = {
         "other_num_steps": 20,
         "horizon_exponent": 0.3,
     },
-    extend: {"schedule": COS, "spent_steps": 5, "total_steps": 20, "tuned_steps": 10},
+    extend: {
+        "schedule": COS,
+        "spent_steps": 5,
+        "total_steps": 20,
+        "tuned_steps": 10,
+        "horizon_exponent": 0.1,
+    },
     refine: {"grad_norms": [1.0, 2.0], "num_steps": 4, "peak_value": 1.0, "smoothing": 0.1},
     least_squares_risk: {
         "schedule": COS,
@@ -95,6 +101,8 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
     (extend, "total_steps", SIZE, NO_SIZES),
     (extend, "total_steps", "more than spent_steps = 5", [5, 4]),
     (extend, "tuned_steps", SIZE, NO_SIZES),
+    (extend, "horizon_exponent", "a finite number", [NAN, "half", [0.5]]),
+    (extend, "horizon_exponent", "0.32 Bjorck", [None]),
     (refine, "grad_norms", "a sequence of positive finite numbers", [*NOT_POSITIVE, 1.0, {}]),
     (refine, "num_steps", SIZE, [0, 2.5, "10"]),
     (refine, "peak_value", RATE, [-1, NAN, "1", None]),
@@ -123,7 +131,7 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
     (update_weights, "schedule", RATES, BAD_RATES),
     (update_weights, "num_steps", SIZE, NO_SIZES),
     (update_weights, "weight_decay", RATE, [-1, NAN, "1", None]),
-    (update_weights, "weight_decay", "below 1 / 0.1, one over the highest rate", [10.0, 1e6]),
+    (update_weights, "weight_decay", "at most 1 / 0.1, one over the highest rate", [10.1, 1e6]),
 ]
 
 

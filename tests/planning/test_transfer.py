@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from support.planned import rates
@@ -82,11 +83,11 @@ def test_the_missing_exponent_is_asked_for_with_what_was_found():
     ("total", "jump"), [(1500, 0.8271), (2000, 0.8695), (4000, 0.7670), (8000, 0.6041)]
 )
 def test_the_jumps_of_a_constant_rate(total, jump):
-    assert jump_of(extend(PLANNED, 800, total, 1000)) / PEAK == pytest.approx(jump, abs=5e-5)
+    assert jump_of(extend(PLANNED, 800, total, 1000, 0.5)) / PEAK == pytest.approx(jump, abs=5e-5)
 
 
 def test_what_it_returns_is_data():
-    got = extend(PLANNED, 800, 2000, 1000)
+    got = extend(PLANNED, 800, 2000, 1000, 0.5)
     jump = got.schedules[1].init_value
     assert repr(got) == f"join(schedules=[{PLANNED!r}, {linear(jump, 0.0, 1200)!r}], boundaries=[800])"
     assert isinstance(jump, float)
@@ -110,7 +111,7 @@ def test_the_jump_is_where_the_bound_is_least(name):
     s, spent, total = SPENT[name]
     distance = 1 / bound(rates(s, 1000))[1]
     want = best_jump(rates(s, spent), distance, total - spent)
-    got = extend(s, spent, total, 1000)
+    got = extend(s, spent, total, 1000, 0.5)
     assert jump_of(got) == pytest.approx(want, rel=1e-3)
     line = want * (1 - np.arange(total - spent) / (total - spent))
     least = bound(np.concatenate([rates(s, spent), line]), 1.0, distance)[0]
@@ -118,7 +119,7 @@ def test_the_jump_is_where_the_bound_is_least(name):
 
 
 def test_twice_the_length_is_almost_as_good_as_a_tuned_start_over():
-    got = extend(PLANNED, 800, 2000, 1000)
+    got = extend(PLANNED, 800, 2000, 1000, 0.5)
     over = convex_bound(linear(1.0, 0.0, 2000), 2000).best_value
     kept = wsd(PEAK, 0, 200, 2000, shape="linear")
     distance = 1 / convex_bound(PLANNED, 1000).best_scale
@@ -128,8 +129,8 @@ def test_twice_the_length_is_almost_as_good_as_a_tuned_start_over():
 
 
 def test_rates_in_other_units_jump_by_the_same_factor():
-    one = jump_of(extend(PLANNED, 800, 2000, 1000))
-    other = jump_of(extend(multiply(PLANNED, 1e-8), 800, 2000, 1000))
+    one = jump_of(extend(PLANNED, 800, 2000, 1000, 0.5))
+    other = jump_of(extend(multiply(PLANNED, 1e-8), 800, 2000, 1000, 0.5))
     assert other == pytest.approx(1e-8 * one, rel=1e-5)
 
 
@@ -139,17 +140,17 @@ def test_a_traced_batch_is_extended_in_one_program():
     @jax.jit
     @jax.vmap
     def longer(peak):
-        return extend(wsd(peak, 20, 200, 1000), 700, 3000, 1000)
+        return extend(wsd(peak, 20, 200, 1000), 700, 3000, 1000, 0.5)
 
     got: Any = longer(peaks)
-    one = [jump_of(extend(wsd(float(peak), 20, 200, 1000), 700, 3000, 1000)) for peak in peaks]
+    one = [jump_of(extend(wsd(float(peak), 20, 200, 1000), 700, 3000, 1000, 0.5)) for peak in peaks]
     np.testing.assert_allclose(got.schedules[1].init_value, one, rtol=1e-5)
 
 
 def test_the_jump_can_be_differentiated():
     def jump(peak, floor):
         s = wsd(peak, 20, 200, 1000, end_value=floor)
-        return extend(s, 900, 3000, 1000)(900)
+        return extend(s, 900, 3000, 1000, 0.5)(900)
 
     got = jax.jit(jax.grad(jump, argnums=(0, 1)))(0.02, 0.005)
 
@@ -166,5 +167,30 @@ def test_the_jump_can_be_differentiated():
 
 def test_a_spent_part_of_no_rate_is_refused():
     with pytest.raises(ValueError, match="a rate above 0 before step 10") as caught:
-        extend(join([0.0, constant(0.1)], [20]), 10, 100, 50)
+        extend(join([0.0, constant(0.1)], [20]), 10, 100, 50, 0.5)
     assert str(caught.value).startswith("extend: schedule must be ")
+
+
+def test_the_exponent_says_how_the_best_rates_fall_with_the_end():
+    jumps = [jump_of(extend(PLANNED, 800, 4000, 1000, e)) for e in (0.0, 0.1, 0.5)]
+    assert jumps[0] > jumps[1] > jumps[2]
+    want = best_jump(
+        np.asarray(PLANNED(np.arange(800))), 4**0.4 / bound(PLANNED(np.arange(1000)))[1], 3200
+    )
+    assert jumps[1] == pytest.approx(want, rel=1e-3)
+    assert jump_of(extend(PLANNED, 800, 1000, 1000)) == jump_of(extend(PLANNED, 800, 1000, 1000, 0.3))
+
+
+def test_rates_in_an_array_are_taken_wherever_a_schedule_is():
+    rates = np.asarray(PLANNED(np.arange(1000)))
+    on = extend(rates, 800, 2000, 1000, 0.1)
+    np.testing.assert_allclose(
+        on(np.array([0, 799, 800, 1500])),
+        extend(PLANNED, 800, 2000, 1000, 0.1)(np.array([0, 799, 800, 1500])),
+        rtol=1e-5,
+    )
+    other = rates[::-1].copy()
+    factor = transfer_factor(rates, 1000, other)
+    assert float(factor) == pytest.approx(bound(other)[1] / bound(rates)[1], rel=1e-4)
+    by_rate = jax.grad(lambda r: transfer_factor(r, 1000, other))(jnp.asarray(rates))
+    assert by_rate.shape == (1000,) and np.all(np.isfinite(by_rate))

@@ -107,3 +107,13 @@ def test_update_weights_of_a_batch_and_their_gradient():
     want = (shares(1.001 * r, 0.1).sum() - shares(0.999 * r, 0.1).sum()) / 2e-3
     assert float(slopes[0]) == pytest.approx(want, rel=1e-3)
     assert float(slopes[1]) == pytest.approx(want / 0.1, rel=1e-3)  # only their product counts
+
+
+def test_a_step_may_forget_all_and_under_a_trace_more_than_all():
+    np.testing.assert_array_equal(update_weights(constant(1.0), 3, 1.0), [0.0, 0.0, 1.0])
+    traced = jax.jit(lambda decay: update_weights([0.5, 2.0, 1.5, 0.25], 4, decay))(1.0)
+    np.testing.assert_allclose(
+        traced, [0.5 * -1 * -0.5 * 0.75, 2 * -0.5 * 0.75, 1.5 * 0.75, 0.25], rtol=1e-6
+    )
+    slope = jax.grad(lambda decay: update_weights([0.5, 1.0, 0.25], 3, decay)[2])(1.0)
+    assert float(slope) == pytest.approx(0.25)

@@ -223,20 +223,11 @@ def test_much_smoothing_of_a_constant_is_that_constant():
 # ---- batches and carries ----
 
 
-def test_few_batches_are_gone_through_again_and_many_are_not_all_used():
-    few, many = np.arange(1.0, 4.0), np.arange(1.0, 9.0)
-    settings: dict[str, Any] = {"num_steps": 7, "diverge_factor": 100.0}
-    np.testing.assert_array_equal(
-        lr_range_test(given, (), few, **settings).losses, [1, 2, 3, 1, 2, 3, 1]
-    )
-    np.testing.assert_array_equal(lr_range_test(given, (), many, **settings).losses, many[:7])
-
-
 def test_any_pytree_of_batches_and_of_weights_with_a_random_key():
     draw = np.random.default_rng(0)
     batches = {
-        "x": jnp.asarray(draw.normal(size=(10, 8, 3))),
-        "key": jax.random.split(jax.random.key(0), 10),
+        "x": jnp.asarray(draw.normal(size=(60, 8, 3))),
+        "key": jax.random.split(jax.random.key(0), 60),
     }
     params = {"w": jnp.ones(3, jnp.bfloat16), "b": (jnp.zeros((), jnp.float16), jnp.ones(2, jnp.int32))}
     opt = optax.sgd(1.0, momentum=0.9)
@@ -271,7 +262,7 @@ def test_weights_that_are_python_numbers():
     def step(x, batch, rate):
         return {"x": x["x"] - rate * batch, "n": x["n"] + 1}, x["x"] ** 2
 
-    result = lr_range_test(step, {"x": 1.0, "n": 0}, np.ones(3, np.float32), 0.001, 0.1, 20, 0.0)
+    result = lr_range_test(step, {"x": 1.0, "n": 0}, np.ones(20, np.float32), 0.001, 0.1, 20, 0.0)
     x = 1 - np.cumsum(np.r_[0, np.asarray(result.rates)])[:-1]
     np.testing.assert_allclose(result.losses[result.mask], (x**2)[result.mask], rtol=1e-5)
 
@@ -349,7 +340,7 @@ def test_one_trace_for_all_values():
         traces.append(rate)
         return x - rate * x, x * x + batch
 
-    batches = np.zeros(4, np.float32)
+    batches = np.zeros(50, np.float32)
     for x, low, high, smoothing, factor in (
         (1.0, 1e-7, 10.0, 0.98, 4.0),
         (2.0, 1e-3, 1, 0, 2),

@@ -13,13 +13,32 @@ from optax_sched import RangeTest, lr_range_test
 
 WHOLE = "a whole number, 2 or more, that is not traced"
 POSITIVE = "a positive finite number"
-AXES = "a pytree of arrays with a common leading axis, one entry per step"
+AXES = "a pytree of arrays whose leading axis is num_steps = 100, one entry per step"
+NUMBER = "an array or a number"
+STACK = ": stack them, jax.tree.map(lambda *x: jnp.stack(x), *list_of_batches)"
+PARTITION = ": eqx.partition(model, eqx.is_array) takes a model apart, eqx.combine puts it together"
 ABOVE = "above min_value = 0.1"
 BAD = [
     ({"step_fn": 3}, "step_fn", "a function (carry, batch, rate) -> (carry, loss)", "3"),
-    ({"batches": {"a": np.ones((3, 2)), "b": np.ones(4)}}, "batches", AXES, "[(3, 2), (4,)]"),
-    ({"batches": [np.ones(3), 1.0]}, "batches", AXES, "[(3,), ()]"),
-    ({"batches": np.ones((0, 2))}, "batches", AXES, "[(0, 2)]"),
+    (
+        {"batches": {"a": np.ones(100), "b": np.ones(4)}},
+        "batches",
+        AXES,
+        f"[(100,), (4,)]{STACK}",
+    ),
+    ({"batches": [np.ones(100), 1.0]}, "batches", AXES, f"[(100,), ()]{STACK}"),
+    ({"batches": np.ones((0, 2))}, "batches", AXES, f"[(0, 2)]{STACK}"),
+    # One batch, a list of batches, and an object that yields them.
+    ({"batches": (np.ones((32, 2)), np.ones(32))}, "batches", AXES, f"[(32, 2), (32,)]{STACK}"),
+    ({"batches": [np.ones((8, 2))] * 2}, "batches", AXES, f"[(8, 2), (8, 2)]{STACK}"),
+    ({"batches": range(9)}, "batches", "an array or a number", f"range(0, 9){STACK}"),
+    (
+        {"carry": {"f": math.cos}},
+        "carry['f']",
+        "an array or a number",
+        f"<built-in function cos>{PARTITION}",
+    ),
+    ({"carry": "weights"}, "carry", "an array or a number", f"'weights'{PARTITION}"),
     ({"min_value": 0.0}, "min_value", POSITIVE, "0.0"),
     ({"min_value": -1e-3}, "min_value", POSITIVE, "-0.001"),
     ({"min_value": math.nan}, "min_value", POSITIVE, "nan"),

@@ -78,3 +78,15 @@ def test_batches_of_several_families_can_be_stacked_and_unstacked():
 def test_keys_and_seeds_are_one_batch():
     noises = [o.noisy(0.1, seed, 0.1) for seed in (7, jax.random.key(7), jax.random.key(8))]
     np.testing.assert_allclose(o.sweep(rates, noises), one_by_one(noises), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "schedule",
+    [o.table([0.3, 0.2, 0.1]), o.piecewise_constant([1, 2], [3]), o.warmup(o.cosine_decay(0.1, 5), 2)],
+    ids=["table", "piecewise_constant", "warmup"],
+)
+def test_steps_may_be_spread(kind, schedule):
+    spread = jax.sharding.NamedSharding(mesh_of(kind), jax.sharding.PartitionSpec("x"))
+    steps = jax.device_put(jnp.arange(8), spread)
+    chex.assert_trees_all_equal(np.asarray(schedule(steps)), np.asarray(schedule(np.arange(8))))

@@ -172,6 +172,7 @@ NESTS: dict[str, Callable[[Any], Schedule]] = {
     "multiply by another": lambda s: os.multiply(s, LINE),
     "add": lambda s: os.add(s, 1e-5),
     "minimum": lambda s: os.minimum(s, LINE),
+    "maximum": lambda s: os.maximum(s, 0.5),
     "power": lambda s: os.power(s, 0.9),
     "join first": lambda s: os.join([s, LINE], [50]),
     "join last": lambda s: os.join([LINE, s], [50]),

@@ -68,7 +68,7 @@ def test_what_the_schedules_inside_refuse_names_the_recipe():
     with pytest.raises(ValueError, match=r"^short_cosine: cosine_decay: decay_steps"):
         short_cosine(0.1, 10, 50).replace(warmup_steps=60)
     with pytest.raises(TypeError, match=r"^short_cosine: peak_value must be .* got 'x'$"):
-        short_cosine("x", 100, 50)
+        short_cosine("x", 100, 50)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"^none: what it returns must be a schedule, .* got None$"):
         os.recipe(lambda value: None, name="none")(0.1)
     with pytest.raises(TypeError, match=r"^own: what it returns must be .* closed loops"):

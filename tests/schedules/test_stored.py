@@ -97,7 +97,8 @@ def test_an_optional_hyperparameter_is_all_that_the_word_is(word):
 @os.schedule
 def blend(step, first: Rate, schedules: Operands | None = None, shape: ShapeName | None = None):
     value = first if schedules is None else sum(s(step) for s in schedules)
-    return value if shape is None else value * shape(step / 10)
+    f: Any = shape
+    return value if shape is None else value * f(step / 10)
 
 
 def test_a_users_formula_with_optional_words_pickles_in_their_public_form():

@@ -115,7 +115,7 @@ def step_fn(x: jax.Array, target: jax.Array, rate: jax.Array) -> tuple[jax.Array
     return x - rate * (x - target), ((x - target) ** 2).sum()
 
 
-found = lr_range_test(step_fn, np.ones(3, np.float32), np.zeros((4, 3), np.float32), num_steps=20)
+found = lr_range_test(step_fn, np.ones(3, np.float32), np.zeros((20, 3), np.float32), num_steps=20)
 assert_type(found, RangeTest)
 assert_type(found.valley, jax.Array)
 

@@ -1,0 +1,192 @@
+"""The least-squares problem of a fit, in the logs of the parameters."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from optax_sched.planning.groups import grouped
+from optax_sched.planning.kinds import Kind, float64
+from optax_sched.planning.loss_law import LossLaw
+from optax_sched.planning.pieces import constant_pieces
+
+_HUBER = 1e-3  # on the log of the loss: larger residuals pull no more
+_BLOCKS = 4  # of a run: neighbouring residuals are correlated, a block counts as one
+_MOST = 300  # points of a run: more of them repeat what their neighbours tell
+_ALPHAS = (0.25, 0.5, 1.0)  # to start from
+_POLISHED = 3  # of the starts
+
+
+def thinned(
+    rates: np.ndarray, steps: np.ndarray, losses: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rates, and a few of the steps with the mean of the log losses logged around each."""
+    order = np.argsort(steps, kind="stable")
+    steps, logs = steps[order], np.log(losses[order])
+    each = -(-len(steps) // _MOST)
+    starts = np.arange(0, len(steps), each)
+    counts = np.diff(starts, append=len(steps))
+    return rates, steps[starts + counts // 2], np.add.reduceat(logs, starts) / counts
+
+
+class Problem:
+    """Rates are in units of the highest, so that the unit of the rates does not matter."""
+
+    def __init__(self, kind: Kind, runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], unit: float):
+        self.kind, self.unit = kind, unit
+        self.seen = _stacked(
+            [grouped(constant_pieces(rates / unit), steps) for rates, steps, _ in runs]
+        )
+        counts = [len(steps) for _, steps, _ in runs]
+        self.is_logged = np.arange(max(counts)) < np.array(counts)[:, None]
+        self.wanted = np.concatenate([logs for *_, logs in runs])
+        self.blocks = sum(min(len(steps), _BLOCKS) for _, steps, _ in runs)
+        self.at = functools.lru_cache(maxsize=1)(self._at)
+
+    def losses(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """At each of the steps, and their gradient by the logs, a column per parameter."""
+        with float64():
+            losses, slope = _losses(self.kind, logs, self.seen)
+        return np.asarray(losses)[self.is_logged], np.asarray(slope)[self.is_logged]
+
+    def _at(self, logs: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The residuals of the log losses, and the gradient of the log losses."""
+        losses, slope = self.losses(np.array(logs))
+        # A trial step of the fit may take off more than there is: a floor keeps the log finite.
+        losses = np.maximum(losses, 1e-3 * np.exp(self.wanted.min()))
+        return self.wanted - np.log(losses), slope / losses[:, None]
+
+    def solve(self) -> np.ndarray:
+        """The logs that fit best."""
+        # Weigh the prior first by delta, then by the residuals found.
+        starts = self._starts()[:_POLISHED]
+        best = min((self._polished(start, _HUBER) for start in starts), key=lambda it: it.cost)
+        residuals, _ = self.at(tuple(best.x))
+        size = np.sqrt(np.mean(_huber(residuals)) * len(residuals) / self.blocks)
+        return self._polished(best.x, max(size, 1e-9)).x
+
+    def law(self, logs: np.ndarray) -> LossLaw:
+        with float64():
+            return self.kind.law(*np.asarray(_law(self.kind, logs, self.unit)[0]).tolist())
+
+    def covariance(self, logs: np.ndarray) -> np.ndarray:
+        """Of the law's parameters: what the blocks of the runs and the prior say together."""
+        residuals, slope = self.at(tuple(logs))
+        free = max(self.blocks - len(logs), 1)
+        variance = max(scatter_of(residuals), 1e-9) ** 2 * len(residuals) / free
+        known = slope.T @ slope / variance
+        shape = np.arange(len(logs) - len(self.kind.prior_sd), len(logs))
+        known[shape, shape] += self.kind.prior_sd**-2.0
+        with float64():
+            by_logs = np.asarray(_law(self.kind, logs, self.unit)[1])
+        return by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
+
+    def deviations_alone(self, logs: np.ndarray) -> np.ndarray:
+        """Of the logs, as the runs alone leave them: no prior, all residuals counted."""
+        residuals, slope = self.at(tuple(logs))
+        usual = max(_HUBER, _usual(residuals)) / 2
+        values, vectors = np.linalg.eigh(slope.T @ slope)
+        floor = np.finfo(float).eps * values[-1]  # what it cannot tell from 0 is 0
+        return usual * np.sqrt((vectors**2 / np.maximum(values, floor)).sum(axis=1))
+
+    def _starts(self) -> list[np.ndarray]:
+        """The best first: L0, A and the size by non-negative least squares, for shapes on a grid."""
+        import scipy.optimize
+
+        found = []
+        losses = np.exp(self.wanted)
+        least = np.median(losses) * np.array([1e-2, 1e-2, 1e-4])  # none of them is lost for good
+        for shape in self.kind.starts:
+            for alpha in np.log(_ALPHAS):
+                # Where these logs are 0 the gradient by them is what each takes part with.
+                _, slope = self.losses(np.array([0.0, 0.0, alpha, 0.0, *shape]))
+                columns = slope[:, [0, 1, 3]] / losses[:, None]
+                sizes, _ = scipy.optimize.nnls(columns, np.ones_like(losses))
+                cost = _huber(columns @ sizes - 1).sum()
+                L0, A, size = np.log(np.maximum(sizes, least))
+                found.append((cost, len(found), np.array([L0, A, alpha, size, *shape])))
+        return [start for *_, start in sorted(found)]
+
+    def _polished(self, start: np.ndarray, weight: float) -> Any:
+        """From a start to the nearest best fit; a residual of the prior counts `weight` a deviation."""
+        import scipy.optimize
+
+        kind, count = self.kind, len(self.wanted)
+        typical = np.log(np.median(np.exp(self.wanted)))
+        low = np.r_[typical - 14, typical - 14, np.log(0.01), typical - 20, kind.low]
+        high = np.r_[typical + 3, typical + 14, np.log(5.0), typical + 14, kind.high]
+        first = len(start) - len(kind.prior_mean)
+        prior = np.zeros((len(kind.prior_mean), len(start)))
+        prior[:, first:] = np.diag(weight / kind.prior_sd)
+
+        def values(logs: np.ndarray) -> np.ndarray:
+            off = weight * (logs[first:] - kind.prior_mean) / kind.prior_sd
+            return np.append(self.at(tuple(logs))[0], off)
+
+        def slopes(logs: np.ndarray) -> np.ndarray:
+            return np.concatenate([-self.at(tuple(logs))[1], prior])
+
+        def loss(squares: np.ndarray) -> np.ndarray:
+            """Huber's for the losses, the plain square for the prior, with two derivatives."""
+            far = np.flatnonzero(squares[:count] > 1)
+            root = np.sqrt(squares[far])
+            found = np.stack([squares, np.ones_like(squares), np.zeros_like(squares)])
+            found[:, far] = 2 * root - 1, 1 / root, -0.5 / root**3
+            return found
+
+        return scipy.optimize.least_squares(
+            values,
+            np.clip(start, low + 1e-6, high - 1e-6),
+            slopes,  # pyright: ignore[reportArgumentType]  # SciPy's stub knows only the names
+            bounds=(low, high),
+            loss=loss,  # pyright: ignore[reportArgumentType]
+            f_scale=_HUBER,
+            xtol=1e-9,
+            ftol=1e-10,
+            gtol=1e-12,
+            max_nfev=200,
+        )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _law(kind: Kind, logs: Any, unit: float) -> Any:
+    """The parameters, and their gradient by the logs."""
+    return kind.to_law(logs, unit), jax.jacfwd(kind.to_law)(logs, unit)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _losses(kind: Kind, logs: Any, seen: Any) -> Any:
+    def losses(logs: Any) -> jax.Array:
+        law = kind.to_law(logs, 1.0)
+        return jax.vmap(lambda run: kind.formula(run, *law))(seen)
+
+    with jax.numpy_dtype_promotion("standard"):
+        return losses(logs), jax.jacfwd(losses)(logs)
+
+
+def _stacked(runs: list[Any]) -> Any:
+    """Runs as one, on a new leading axis; the shorter ones are filled with zeros."""
+
+    def stack(*leaves: np.ndarray) -> np.ndarray:
+        most = np.max([leaf.shape for leaf in leaves], axis=0)
+        pads = [[(0, more) for more in most - leaf.shape] for leaf in leaves]
+        return np.stack([np.pad(leaf, pad) for leaf, pad in zip(leaves, pads, strict=True)])
+
+    return jax.tree.map(stack, *runs)
+
+
+def _huber(residuals: np.ndarray) -> np.ndarray:
+    """Twice Huber's loss."""
+    sizes = np.abs(residuals)
+    return np.where(sizes > _HUBER, _HUBER * (2 * sizes - _HUBER), sizes**2)
+
+
+def _usual(residuals: np.ndarray) -> float:
+    return 1.4826 * float(np.median(np.abs(residuals)))
+
+
+def scatter_of(residuals: np.ndarray) -> float:
+    """Their root mean square, where more than five times the usual size counts as five times."""
+    sizes = np.minimum(np.abs(residuals), 5 * _usual(residuals))
+    return float(np.sqrt(np.mean(sizes**2)))

@@ -1,0 +1,247 @@
+"""Which schedule made a logged curve."""
+
+import decimal
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from optax_sched._core.errors import complaint
+from optax_sched._core.schedule import Schedule
+from optax_sched._schedules import constant
+from optax_sched.porting.families import LENGTHS, RATES
+from optax_sched.porting.fit_log import TIES, Log
+from optax_sched.porting.in_numpy import values_of
+from optax_sched.porting.pieces import in_pieces
+from optax_sched.porting.search_log import Search, built, errors_of
+from optax_sched.porting.typed_numbers import as_typed, roundest
+
+MOST_MATCHES = 8
+MOST_SKIPPED = 100
+FLOAT_DIGITS = 15  # a number of more digits is a double as it is
+
+
+class Match(NamedTuple):
+    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
+
+    Attributes:
+      schedule: the schedule; its `repr` is what a person would have typed.
+      offset: what to add to a logged step, -1, 0 or 1.
+      skipped: the updates that were skipped, as pairs (step, how many so far), each with the first
+        logged step that shows it; empty where none were.
+      largest_error: the largest distance from a logged value, in halves of its last digit.
+      is_consistent: whether that is at most 1.001, so that rounding explains every logged value.
+    """
+
+    schedule: Schedule
+    offset: int
+    skipped: list[tuple[float, int]]
+    largest_error: float
+    is_consistent: bool
+
+
+@np.errstate(all="ignore")  # what overflows does not agree
+def identify(
+    steps: ArrayLike, values: Sequence[str] | ArrayLike, *, digits: int | None = None
+) -> list[Match]:
+    """Which schedule made a logged curve: the matches, best first.
+
+    Each logged value is compared with the value of a schedule, as it would be logged. The answer is
+    what a person would have typed: whole lengths, and numbers of few digits. Where a log cannot tell
+    (it ends early, or it has few digits), the answer has several matches. It describes what was logged,
+    not what would have come: a log that ends in the stable phase has no decay.
+
+    The families are `constant`, `linear`, `cosine_decay`, `quarter_cosine_decay`, `polynomial_decay`,
+    `exponential_decay`, `inverse_sqrt_decay` and `inverse_time_decay`, with an end value or without,
+    alone or after a linear warm-up; `noam`; `wsd` in its four shapes; `one_cycle`, `cyclic` and
+    `cosine_restarts`; and what is constant in pieces (`step_decay`, `multistep_decay`,
+    `piecewise_constant`). Where none of these agrees, updates may have been skipped, as trainers in
+    fp16 do: this is looked for in `warmup_linear_decay` and `warmup_cosine_decay` to 0.
+
+    Args:
+      steps: the logged steps, increasing, three or more. Their unit is the schedule's: epochs that are
+        no whole numbers give float lengths.
+      values: the logged values. Texts such as "1.500E-04" keep their digits. Of numbers, the longest
+        says how many significant digits or decimals were logged.
+      digits: how many significant digits were logged, where the values do not show it.
+
+    Returns:
+      A list of `Match`, never empty. The consistent ones come first, those with the fewest typed digits
+      before others: a setting that is not at its default costs 1 and its digits, an offset 0.5. If none
+      is consistent, the list has the nearest ones.
+
+    Raises:
+      ValueError: there are fewer than three points, the steps do not increase, the lengths differ, a
+        value is not a finite number, or `digits` is no positive whole number.
+
+    >>> values = ["0.0e+00", "5.0e-04", "1.0e-03", "8.5e-04", "5.0e-04", "1.5e-04", "0.0e+00"]
+    >>> best, *others = identify(range(0, 70, 10), values)
+    >>> print(repr(best.schedule)[:66])
+    warmup_cosine_decay(peak_value=0.001, warmup_steps=20, total_steps=
+    >>> best.offset, best.skipped, best.is_consistent
+    (0, [], True)
+    """
+    log_steps, texts = _checked(steps, values, digits)
+    readings = _readings(log_steps, texts, digits)
+    search = None
+    for log in readings:
+        if search is not None and np.allclose(search.log.half, log.half):
+            break
+        search = Search(log)
+        found = search.run() + in_pieces(log)
+        if found:
+            found.sort(key=lambda one: one.cost)
+            return [
+                Match(one.schedule, one.offset, [], one.error, True) for one in found[:MOST_MATCHES]
+            ]
+    assert search is not None
+    return _with_skips(search) or _nearest(search)
+
+
+def _with_skips(search: Search) -> list[Match]:
+    """A straight warm-up from 0 and a decay to 0 whose clock stood still at skipped updates."""
+    log = search.log
+    for _, model, fitted in sorted(search.nearest, key=lambda near: near[0]):
+        if not log.whole or not {"peak", "rise", "total"} <= set(model.names) or "cool" in fitted:
+            continue
+        # The clock lags, so the lengths that were fitted are longer than those that were typed.
+        tried = itertools.product(
+            _rounder(0.99 * fitted["peak"], 1.01 * fitted["peak"], False),
+            _rounder(0.9 * fitted["rise"] - 2, fitted["rise"] + 2, True),
+            _rounder(0.97 * fitted["total"], fitted["total"] + 2, True),
+        )
+        for peak, rise, total in tried:
+            schedule = built(model, {"peak": peak, "rise": rise, "total": total}, True)
+            if schedule is not None and (lags := _lags(schedule, log)) is not None:
+                changes = np.flatnonzero(np.diff(lags, prepend=0))
+                skipped = [(float(log.steps[at]), int(lags[at])) for at in changes]
+                error = float(errors_of(schedule, log, 0, lags).max())
+                return [Match(schedule, 0, skipped, error, error <= TIES)]
+    return []
+
+
+def _rounder(low: float, high: float, whole: bool) -> list[float]:
+    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 3)]
+
+
+def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
+    """How many updates were skipped before each logged step: the fewest that explain it."""
+    curve = values_of(schedule, np.arange(log.steps[-1] + 1, dtype=np.int32))
+    lags, lag = [], 0
+    for step, value, half in zip(log.steps.astype(int), log.values, log.half, strict=True):
+        while lag < min(step, MOST_SKIPPED) and abs(curve[step - lag] - value) > TIES * half:
+            lag += 1
+        if abs(curve[step - lag] - value) > TIES * half:
+            return None
+        lags.append(lag)
+    return np.array(lags)
+
+
+def _checked(
+    steps: ArrayLike, values: Sequence[str] | ArrayLike, digits: int | None
+) -> tuple[np.ndarray, list[decimal.Decimal]]:
+    """The steps as floats, and the values with their digits."""
+    log_steps = np.asarray(steps, float)
+    if log_steps.ndim != 1 or len(log_steps) < 3:
+        raise ValueError(complaint("identify", "steps", "a sequence of three or more", steps))
+    if not np.all(np.isfinite(log_steps)) or np.any(np.diff(log_steps) <= 0):
+        raise ValueError(complaint("identify", "steps", "finite and increasing", steps))
+    if digits is not None and (type(digits) is not int or digits < 1):
+        raise ValueError(complaint("identify", "digits", "a positive whole number", digits))
+    exact = []
+    for value in np.asarray(values).ravel().tolist():
+        try:
+            # Python adds the zero of 1.0: it was not logged.
+            number = decimal.Decimal(value) if isinstance(value, str) else _shortest(value)
+        except (decimal.InvalidOperation, TypeError, ValueError):
+            number = decimal.Decimal("nan")
+        if not number.is_finite():
+            raise ValueError(complaint("identify", "values", "finite numbers", value))
+        exact.append(number)
+    if len(exact) != len(log_steps):
+        rule = f"as many as steps, {len(log_steps)}"
+        raise ValueError(complaint("identify", "values", rule, len(exact)))
+    return log_steps, exact
+
+
+def _shortest(value: float) -> decimal.Decimal:
+    return decimal.Decimal(repr(float(value))).normalize()
+
+
+def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | None) -> list[Log]:
+    """The log with its half digits, read as significant digits and as decimals, the stricter first.
+
+    A reading that the numbers contradict comes last: of decimals, the highest values have as many; of
+    significant digits, the lowest values have as many.
+    """
+    values = np.array(exact, float)
+    floor = 1e-7 * np.abs(values) + 2e-8 * np.abs(values).max()
+    if np.all(values == values.astype(np.float32)):
+        floor *= 3  # computed in float32, not only stored
+    lead = np.array([number.adjusted() for number in exact if number] or [0])
+    last = np.array([int(number.as_tuple().exponent) for number in exact if number] or [0])
+    counts = lead - last + 1
+
+    def log(unit: np.ndarray) -> Log:
+        half = np.zeros_like(values)
+        half[values != 0] = unit / 2
+        return Log(steps, values, np.maximum(half, floor) + 1e-300)
+
+    significant = log(10.0 ** (lead - (digits or counts.max()) + 1))
+    if digits is not None or counts.max() > FLOAT_DIGITS:
+        return [significant]
+    decimals = log(np.full(len(lead), 10.0 ** last.min()))
+    decimals.half[values == 0] = 10.0 ** last.min() / 2
+    if decimals.half.sum() > significant.half.sum():
+        likely = counts[lead == lead.min()].max() == counts.max()
+        return [significant, decimals] if likely else [decimals, significant]
+    likely = last[lead == lead.max()].min() == last.min()
+    return [decimals, significant] if likely else [significant, decimals]
+
+
+def _nearest(search: Search) -> list[Match]:
+    """The families that come nearest, with as few digits as do not make it worse."""
+    matches = []
+    log, top = search.log, search.log.top
+    middle = (log.values.min() + log.values.max()) / 2
+    for _, model, numbers in sorted(search.nearest, key=lambda near: near[0])[:MOST_MATCHES]:
+        best = None
+        for digits in range(1, FLOAT_DIGITS):
+            typed = {
+                name: as_typed(
+                    max(number, 0.0) if abs(number) > 1e-6 * top or name not in RATES else 0.0, digits
+                )
+                for name, number in numbers.items()
+            }
+            if log.whole:
+                typed |= {name: max(round(numbers[name]), 1) for name in typed if name in LENGTHS}
+            schedule = built(model, typed, log.whole)
+            if schedule is None:
+                continue
+            error = float(errors_of(schedule, log, model.offset).max())
+            if best is None or error < 0.8 * best.largest_error:
+                best = Match(schedule, model.offset, [], error, error <= TIES)
+            if error <= TIES:
+                break
+        if best is not None:
+            matches.append(best)
+    flat = constant(as_typed(middle, 6))
+    matches.append(Match(flat, 0, [], float(errors_of(flat, log, 0).max()), False))
+    return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
+
+
+def errors_at(
+    match: Match, steps: ArrayLike, values: Sequence[str] | ArrayLike, digits: int | None = None
+) -> np.ndarray:
+    """How far a match is from each logged value, in halves of the last digit as `identify` read it."""
+    log_steps, exact = _checked(steps, values, digits)
+    lags = np.zeros(len(log_steps))
+    for step, count in match.skipped:
+        lags[log_steps >= step] = count
+    readings = [
+        errors_of(match.schedule, log, match.offset, lags)
+        for log in _readings(log_steps, exact, digits)
+    ]
+    return min(readings, key=lambda errors: abs(errors.max() - match.largest_error))

@@ -1,0 +1,109 @@
+"""`identify`: logs whose schedule is known, in the formats of trainers, and every refusal."""
+
+import collections
+
+import numpy as np
+import pytest
+from porting.true_logs import TrueLog, cost, in_float64, settings, true_log
+
+from optax_sched import (
+    Schedule,
+    constant,
+    cosine_decay,
+    multistep_decay,
+    one_cycle,
+    piecewise_constant,
+    step_decay,
+    warmup_cosine_decay,
+    wsd,
+)
+from optax_sched.porting import Match, identify
+
+NAMES = list(settings(np.random.default_rng(0)))
+
+
+def is_same(match: Match, log: TrueLog) -> bool:
+    """Whether a match is the truth, for twice as long as it was logged."""
+    steps = np.unique(np.linspace(0, 2 * log.steps[-1], 400).astype(int))
+    truth = in_float64(log.schedule, steps + log.offset)
+    found = in_float64(match.schedule, steps + match.offset)
+    return np.allclose(found, truth, rtol=0, atol=2e-6 * max(map(float, log.values)))
+
+
+def outcome(log: TrueLog) -> str:
+    """What `identify` says of a log: the truth, what is as simple and agrees too, or neither."""
+    first, *others = identify(log.steps, log.values)
+    if is_same(first, log):
+        return "the truth"
+    if not first.is_consistent or cost(first.schedule, first.offset) > cost(log.schedule, log.offset):
+        return "wrong"
+    return "as simple, the truth among others" if any(is_same(o, log) for o in others) else "as simple"
+
+
+def logged(schedule: Schedule, steps: range, form: str = "{:.3e}", offset: int = 0) -> list[str]:
+    return [form.format(value) for value in in_float64(schedule, np.array(steps) + offset)]
+
+
+KNOWN = [
+    (warmup_cosine_decay(2e-5, 37, 1218), range(1, 1219), "{:.5e}", 0),
+    (wsd(6e-4, 700, 18860, 19561, shape="cosine"), range(0, 19560, 20), "{:.6f}", 1),
+    (
+        warmup_cosine_decay(9.727285e-4, 120, 2000, end_value=9.727285e-05),
+        range(0, 2001, 10),
+        "{:.8e}",
+        0,
+    ),
+    (one_cycle(0.1, 2000, 0.25, 20.0, 1000.0), range(0, 2001, 10), "{:.3e}", 0),
+    (cosine_decay(3e-4, 1000, 3e-5), range(0, 1001), "{:.2e}", 1),
+    (constant(3e-4), range(0, 50), "{:.2e}", 0),
+    (step_decay(0.1, 30, 0.1), range(0, 90), "{:.2e}", 0),
+    (multistep_decay(0.1, [150, 225], 0.1), range(1, 301), "{:.2e}", -1),
+    (piecewise_constant([0.1, 0.05, 0.001], [40, 70]), range(0, 100), "{:.2e}", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "form", "offset"), KNOWN, ids=lambda value: str(value)[:40]
+)
+def test_it_finds_the_schedule_as_it_was_typed(schedule, steps, form, offset):
+    best = identify(steps, logged(schedule, steps, form, offset))[0]
+    assert (repr(best.schedule), best.offset) == (repr(schedule), offset)
+    assert best.is_consistent and best.largest_error <= 1.001 and best.skipped == []
+
+
+def test_what_no_family_makes_has_the_nearest_first():
+    rng = np.random.default_rng(0)
+    curve = 0.1 + 0.05 * np.sin(np.arange(60) / 3) + 0.01 * rng.standard_normal(60)
+    matches = identify(range(60), curve)
+    assert matches and not any(match.is_consistent for match in matches)
+    errors = [match.largest_error for match in matches]
+    assert errors == sorted(errors) and errors[0] > 1.001
+
+
+BAD = [
+    (([0, 1], [1.0, 2.0]), {}, "steps must be a sequence of three or more, got"),
+    (([0, 2, 2], [1.0, 2.0, 3.0]), {}, "steps must be finite and increasing, got"),
+    (([0, 1, np.nan], [1.0, 2.0, 3.0]), {}, "steps must be finite and increasing, got"),
+    (([0, 1, 2], [1.0, 2.0]), {}, "values must be as many as steps, 3, got 2"),
+    (([0, 1, 2], [1.0, 2.0, np.inf]), {}, "values must be finite numbers, got inf"),
+    (([0, 1, 2], ["1", "2", "x"]), {}, "values must be finite numbers, got 'x'"),
+    (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 0}, "digits must be a positive whole number, got 0"),
+    (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 2.0}, "digits must be a positive whole number, got 2.0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "settings", "told"), BAD, ids=range(len(BAD)))
+def test_what_is_no_log_is_refused(arguments, settings, told):
+    with pytest.raises(ValueError, match=f"^identify: {told}"):
+        identify(*arguments, **settings)
+
+
+@pytest.mark.slow  # minutes
+def test_it_finds_the_truth_or_what_is_as_simple_and_agrees():
+    counted = collections.Counter()
+    for seed in range(4 * len(NAMES)):
+        log = true_log(seed, NAMES[seed % len(NAMES)])
+        counted[outcome(log)] += 1
+    total = counted.total()
+    assert counted["wrong"] <= 0.05 * total, counted
+    assert counted["the truth"] >= 0.8 * total, counted
