@@ -17,6 +17,7 @@ RUNTIME = """
 const f = Math.fround;
 const I = x => x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : Math.trunc(x) | 0;
 const away = x => Math.sign(x) * Math.floor(Math.abs(x) + 0.5);
+const shorter = (x, c) => { const t = c * x; return t - (t - x); };
 const even = x => { const r = Math.round(x); return r - x === 0.5 && r % 2 ? r - 1 : r; };
 const bits = x => { let n = 0; for (x >>>= 0; x; x &= x - 1) n++; return n; };
 const isA = Array.isArray;
@@ -163,6 +164,8 @@ def scalar(name: str, params: Any, inputs: list[str], dtype: Any, first: Any, ou
         return rounded(f"Math.pow({inputs[0]},{params['y']})")
     if name == "round":
         return f"{'even' if int(params['rounding_method']) else 'away'}({inputs[0]})"
+    if name == "reduce_precision":  # by the split of Veltkamp, in the 52 bits of JavaScript's numbers
+        return f"shorter({inputs[0]},{2 ** (52 - params['mantissa_bits']) + 1})"
     if name == "is_finite":
         return f"Number.isFinite({inputs[0]})"
     if name == "clamp":

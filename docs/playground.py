@@ -30,8 +30,9 @@ SHAPES: list[dict[str, Any]] = [{"shape": name} for name in ("linear", "cosine",
 # What cannot move smoothly: a curve of its own for each choice.
 CHOICES: dict[str, list[dict[str, Any]]] = {
     "one_cycle": [{"three_phase": three, **shape} for three in (False, True) for shape in SHAPES[:2]],
-    "cosine_restarts": [{"period": 250, "period_mult": None}, {"period": 140, "period_mult": 2.0}],
-    "repeat": [{"value_mult": 0.7}, {"period_mult": 2.0}],
+    # Cycles that grow are computed with matrices, which docs/javascript.py does not translate.
+    "cosine_restarts": [{"period": 250, "period_mult": None}],
+    "repeat": [{"value_mult": 0.7}],
 }
 # The lowest and the highest number of a slider, by the word of the library, such that the library takes
 # every combination (`entries` builds corners).
@@ -39,9 +40,9 @@ RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("init_value", "peak_value"), (0.5, 1.0)),
     **{
         "value": (0.0, 1.0),
-        "end_value": (0.0, 0.5),
+        "end_value": (0.0, 0.3),
         "base_value": (0.0, 0.5),
-        "stable_value": (0.1, 0.5),
+        "stable_value": (0.3, 0.5),
     },
     **{
         "min_value": (0.0, 0.4),

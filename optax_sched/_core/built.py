@@ -79,13 +79,14 @@ class Built(Node):
         return self._formula.build(values)
 
     def __getattr__(self, name: str) -> Any:
-        formula: Formula = object.__getattribute__(self, "_formula")
-        for known, domain, value in stored(self):
-            if known == name:
-                return domain.public(value)
-        raise AttributeError(
-            f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.domains)}"
-        )
+        if name.startswith("_"):  # no hyperparameter is
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        formula = self._formula
+        if name not in formula.domains:
+            raise AttributeError(
+                f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.domains)}"
+            )
+        return formula.domains[name].public(stored_values(self)[name])
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._formula.domains]

@@ -94,17 +94,12 @@ class Formula:
             for name, domain in self.domains.items()
             for rest, value in domain.lengths(stored[name])
         ]
-        refuse_swapped(
-            self.name,
-            list(stored),
-            {
-                name: stored[name]
-                if name.endswith(("value", "values"))
-                else domain.constants(stored[name])
-                for name, domain in self.domains.items()
-            },
-            {name: value for name, rest, value in lengths if not rest},
-        )
+        own = {name: value for name, rest, value in lengths if not rest}
+        heights = {
+            name: value if name.endswith(("value", "values")) else self.domains[name].constants(value)
+            for name, value in stored.items()
+        }
+        refuse_swapped(self.name, heights, own)
         refuse_ratios(self.name, [(name + rest, value) for name, rest, value in lengths])
         for check, names in self.checks:
             try:

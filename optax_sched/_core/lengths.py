@@ -32,7 +32,7 @@ def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
 
 def refuse_ratio_among(numbers: Sequence[Any]) -> None:
     """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
-    known = [it for it in numbers if isinstance(it, int | float)]
+    known = [number for it in numbers for number in _known(it)]
     ratios = [it for it in known if isinstance(it, float) and 0 < it < 1]
     whole = [it for it in known if isinstance(it, int) and it > 1]
     if ratios and whole:
@@ -52,10 +52,12 @@ def short(number: Any) -> float | int:
     return number if isinstance(number, int) else float(f"{number:.7g}")
 
 
-def refuse_swapped(
-    where: str, order: Sequence[str], heights: dict[str, Any], lengths: dict[str, Any]
-) -> None:
-    """Raise if a length is as small as a rate and a height above 1: they are in the wrong order."""
+def refuse_swapped(where: str, heights: dict[str, Any], lengths: dict[str, Any]) -> None:
+    """Raise if a length is as small as a rate and a height above 1: they are in the wrong order.
+
+    `heights` has an entry for every parameter, in order; those that are no heights are empty.
+    """
+    order = list(heights)
     low = [(name, it) for name, value in lengths.items() for it in _known(value) if 0 < it < 0.01]
     high = (
         [(it, name) for name, value in heights.items() for it in _known(value) if it > 1] if low else []
@@ -86,9 +88,5 @@ def _known(value: Any) -> list[Any]:
     if isinstance(value, int | float):
         return [value]
     items = value if isinstance(value, list | tuple) else [value]
-    return [
-        number
-        for it in items
-        if it is not None and not isinstance(it, Tracer)
-        for number in np.ravel(it).tolist()
-    ]
+    arrays = [np.ravel(it) for it in items if it is not None and not isinstance(it, Tracer)]
+    return [it for array in arrays if jnp.issubdtype(array.dtype, jnp.number) for it in array.tolist()]

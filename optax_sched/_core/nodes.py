@@ -21,9 +21,7 @@ class Node:
     # `__weakref__`: jax.jit(s) holds s by a weak reference.
     __slots__ = ("__weakref__", "_children", "_structure")
     _children: tuple[Any, ...]
-    _structure: tuple[
-        Hashable, tuple[Hashable, ...]
-    ]  # what all such nodes share, and the static values
+    _structure: tuple[Any, tuple[Any, ...]]  # what all such nodes share, and the static values
 
     def __init_subclass__(cls) -> None:
         jax.tree_util.register_pytree_with_keys(

@@ -202,13 +202,11 @@ def _run(
     smoothing: jax.Array,
     diverge_factor: jax.Array,
 ) -> RangeTest:
-    steps = jnp.arange(num_steps)
-    rates = exponential(low, high, num_steps - 1)(steps)
+    rates = exponential(low, high, num_steps - 1)(jnp.arange(num_steps))
     dtype = rates.dtype
 
-    def step(before: _Progress, step_and_rate: tuple[jax.Array, jax.Array]) -> Any:
-        k, rate = step_and_rate
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[k], batches)
+    def step(before: _Progress, rate_and_batch: tuple[jax.Array, Any]) -> Any:
+        rate, batch = rate_and_batch
         carry, loss = jax.lax.cond(
             before.going,
             lambda carry: _stepped(step_fn, carry, batch, weak(rate), dtype),
@@ -225,7 +223,7 @@ def _run(
 
     zero = jnp.zeros((), dtype)
     start = _Progress(carry, zero, zero, jnp.full((), jnp.inf, dtype), jnp.array(True))
-    _, (losses, smoothed, mask) = jax.lax.scan(step, start, (steps, rates))
+    _, (losses, smoothed, mask) = jax.lax.scan(step, start, (rates, batches))
     return RangeTest(rates, losses, smoothed, mask, *_suggestions(rates, smoothed, mask))
 
 

@@ -1,6 +1,7 @@
 """Which schedule made a logged curve."""
 
 import decimal
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,11 +13,13 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
 from optax_sched.porting.families import LENGTHS, RATES
 from optax_sched.porting.fit_log import TIES, Log
+from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.pieces import in_pieces
 from optax_sched.porting.search_log import Search, built, errors_of
-from optax_sched.porting.typed_numbers import as_typed
+from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
+MOST_SKIPPED = 100
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
 
@@ -39,6 +42,7 @@ class Match(NamedTuple):
     is_consistent: bool
 
 
+@np.errstate(all="ignore")  # what overflows does not agree
 def identify(
     steps: ArrayLike, values: Sequence[str] | ArrayLike, *, digits: int | None = None
 ) -> list[Match]:
@@ -53,7 +57,8 @@ def identify(
     `exponential_decay`, `inverse_sqrt_decay` and `inverse_time_decay`, with an end value or without,
     alone or after a linear warm-up; `noam`; `wsd` in its four shapes; `one_cycle`, `cyclic` and
     `cosine_restarts`; and what is constant in pieces (`step_decay`, `multistep_decay`,
-    `piecewise_constant`).
+    `piecewise_constant`). Where none of these agrees, updates may have been skipped, as trainers in
+    fp16 do: this is looked for in `warmup_linear_decay` and `warmup_cosine_decay` to 0.
 
     Args:
       steps: the logged steps, increasing, three or more. Their unit is the schedule's: epochs that are
@@ -92,7 +97,46 @@ def identify(
                 Match(one.schedule, one.offset, [], one.error, True) for one in found[:MOST_MATCHES]
             ]
     assert search is not None
-    return _nearest(search)
+    return _with_skips(search) or _nearest(search)
+
+
+def _with_skips(search: Search) -> list[Match]:
+    """A straight warm-up from 0 and a decay to 0 whose clock stood still at skipped updates."""
+    log = search.log
+    for _, model, fitted in sorted(search.nearest, key=lambda near: near[0]):
+        if not log.whole or not {"peak", "rise", "total"} <= set(model.names) or "cool" in fitted:
+            continue
+        # The clock lags, so the lengths that were fitted are longer than those that were typed.
+        tried = itertools.product(
+            _rounder(0.99 * fitted["peak"], 1.01 * fitted["peak"], False),
+            _rounder(0.9 * fitted["rise"] - 2, fitted["rise"] + 2, True),
+            _rounder(0.97 * fitted["total"], fitted["total"] + 2, True),
+        )
+        for peak, rise, total in tried:
+            schedule = built(model, {"peak": peak, "rise": rise, "total": total}, True)
+            if schedule is not None and (lags := _lags(schedule, log)) is not None:
+                changes = np.flatnonzero(np.diff(lags, prepend=0))
+                skipped = [(float(log.steps[at]), int(lags[at])) for at in changes]
+                error = float(errors_of(schedule, log, 0, lags).max())
+                return [Match(schedule, 0, skipped, error, error <= TIES)]
+    return []
+
+
+def _rounder(low: float, high: float, whole: bool) -> list[float]:
+    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 3)]
+
+
+def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
+    """How many updates were skipped before each logged step: the fewest that explain it."""
+    curve = values_of(schedule, np.arange(log.steps[-1] + 1, dtype=np.int32))
+    lags, lag = [], 0
+    for step, value, half in zip(log.steps.astype(int), log.values, log.half, strict=True):
+        while lag < min(step, MOST_SKIPPED) and abs(curve[step - lag] - value) > TIES * half:
+            lag += 1
+        if abs(curve[step - lag] - value) > TIES * half:
+            return None
+        lags.append(lag)
+    return np.array(lags)
 
 
 def _checked(
@@ -134,6 +178,8 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
     """
     values = np.array(exact, float)
     floor = 1e-7 * np.abs(values) + 2e-8 * np.abs(values).max()
+    if np.all(values == values.astype(np.float32)):
+        floor *= 3  # computed in float32, not only stored
     lead = np.array([number.adjusted() for number in exact if number] or [0])
     last = np.array([int(number.as_tuple().exponent) for number in exact if number] or [0])
     counts = lead - last + 1
@@ -165,7 +211,7 @@ def _nearest(search: Search) -> list[Match]:
         for digits in range(1, FLOAT_DIGITS):
             typed = {
                 name: as_typed(
-                    max(number, 0.0) if abs(number) > 1e-9 * top or name not in RATES else 0.0, digits
+                    max(number, 0.0) if abs(number) > 1e-6 * top or name not in RATES else 0.0, digits
                 )
                 for name, number in numbers.items()
             }

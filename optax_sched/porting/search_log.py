@@ -213,7 +213,7 @@ class Search:
     def _is_open(self, family: Family, name: str, low: float, high: float) -> bool:
         """Whether the log does not tell a number that could stay at its default."""
         if name in ("start", "end"):
-            return high < 1e-4 * self.log.top and low <= 0
+            return high < (1e-4 if low <= 0 else 1e-6) * self.log.top
         return name in (*family.defaults(), "mult") and high > 30 * low
 
     def _fewest(self, name: str, low: float, high: float, *peak: float) -> int:

@@ -14,7 +14,7 @@ def as_typed(number: float, digits: int) -> float:
     return float(f"{number:.{digits - 1}e}")
 
 
-def roundest(low: float, high: float, digits: int, whole: bool, most: int = 6) -> list[float]:
+def roundest(low: float, high: float, digits: int, whole: bool, most: int = 12) -> list[float]:
     """Numbers of so many significant digits from `low` to `high`, those near the middle first."""
     found = {number for number in _between(low, high, digits, most) if digits_of(number) == digits}
     if whole:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import optax_sched as os
+from optax_sched.typing import Operand, Steps
 
 COSINE = os.cosine_decay(1e-3, 900)
 REFUSED = [
@@ -146,3 +147,11 @@ def test_an_error_leads_to_the_word_that_was_meant(call, words):
     with pytest.raises(TypeError) as caught:
         call()
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_number_is_no_height():
+    def held(step, value: Operand, period: Steps):
+        return value(step) + 0 * period
+
+    line = os.linear(5.0, 0.0, 3.0)
+    assert float(os.schedule(held)(line, 0.005)(0)) == 5.0

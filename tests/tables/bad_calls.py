@@ -222,6 +222,12 @@ BAD: list[tuple[Callable[..., os.Schedule], dict[str, Any], str, str]] = [
         "increasing",
         "[0.5, 750]: 0.5 is a ratio among steps",
     ),
+    (
+        os.piecewise_constant,
+        {"boundaries": [jnp.float32(0.5), 9]},
+        "increasing",
+        "0.5 is a ratio among",
+    ),
     (os.piecewise_interpolate, {"boundaries": (0.5, 9)}, "increasing", "0.5 is a ratio among steps"),
     (
         os.piecewise_cubic,

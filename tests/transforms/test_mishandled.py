@@ -201,7 +201,8 @@ def test_states_that_vmap_made_name_vmap():
         ):
             change(states)
     states = jax.vmap(lambda peak: inject(o.plateau(peak)).init(jnp.ones(2)))(jnp.ones(3))
-    for settings in ({"patience": 3}, {"reset": True}):
+    options: list[dict[str, Any]] = [{"patience": 3}, {"reset": True}]
+    for settings in options:
         with pytest.raises(ValueError, match=r"^replace_feedback: .* jax.vmap\(replace_feedback\)"):
             replace_feedback(states, **settings)
 

@@ -199,6 +199,20 @@ def test_the_steps_shown_when_none_are_given(schedule, steps):
     assert horizon(schedule) == steps
 
 
+def test_identify(folder, capsys):
+    schedule = optax_sched.warmup_linear_decay(1e-3, 20, 200)
+    rows = [f"{step},{float(schedule(step)):.3e},2.5" for step in range(0, 201, 4)]
+    (folder / "log.csv").write_text("step,train/lr,loss\n" + "\n".join(rows) + "\n")
+    main(["identify", "log.csv", "--plot", "log.png"])
+    printed = capsys.readouterr().out
+    assert "log.csv, train/lr: 51 values" in printed and "picture: log.png" in printed
+    first = next(line for line in printed.splitlines() if line.startswith("│"))
+    assert "warmup_linear_decay(0.001, 20, 200)" in first and first.count("none") == 1
+    assert_is_a_picture(folder / "log.png")
+    main(["identify", "log.csv", "--column", "loss"])
+    assert "constant(2.5)" in capsys.readouterr().out
+
+
 def test_help_explains_a_config(capsys):
     for command in ("plot", "show"):
         with pytest.raises(SystemExit) as stopped:
@@ -214,6 +228,9 @@ PICTURE = ("--out", "x.png")
 SUFFIX = "--out: must end in .png, .svg, .pdf, .jpg"
 BAD = [
     ((), "required: plot | show"),
+    (("identify",), "required: FILE"),
+    (("identify", "wsd.json"), "read_log: wsd.json: must have a column of steps (step, _step, "),
+    (("identify", "no.csv"), "No such file or directory: 'no.csv'"),
     (("draw",), "invalid choice: 'draw'"),
     (("plot", "wsd.json"), "required: --out"),
     (("plot", *PICTURE), "required: SPEC"),
