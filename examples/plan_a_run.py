@@ -156,7 +156,7 @@ class Lab:
         factor = float(transfer_factor(planned, steps, over, new_end, exponent))
         ways = {
             "as planned, later": wsd(peak, 0, steps // 5, new_end, shape="linear"),
-            "extend": extend(planned, steps // 2, new_end, steps, exponent),
+            "extend": extend(planned, steps // 2, new_end, steps, 0.5),
             "start over": over.replace(init_value=peak * factor),
         }
         return ways, self.losses(list(ways.values()), new_end, SEEDS_OF_WAYS)

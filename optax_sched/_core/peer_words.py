@@ -62,22 +62,21 @@ def called_here(name: str, names: Mapping[str, object]) -> str:
     whole = name[:100]
     name = whole.rpartition(".")[2]
     rows = [(peer, row) for peer, part in peers().rows.items() for row in part]
-    ours = [it for it in names if _plain(it) == _plain(name)]
-    same = [it for it in rows if it[1].name == name]
-    if not same and not ours:
-        same = [it for it in rows if _plain(it[1].name) == _plain(name)]
-        same = [it for it in same if it[0] == SAID] or same
-    if not same and not ours:  # a wrong hint is worse than none: names that begin as this one does
+    same, ours = [it for it in rows if it[1].name == name], []
+    for spelt in (_letters, _plain):
+        if not same and not ours:
+            ours = [it for it in names if spelt(it) == spelt(name)]
+            alike = [it for it in rows if spelt(it[1].name) == spelt(name) and not ours]
+            same = [it for it in alike if it[0] == SAID] or alike
+    if not same and not ours:  # a wrong hint is worse than none
         said = [row.name for peer, row in rows if peer == SAID]
-        alike = [it for it in [*names, *said] if it[0] == whole[:1].lower()]
-        ours = difflib.get_close_matches(whole, alike, n=1, cutoff=0.65)
+        first = [it for it in [*names, *said] if it[0] == whole[:1].lower()]
+        ours = difflib.get_close_matches(whole, first, n=1, cutoff=0.82 if len(whole) > 4 else 0.65)
         same = [it for it in rows if it[0] == SAID and it[1].name in ours]
     if not same:
         path = names[ours[0]] if ours else ""
         return f"; did you mean {path if isinstance(path, str) else ours[0]}?" if ours else ""
     told = "".join(dict.fromkeys(_told(peer, row) for peer, row in same))
-    if ours and f"`{ours[0]}(" not in told:
-        told += f"; did you mean {ours[0]}?"
     port = "; optax_sched.porting.port converts the object" if any(it.port for _, it in same) else ""
     return told + port
 
@@ -95,7 +94,10 @@ def _told(peer: str, row: Equivalent) -> str:
     return f"; {whose} {row.name}({row.takes}) is `{row.here}` here{differs}"
 
 
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
 def _plain(name: str) -> str:
-    """A name without its spelling and without what only says that it is a schedule."""
-    letters = re.sub(r"[\W_]+", "", name.lower())
-    return re.sub(r"(?<=.)(schedule|scheduler|lrscheduler|lr)+$", "", letters.removeprefix("get"))
+    """The letters of a name without what only says that it is a schedule."""
+    return re.sub(r"(?<=.)(schedule|scheduler|lr)+$", "", _letters(name).removeprefix("get"))

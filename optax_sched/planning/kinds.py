@@ -37,7 +37,8 @@ class Kind:
 
     @property
     def formula(self) -> Callable[..., Any]:
-        return formula_of(self.law).function
+        formula: Any = formula_of(self.law)
+        return formula.function
 
     @property
     def names(self) -> list[str]:

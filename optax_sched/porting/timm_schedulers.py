@@ -112,11 +112,14 @@ def tanh(it: Group) -> Schedule:
         it.refuse("lb", "-7 or less where there are several cycles")
 
     def curve_of(peak: float, length: float) -> Schedule:
-        if not begins_below or not (it.warm and it.source.warmup_prefix):
-            return tanh_decay(peak, length, it.low, lower, upper)
-        # The same curve, begun a step earlier and read from there on.
-        earlier = lower - (upper - lower) / length
-        return shift(tanh_decay(peak, length + 1, it.low, earlier, upper), 1)
+        rises = it.low > peak  # no decay does: a multiple of one that falls to 0
+        start, low = (1.0, 0.0) if rises else (peak, it.low)
+        curve = tanh_decay(start, length, low, lower, upper)
+        if begins_below and it.warm and it.source.warmup_prefix:
+            # The same curve, begun a step earlier and read from there on.
+            earlier = lower - (upper - lower) / length
+            curve = shift(tanh_decay(start, length + 1, low, earlier, upper), 1)
+        return curve * (peak - it.low) + it.low if rises else curve
 
     curve = it.cycles(curve_of)
     if it.warm and not it.source.warmup_prefix:  # here timm rises to where the curve is then
