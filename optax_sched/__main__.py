@@ -147,19 +147,20 @@ def main(arguments: list[str] | None = None) -> None:
     top = parser()
     options = top.parse_args(arguments)
     try:
-        if options.command == "show":
-            steps = options.steps or horizon(options.spec)
-            show(options.spec, last_step_of("show", "--steps", steps, [options.spec]))
-            return
-        if options.command == "compare":
-            compare(options)
-            return
-        if options.command == "identify":
-            identify_log(options)
-            return
-        picture(options).savefig(options.out, dpi=150)
+        COMMANDS[options.command](options)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
+
+
+def print_one(options: argparse.Namespace) -> None:
+    """Print a schedule's values and its curve."""
+    steps = options.steps or horizon(options.spec)
+    show(options.spec, last_step_of("show", "--steps", steps, [options.spec]))
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Write a picture of schedules."""
+    picture(options).savefig(options.out, dpi=150)
     print(f"picture: {options.out}")
 
 
@@ -211,6 +212,10 @@ def picture(options: argparse.Namespace) -> Any:
     if len(options.specs) == 1:
         axes.set_title(short_source(options.specs[0]), size=11)
     return figure
+
+
+# Each verb that `parser` knows, and what it does.
+COMMANDS = {"plot": draw, "show": print_one, "compare": compare, "identify": identify_log}
 
 
 if __name__ == "__main__":
