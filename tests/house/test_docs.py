@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import families
 import pytest
 from packaging.requirements import Requirement
 from support.pages import OTHERS, PAGES, ROOT, Block, anchors, blocks, links, needs
