@@ -209,8 +209,8 @@ def feedback(
 
     Raises:
       TypeError: `rule` is not callable or does not take two arguments; a hyperparameter is called
-        `init`, `update`, `replace`, `step`, `reset`, `schedule`, `min_value`, `observe_only` or `_...`, or
-        hides behind `**`; or `init` or `check` asks for another name than a hyperparameter's.
+        `init`, `update`, `replace`, `step`, `reset`, `schedule`, `min_value`, `observe_only` or `_...`,
+        or hides behind `**`; or `init` or `check` asks for another name than a hyperparameter's.
 
     On several devices every replica must see the same metric: average it first.
 
