@@ -348,6 +348,7 @@ def test_the_difference_of_two_schedules_is_surer_than_either(noisy_fit):
         noisy_fit.difference(cosine, short, [1, 2])
 
 
+@pytest.mark.slow
 def test_a_long_log_is_thinned_to_what_it_tells():
     """A point at every step with noise, and 1 in 20 of them without: the same fit."""
     at = np.arange(150, LENGTH)

@@ -241,7 +241,7 @@ BAD_CALLS = {
         f"chunks of {bad!r}": (
             lambda bad=bad: untyped.sweep(rates, LEGS, chunk_size=bad),
             (TypeError, ValueError),
-            "sweep: chunk_size must be a whole number, 1 or more, got",
+            "sweep: chunk_size must be a whole number, 1 or more, that is not traced, got",
         )
         for bad in (0, -1, 1.5, "two", True, float("nan"))
     },
