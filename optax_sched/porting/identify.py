@@ -84,6 +84,8 @@ def identify(
     (0, [], True)
     """
     log_steps, texts = _checked(steps, values, digits)
+    if not any(texts):
+        return [Match(constant(0.0), 0, [], 0.0, True)]
     readings = _readings(log_steps, texts, digits)
     search = None
     for log in readings:
@@ -228,7 +230,8 @@ def _nearest(search: Search) -> list[Match]:
         if best is not None:
             matches.append(best)
     flat = constant(as_typed(middle, 6))
-    matches.append(Match(flat, 0, [], float(errors_of(flat, log, 0).max()), False))
+    error = float(errors_of(flat, log, 0).max())
+    matches.append(Match(flat, 0, [], error, error <= TIES))
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
 
 

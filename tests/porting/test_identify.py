@@ -75,6 +75,12 @@ def test_it_finds_the_schedule_as_it_was_typed(schedule, steps, form, offset):
     assert best.is_consistent and best.largest_error <= 1.001 and best.skipped == []
 
 
+@pytest.mark.parametrize("value", [0.0, -1e-3])
+def test_a_flat_log_may_have_no_rate(value):
+    best = identify(range(20), [value] * 20)[0]
+    assert repr(best.schedule) == repr(constant(value)) and best.is_consistent
+
+
 def test_what_no_family_makes_has_the_nearest_first():
     rng = np.random.default_rng(0)
     curve = 0.1 + 0.05 * np.sin(np.arange(60) / 3) + 0.01 * rng.standard_normal(60)
