@@ -49,7 +49,7 @@ def float64() -> Any:
     """A context in which JAX computes in float64."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64
+    from jax.experimental import enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # where older JAX has it
 
     return enable_x64()
 
