@@ -133,7 +133,7 @@ def save_picture(
     for axes in (left, right):
         axes.set_xticks([0.004, 0.008, 0.016, 0.032], ["0.004", "0.008", "0.016", "0.032"])
         axes.minorticks_off()
-        axes.legend(frameon=False)
+        axes.legend(loc="upper center")
     tidy(left, right)
     figure.savefig(path, dpi=150)
 
