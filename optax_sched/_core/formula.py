@@ -20,7 +20,6 @@ Check = Callable[..., Violation]
 Checks = Check | Sequence[Check]
 
 _SEVERAL = ": for several values, grid or stack makes a batch of schedules"
-_RESERVED = {"init", "update", "replace", "step"}
 
 
 class Formula:
@@ -30,6 +29,8 @@ class Formula:
     `after` are hyperparameters that the function does not see. `made` is the class that the builder
     makes.
     """
+
+    reserved = frozenset({"init", "update", "replace", "step"})
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Formula:
         hints = {it.name: it.annotation for it in (*before, *after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
         for parameter in parameters:
-            taken = {*_RESERVED, *self.domains}
+            taken = {*self.reserved, *self.domains}
             if parameter.name in taken or parameter.name.startswith("_"):
                 raise TypeError(f"{name}: a hyperparameter may not be named {parameter.name!r}")
             if parameter.kind is parameter.VAR_KEYWORD:

@@ -116,6 +116,8 @@ class ClosedLoop(LiveSchedule):
 class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
+    reserved = Formula.reserved | {"reset"}  # a keyword of `replace_feedback`
+
     def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: Any):
         super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
         self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
@@ -207,8 +209,8 @@ def feedback(
 
     Raises:
       TypeError: `rule` is not callable or does not take two arguments; a hyperparameter is called
-        `init`, `update`, `replace`, `step`, `schedule`, `min_value`, `observe_only` or `_...`, or hides
-        behind `**`; or `init` or `check` asks for another name than a hyperparameter's.
+        `init`, `update`, `replace`, `step`, `reset`, `schedule`, `min_value`, `observe_only` or `_...`,
+        or hides behind `**`; or `init` or `check` asks for another name than a hyperparameter's.
 
     On several devices every replica must see the same metric: average it first.
 

@@ -96,7 +96,7 @@ def _cast(leaf: Any, old: Any) -> Any:
 @functools.lru_cache(maxsize=64)
 def _copies(place: jax.sharding.Sharding | None) -> Callable[[list[Any]], list[jax.Array]]:
     # One program moves them all: device_put takes as long for each array.
-    options = {} if place is None else {"out_shardings": place}
+    options: dict[str, Any] = {} if place is None else {"out_shardings": place}
     return jax.jit(lambda leaves: list(map(jnp.copy, leaves)), **options)
 
 

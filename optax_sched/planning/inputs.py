@@ -11,7 +11,7 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import SIZE, Positive, domain_of
+from optax_sched._core.hyperparameters import SIZE, Count, domain_of
 from optax_sched._core.operands import OneSchedule, as_schedule
 
 
@@ -69,10 +69,10 @@ class RunDomain(OneSchedule):
 class BatchSizeDomain(OneSchedule):
     """A number of examples, or a schedule of them."""
 
-    words = "a positive finite number, or a schedule of such numbers"
+    words = "a whole number, 1 or more, or a schedule of such numbers"
 
     def admit(self, value: Any) -> Any:
-        return super().admit(value) if callable(value) else domain_of("", Positive).admit(value)
+        return super().admit(value) if callable(value) else domain_of("", Count).admit(value)
 
 
 def _as_numbers(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a fit knows of each loss law, and the law of a run in float64 with its gradient."""
 
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -47,11 +48,9 @@ class Kind:
 
 def float64() -> Any:
     """A context in which JAX computes in float64."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # where older JAX has it
-
-    return enable_x64()
+    before_jax_0_8 = "jax.experimental"
+    where: Any = jax if hasattr(jax, "enable_x64") else importlib.import_module(before_jax_0_8)
+    return where.enable_x64(True)
 
 
 def losses_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:

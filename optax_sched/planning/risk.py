@@ -4,9 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from optax_sched._core.arguments import checked
-from optax_sched._core.domains import default_float
+from optax_sched._core.domains import default_float, is_traced
+from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import Rate
 from optax_sched.planning.inputs import (
     BatchSize,
@@ -26,7 +28,7 @@ def least_squares_risk(
     eigenvalues: ManyRates,
     noise: Rate = 1.0,
     start: RateOrMany = 1.0,
-    batch_size: BatchSize = 1.0,
+    batch_size: BatchSize = 1,
 ) -> jax.Array:
     """The expected excess risk of the last iterate of SGD on least squares; nothing is sampled.
 
@@ -50,7 +52,7 @@ def least_squares_risk(
         over this function.
       noise: the variance of the labels about the linear function, 0 or more.
       start: the expected square of the error at first, 0 or more: a number, or one an eigenvalue.
-      batch_size: how many examples an update averages over: a positive number, or a schedule of such
+      batch_size: how many examples an update averages over: a whole number, or a schedule of whole
         numbers, as in the plan of `seesaw`.
 
     Returns:
@@ -73,7 +75,11 @@ def least_squares_risk(
     one_each("least_squares_risk", "start", start, len(eigenvalues), "eigenvalues")
     rates = rates_of("least_squares_risk", schedule, num_steps, must_move=False)
     if callable(batch_size):
-        batch_size = rates_of("least_squares_risk", batch_size, num_steps, "batch_size")
+        sizes = rates_of("least_squares_risk", batch_size, num_steps, "batch_size")
+        if not is_traced(sizes) and np.any(bad := (sizes < 1) | (sizes != np.round(sizes))):
+            rule = "a schedule of whole numbers, 1 or more"
+            raise Refusal("least_squares_risk", "batch_size", rule, sizes[bad][0]).error()
+        batch_size = sizes
     return _risk(rates, eigenvalues, noise, start, batch_size)
 
 

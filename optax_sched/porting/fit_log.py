@@ -164,6 +164,13 @@ class Problem:
         rises = np.flatnonzero((np.diff(values) > 0) & (steps[1:] > first_top))
         again = steps[rises[0] + 1] if len(rises) else tail
         gap = max(steps[1] - steps[0], 1e-9)
+        turns = np.flatnonzero(np.diff(values))
+        lows = turns[1:][np.diff(np.sign(np.diff(values)[turns])) > 0]
+        # Many cycles tell their length better than the first does.
+        cycle = jump = tail
+        if count := len(lows):
+            cycle, counts = steps[lows[-1]] / count, np.arange(1, count + 1)
+            jump = ((steps[lows] / counts).max() + (steps[lows + 1] / counts).min()) / 2
         pace = self.known.get("fall", steps[-1]) / max(steps[-1], gap)
         scaled = {"factor": lambda number: number**pace, "speed": lambda number: number * pace}
         extra = [
@@ -176,6 +183,7 @@ class Problem:
         for ahead, rise, chosen in itertools.product(AHEAD, tops, itertools.product(*extra)):
             total = max(tail * ahead, gap)
             after = rise if "rise" in self.model.names else 0.0
+            up = 0.5 if ahead == 1 else min(first_top / max(again, gap) * ahead, 0.95)
             guess = {
                 **dict.fromkeys(("value", "peak", "scale"), self.log.top),
                 "start": values[0],
@@ -185,9 +193,9 @@ class Problem:
                 "fall": max(total - after, gap),
                 "cool": max(total - plateau, gap),
                 "tau": max(ahead**3 * rise / 8, gap),
-                "period": again / ahead if ahead < 1.2 else steps[-1] * ahead,
-                "up": max(first_top, gap),
-                "down": max(again - first_top, gap),
+                "period": jump if ahead == 1 else again / ahead if ahead < 1.2 else steps[-1] * ahead,
+                "up": max(first_top, gap) if ahead > 2 else cycle * up,
+                "down": max(again - first_top, gap) if ahead > 2 else cycle * (1 - up),
                 "pct": min(max(top / total, 0.01), 0.9),
                 **dict(zip(named, chosen, strict=True)),
             }

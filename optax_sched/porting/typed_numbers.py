@@ -24,7 +24,7 @@ def roundest(low: float, high: float, digits: int, whole: bool, most: int = 12) 
 
 
 def _between(low: float, high: float, digits: int, most: int) -> Iterator[float]:
-    if high <= 0:
+    if not (0 < high < math.inf and low < math.inf):  # without a peak, a share of it is no number
         return
     top = math.floor(math.log10(high))
     bottom = math.floor(math.log10(low)) if low > 0 else top - 3

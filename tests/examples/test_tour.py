@@ -40,7 +40,7 @@ def test_the_tour_runs_and_shows_its_schedules(monkeypatch: pytest.MonkeyPatch):
     notebook = nbformat.read(TOUR, as_version=4)
     before, drawn = shown(notebook), curves(notebook)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    assert drawn == curves(notebook) == 7
+    assert drawn == curves(notebook) == 9
     assert list(map(digits, shown(notebook))) == list(map(digits, before))
     sources = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert "matplotlib" not in sources and "plot" not in sources

@@ -122,8 +122,8 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
     (
         least_squares_risk,
         "batch_size",
-        "a positive finite number, or a schedule of such numbers",
-        [0, -1, NAN, None, linear],
+        "a whole number, 1 or more, or a schedule of such numbers",
+        [0, -1, 1.5, NAN, None, linear],
     ),
     (merge_weights, "decay", SCHEDULE, NO_SCHEDULES),
     (merge_weights, "decay", RATES, BAD_RATES[2:]),

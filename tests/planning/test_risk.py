@@ -29,7 +29,7 @@ SPECTRUM = (1.0, 0.3, 0.02, 0.0)
         {},
         {"noise": 0.0, "start": 100.0},
         {"noise": 0.3, "start": [1.0, 4.0, 0.0, 9.0], "batch_size": 8},
-        {"batch_size": 0.5},
+        {"batch_size": 3},
     ],
 )
 @pytest.mark.parametrize(
@@ -50,6 +50,9 @@ def test_the_batch_may_change():
     assert float(traced) == pytest.approx(want, rel=2e-6)
     with pytest.raises(ValueError, match=r"^least_squares_risk: batch_size must be a schedule of"):
         least_squares_risk(s, 200, SPECTRUM, batch_size=linear(1.0, -1.0, 9))
+    for sizes in (1.5, linear(8.0, 1.0, 200)):
+        with pytest.raises(ValueError, match=r"batch_size must be a .*whole number"):
+            least_squares_risk(s, 200, SPECTRUM, batch_size=sizes)
 
 
 @pytest.mark.parametrize("s", [linear(0.3, 0.0, 10**5), constant(1e-3), step_decay(0.3, 10**4, 0.5)])
@@ -110,6 +113,6 @@ def test_all_but_the_size_may_be_traced():
     def of(values, noise, start, batch_size):
         return least_squares_risk(cosine_decay(0.2, 100), 100, values, noise, start, batch_size)
 
-    given = (np.array(SPECTRUM, np.float32), 0.3, np.arange(4.0, dtype=np.float32), 2.0)
+    given = (np.array(SPECTRUM, np.float32), 0.3, np.arange(4.0, dtype=np.float32), 2)
     want = risk(rates(cosine_decay(0.2, 100), 100), SPECTRUM, 0.3, np.arange(4.0), 2.0)
     assert float(jax.jit(of)(*given)) == pytest.approx(want, rel=2e-6)

@@ -10,6 +10,8 @@ from optax_sched import (
     Schedule,
     constant,
     cosine_decay,
+    cosine_restarts,
+    cyclic,
     multistep_decay,
     one_cycle,
     piecewise_constant,
@@ -55,6 +57,8 @@ KNOWN = [
     ),
     (one_cycle(0.1, 2000, 0.25, 20.0, 1000.0), range(0, 2001, 10), "{:.3e}", 0),
     (cosine_decay(3e-4, 1000, 3e-5), range(0, 1001), "{:.2e}", 1),
+    (cyclic(0.0025, 0.025, 200), range(50, 6000, 50), "{:.7e}", -1),  # 15 cycles
+    (cosine_restarts(3e-4, 137), range(0, 2740, 10), "{:.5e}", 0),
     (constant(3e-4), range(0, 50), "{:.2e}", 0),
     (step_decay(0.1, 30, 0.1), range(0, 90), "{:.2e}", 0),
     (multistep_decay(0.1, [150, 225], 0.1), range(1, 301), "{:.2e}", -1),

@@ -307,7 +307,8 @@ class NoScale(NamedTuple):
 
 
 @pytest.mark.parametrize(
-    "name", ["init", "update", "replace", "step", "schedule", "min_value", "observe_only", "_mine"]
+    "name",
+    ["init", "update", "replace", "step", "reset", "schedule", "min_value", "observe_only", "_mine"],
 )
 def test_names_that_a_hyperparameter_may_not_have(name: str):
     space: dict[str, Any] = {}

@@ -274,4 +274,4 @@ def test_curves_that_lie_on_one_another_are_told_apart():
     [(COSINE, 100), ([COSINE, os.linear(1.0, 0.0, 150)], 150), (os.silver(1.0), 1000)],
 )
 def test_without_a_number_of_steps_it_goes_as_far_as_the_curves_change(schedules, end):
-    assert max(line.get_xdata()[-1] for line in plot(schedules).get_lines()) == end
+    assert max(float(np.asarray(line.get_xdata())[-1]) for line in plot(schedules).get_lines()) == end
