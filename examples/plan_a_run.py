@@ -1,18 +1,16 @@
-"""Tunes one schedule on a short run, plans others from it, and measures how good the plans were.
+"""Finds the peak of a long run from short ones, and measures what the prediction is worth.
 
     python examples/plan_a_run.py --steps 500
 
 A small network learns to read digits under fresh noise at every update, so that its loss never reaches
-0. The peak of a cosine is tuned by a sweep. From it alone, `transfer_factor` predicts the best peaks of
-three other schedules, and that of a cosine four times as long, for three exponents of the horizon that
-others have found. A sweep over peaks then measures what would have been best. At last a run is stopped
-half-way and is to become twice as long: it goes on as planned, with a later end, or as `extend` says,
-or it starts over. Losses are measured throughout, and the text under the tables is made of them.
+0. The peak of a cosine is swept in whole runs of `--steps` and of half as many updates. From them
+`fit_peaks` predicts the best peak of a run of four times `--steps` and of another shape, a WSD with a
+cooldown over the last fifth. A sweep at that length, around the prediction, measures which peak is
+best, what the predicted one costs in loss, and what the best peak of the cosine would have cost.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,53 +28,18 @@ from compare_schedules import (
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
-from optax_sched import (
-    Schedule,
-    constant,
-    cosine_decay,
-    linear,
-    polynomial_decay,
-    stack,
-    sweep,
-    table,
-    wsd,
-)
-from optax_sched.planning import extend, transfer_factor
+from optax_sched import Schedule, cosine_decay, stack, sweep, wsd
+from optax_sched.planning import BestPeak, SweptRun, fit_peaks
 
 NOISE = 0.5  # standard deviation, added to each pixel; the pixels go from 0 to 1
 EXAMPLES = 4000  # noisy images of the digits held out, on which a trained network is measured
-PEAKS = np.geomspace(2e-3, 6e-2, 9)
-SEEDS = 4  # trainings for each peak
-SEEDS_OF_WAYS = 16
+PEAKS = np.geomspace(0.004, 0.064, 5)  # of the cosines
+AROUND = 2.0 ** np.array([0.0, -1.0, -0.5, 0.5, 1.0])  # the prediction
 LONGER = 4
-EXPONENTS = (0.0, 0.32, 0.5)
-
-Maker = Callable[[float, int], Schedule]  # of a peak and a number of steps
-
-TUNED = "cosine"
-MAKERS: dict[str, Maker] = {
-    TUNED: cosine_decay,
-    "wsd": lambda peak, steps: wsd(peak, 0, steps // 5, steps, shape="linear"),
-    "square": lambda peak, steps: polynomial_decay(peak, steps, power=2.0),
-    "constant": lambda peak, steps: constant(peak),
-}
-COLORS = {TUNED: "tab:blue", "wsd": "tab:orange", "square": "tab:green", "constant": "black"}
+SEEDS = 16  # trainings for each peak
 
 direction = optax.scale_by_adam(b2=0.99)
-
-
-class Curve(NamedTuple):
-    """The mean final losses of one schedule by its peak."""
-
-    name: str
-    color: str
-    peaks: np.ndarray
-    losses: np.ndarray
-    best: float  # the lowest point of a parabola through the three lowest neighbours, in log peak
-    predicted: dict[float, float]  # by the exponent of the horizon
-    losses_there: list[float]  # at the predicted peaks
 
 
 def noisy(data: Data, key: jax.Array, count: int) -> Data:
@@ -108,162 +71,100 @@ def final_losses(
     return jax.vmap(train_once)(keys)
 
 
-def lowest(peaks: np.ndarray, losses: np.ndarray) -> float:
-    """Where a parabola through the lowest point and its neighbours is lowest, in log peak."""
-    middle = int(np.clip(np.argmin(losses), 1, len(losses) - 2))
-    near = slice(middle - 1, middle + 2)
-    square, slope, _ = np.polyfit(np.log(peaks[near]), losses[near], 2)
-    return float(np.exp(-slope / (2 * square)))
-
-
 class Lab:
     """Trains under schedules; the same digits, noise and first weights for all of them."""
 
-    def __init__(self, seed: int, bar: Any):
-        self.bar = bar
-        self.runs: dict[tuple[int, int], Any] = {}
+    def __init__(self, seed: int):
         setup = prepare(1, seed)
         self.data = setup.train, setup.test
-        self.key = jax.random.key(seed)
+        self.keys = jax.random.split(jax.random.key(seed), SEEDS)
 
-    def losses(self, schedules: list[Schedule], steps: int, seeds: int) -> np.ndarray:
-        """Shape (schedules, seeds)."""
-        # As tables all schedules are of one structure, and as many of them share a program.
-        tables = stack([table(np.asarray(schedule(np.arange(steps)))) for schedule in schedules])
-        if (steps, seeds) not in self.runs:
-            keys = jax.random.split(self.key, seeds)
-            self.runs[steps, seeds] = functools.partial(final_losses, *self.data, steps, keys)
-        losses = np.asarray(sweep(self.runs[steps, seeds], tables))
-        self.bar.update()
-        return losses
-
-    def curve(self, name: str, make: Maker, steps: int, predicted: dict[float, float]) -> Curve:
-        """Sweep the peak, and measure the predicted peaks with the others."""
-        tried = [*PEAKS, *predicted.values()]
-        tried += [PEAKS[-1]] * (len(PEAKS) + len(EXPONENTS) - len(tried))  # as many for each
-        losses = self.losses([make(float(peak), steps) for peak in tried], steps, SEEDS).mean(axis=1)
-        swept, there = losses[: len(PEAKS)], losses[len(PEAKS) : len(PEAKS) + len(predicted)]
-        color = COLORS[name.partition(",")[0]]
-        return Curve(name, color, PEAKS, swept, lowest(PEAKS, swept), predicted, there.tolist())
-
-    def ways_on(
-        self, peak: float, steps: int, exponent: float
-    ) -> tuple[dict[str, Schedule], np.ndarray]:
-        """Three ways from half of a planned run to twice its length, and the losses at the end."""
-        planned = MAKERS["wsd"](peak, steps)
-        new_end = 2 * steps
-        over = linear(peak, 0.0, new_end)
-        factor = float(transfer_factor(planned, steps, over, new_end, exponent))
-        ways = {
-            "as planned, later": wsd(peak, 0, steps // 5, new_end, shape="linear"),
-            "extend": extend(planned, steps // 2, new_end, steps, 0.5),
-            "start over": over.replace(init_value=peak * factor),
-        }
-        return ways, self.losses(list(ways.values()), new_end, SEEDS_OF_WAYS)
+    def losses(self, schedules: list[Schedule], steps: int) -> np.ndarray:
+        """Shape (schedules, seeds); one program for all of them."""
+        run = functools.partial(final_losses, *self.data, steps, self.keys)
+        return np.asarray(sweep(run, stack(schedules)))
 
 
-def measure(lab: Lab, steps: int) -> tuple[Curve, list[Curve], Curve]:
-    """The tuned curve, those of the other shapes, and that of the longer run."""
-    tuned = lab.curve(TUNED, MAKERS[TUNED], steps, {})
-    base = MAKERS[TUNED](tuned.best, steps)
-    others = []
-    for name, make in MAKERS.items():
-        if name != TUNED:
-            factor = float(transfer_factor(base, steps, make(tuned.best, steps)))
-            others.append(lab.curve(name, make, steps, {0.0: tuned.best * factor}))
-    longer = MAKERS[TUNED](tuned.best, LONGER * steps)
-    factors = [transfer_factor(base, steps, longer, LONGER * steps, e) for e in EXPONENTS]
-    predicted = {e: tuned.best * float(f) for e, f in zip(EXPONENTS, factors, strict=True)}
-    long = lab.curve(f"{TUNED}, {LONGER} x", MAKERS[TUNED], LONGER * steps, predicted)
-    return tuned, others, long
+def long_schedule(peak: float, steps: int) -> Schedule:
+    return wsd(peak, 0, steps // 5, steps, shape="linear")
 
 
-def horizon_exponent(short: Curve, long: Curve) -> float:
-    return float(np.log(short.best / long.best) / np.log(LONGER))
+def sweep_cosines(lab: Lab, steps: int) -> list[SweptRun]:
+    """Whole runs of half of the steps, and of all."""
+    lengths = [steps // 2] * len(PEAKS) + [steps] * len(PEAKS)
+    cosines = [cosine_decay(float(p), n) for p, n in zip([*PEAKS, *PEAKS], lengths, strict=True)]
+    # After its end a cosine is 0 and changes nothing, so the shorter runs may share the program.
+    losses = lab.losses(cosines, steps).mean(axis=1)
+    return [SweptRun(*run) for run in zip(cosines, lengths, losses, strict=True)]
 
 
-def print_peaks(tuned: Curve, others: list[Curve], long: Curve, steps: int) -> None:
-    table = Table("schedule", title=f"peaks, from a cosine over {steps} steps alone")
-    for title in ("predicted", "best", "ratio", "loss there", "lowest loss"):
+def print_plan(rows: dict[str, BestPeak], losses: np.ndarray, end: int) -> None:
+    """The losses are at the peaks of the rows; of the first one, the lowest that were measured."""
+    table = Table(f"peak of a WSD over {end} steps")
+    for title in ("peak", "deviation", "loss", "above", "standard error"):
         table.add_column(title, justify="right")
-    table.add_row(TUNED, "", f"{tuned.best:.5f}", "", "", f"{tuned.losses.min():.4f}")
-    for curve in (*others, long):
-        for (exponent, peak), loss in zip(curve.predicted.items(), curve.losses_there, strict=True):
-            name = curve.name + (f", exponent {exponent:g}" if curve is long else "")
-            table.add_row(
-                name,
-                f"{peak:.5f}",
-                f"{curve.best:.5f}",
-                f"{peak / curve.best:.2f}",
-                f"{loss:.4f}",
-                f"{curve.losses.min():.4f}",
-            )
+    above = losses - losses[0]  # by seed: the noise and first weights are the same
+    errors = above.std(axis=1, ddof=1) / SEEDS**0.5
+    for i, (name, best) in enumerate(rows.items()):
+        cells = [f"{best.deviation:.2f}", f"{losses[i].mean():.4f}"]
+        cells += [f"{above[i].mean():.4f}", f"{errors[i]:.4f}"]
+        if i == 0:
+            cells = ["", cells[1], "", ""]
+        table.add_row(name, f"{best.peak_value:.5f}", *cells)
     Console(width=100).print(table)
-    off = [f"{curve.name} {100 * abs(curve.predicted[0.0] / curve.best - 1):.0f} %" for curve in others]
-    lost = max(curve.losses_there[0] - curve.losses.min() for curve in others)
-    print(f"other shapes: the predicted peaks are off by {', '.join(off)}")
-    print(f"at these peaks the loss is at most {lost:.4f} above the lowest of the sweep")
-    measured = horizon_exponent(tuned, long)
-    print(f"{LONGER} x as long: the best peak fell as horizon^-{measured:.2f} (the bound says 0.50)")
+    measured, predicted, *_ = (best.peak_value for best in rows.values())
+    print(f"predicted peak / best peak: {predicted / measured:.2f}")
 
 
-def print_ways(ways: dict[str, Schedule], losses: np.ndarray, steps: int) -> None:
-    table = Table("way on", title=f"from step {steps // 2} of {steps} to step {2 * steps}")
-    for title in ("updates in all", "loss", "below as planned", "standard error"):
-        table.add_column(title, justify="right")
-    gained = losses[0] - losses  # by seed: the noise and first weights are the same
-    errors = gained.std(axis=1, ddof=1) / losses.shape[1] ** 0.5
-    for name, loss, gain, error in zip(ways, losses, gained, errors, strict=True):
-        updates = 2 * steps + (steps // 2 if name == "start over" else 0)
-        numbers = (f"{gain.mean():.4f}", f"{error:.4f}") if gain.any() else ("", "")
-        table.add_row(name, str(updates), f"{loss.mean():.4f}", *numbers)
-    Console(width=100).print(table)
-    gain, error = gained[1].mean(), errors[1]
-    word = (
-        "lower" if gain > 2 * error else "higher" if gain < -2 * error else "neither lower nor higher"
-    )
-    print(f"extend ends {word} than as planned, by the mark of two standard errors")
-
-
-def save_picture(curves: list[Curve], ways: Any, losses: np.ndarray, steps: int, path: str) -> None:
+def save_picture(
+    runs: list[SweptRun], tried: np.ndarray, losses: np.ndarray, rows: dict[str, BestPeak], path: str
+) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for curve in curves:
-        dashes = "--" if "," in curve.name else "-"
-        left.plot(curve.peaks, curve.losses, "o", linestyle=dashes, color=curve.color, label=curve.name)
-        left.plot(
-            list(curve.predicted.values()), curve.losses_there, "*", markersize=14, color=curve.color
-        )
-    left.plot([], [], "*", markersize=14, color="gray", label="at a predicted peak")
-    top = max(curve.losses[0] for curve in curves)
-    low = min(curve.losses.min() for curve in curves)
-    left.set(title="loss on held-out digits, by the peak", xlabel="peak rate", xscale="log")
-    left.set_xticks([0.002, 0.005, 0.01, 0.02, 0.05], ["0.002", "0.005", "0.01", "0.02", "0.05"])
-    left.minorticks_off()
-    left.set_ylim(low - 0.05 * (top - low), top + 0.15 * (top - low))
-    left.legend(frameon=False)
-    at = np.arange(2 * steps + 1)
-    for (name, schedule), loss, color in zip(
-        ways.items(), losses, ("tab:orange", "tab:red", "tab:gray"), strict=True
-    ):
-        right.plot(at, schedule(at), color=color, label=f"{loss.mean():.4f}  {name}")
-    right.axvline(steps // 2, color="black", linestyle="dotted", linewidth=1)
-    right.set(title="three ways to twice the length", xlabel="step", ylabel="rate")
-    right.legend(title="final loss, way on", frameon=False)
+    for some, color in ((runs[: len(PEAKS)], "tab:cyan"), (runs[len(PEAKS) :], "tab:blue")):
+        label = f"cosine, {some[0].num_steps} steps"
+        left.plot(PEAKS, [run.loss for run in some], "o-", color=color, label=label)
+    order = np.argsort(tried)
+    right.plot(tried[order], losses.mean(axis=1)[order], "o-", color="tab:orange", label="measured")
+    for (name, best), color in zip(rows.items(), ("black", "tab:red", "tab:pink", "gray"), strict=True):
+        right.axvline(best.peak_value, color=color, linestyle="dotted", label=name)
+    left.set(title="short runs: loss by the peak", xlabel="peak rate", xscale="log")
+    right.set(title="the long run, of another shape", xlabel="peak rate", xscale="log")
+    for axes in (left, right):
+        axes.set_xticks([0.004, 0.008, 0.016, 0.032], ["0.004", "0.008", "0.016", "0.032"])
+        axes.minorticks_off()
+        axes.legend(loc="upper center")
     tidy(left, right)
     figure.savefig(path, dpi=150)
 
 
 def main() -> None:
     options = parse_options(__doc__, steps=500, seed=0, out="plan_a_run.png")
-    with tqdm(total=len(MAKERS) + 2, unit="sweep") as bar:
-        lab = Lab(options.seed, bar)
-        tuned, others, long = measure(lab, options.steps)
-        stable = next(curve for curve in others if curve.name == "wsd")
-        ways, losses = lab.ways_on(stable.best, options.steps, horizon_exponent(tuned, long))
-    print_peaks(tuned, others, long, options.steps)
-    print_ways(ways, losses, options.steps)
-    save_picture([tuned, *others, long], ways, losses, options.steps, options.out)
+    lab = Lab(options.seed)
+    runs = sweep_cosines(lab, options.steps)
+    fit, fit_of_one = fit_peaks(runs), fit_peaks(runs[len(PEAKS) :])
+    print(fit)
+
+    end = LONGER * options.steps
+    shape = long_schedule(1.0, end)
+    predicted = fit.best(shape, end)
+    one = fit_of_one.best(shape, end)
+    kept = fit_of_one.best(cosine_decay(1.0, options.steps), options.steps)
+    tried = np.array([*(predicted.peak_value * AROUND), one.peak_value, kept.peak_value])
+    losses = lab.losses([long_schedule(float(peak), end) for peak in tried], end)
+
+    means = losses.mean(axis=1)
+    near = zip(tried[: len(AROUND)], means, strict=False)
+    found = fit_peaks([SweptRun(long_schedule(float(peak), end), end, loss) for peak, loss in near])
+    rows = {
+        "the best, by a sweep": found.best(shape, end),
+        f"predicted from {options.steps // 2} and {options.steps} steps": predicted,
+        f"predicted from {options.steps} steps alone": one,
+        "the old peak, of the cosine": kept,
+    }
+    picked = [means.argmin(), 0, len(AROUND), len(AROUND) + 1]
+    print_plan(rows, losses[picked], end)
+    save_picture(runs, tried, losses, rows, options.out)
     print(f"picture: {options.out}")
 
 

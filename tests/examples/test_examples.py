@@ -15,7 +15,6 @@ import pytest
 from support.pictures import assert_is_a_picture
 
 import optax_sched
-from optax_sched.planning import transfer_factor
 
 pytestmark = pytest.mark.slow
 
@@ -235,41 +234,36 @@ def test_benchmark(run, tmp_path):
 
 
 def test_plan_a_run(run):
-    steps = 60  # compiling takes the time, not training
-    printed = run("plan_a_run", f"--steps {steps} --out out.png")
-    # The predictions are those of the library, from the tuned peak.
-    (tuned,) = map(float, re.findall(r"^│ cosine +│ +│ ([\d.]+) │", printed, re.MULTILINE))
-    row = r"^│ (.+?) +│ +([\d.]+) │ ([\d.]+) │ +([\d.]+) │ +([\d.]+) │ +([\d.]+) │$"
-    rows = {name: tuple(map(float, cells)) for name, *cells in re.findall(row, printed, re.MULTILINE)}
-    base, long = optax_sched.cosine_decay(tuned, steps), optax_sched.cosine_decay(tuned, 4 * steps)
-    others = {
-        "wsd": optax_sched.wsd(tuned, 0, steps // 5, steps, shape="linear"),
-        "square": optax_sched.polynomial_decay(tuned, steps, power=2.0),
-        "constant": optax_sched.constant(tuned),
-    }
-    factors = {name: transfer_factor(base, steps, other) for name, other in others.items()}
-    for e in (0.0, 0.32, 0.5):
-        factors[f"cosine, 4 x, exponent {e:g}"] = transfer_factor(base, steps, long, 4 * steps, e)
-    assert list(rows) == list(factors)
-    for name, (predicted, best, ratio, _, _) in rows.items():
-        assert predicted == pytest.approx(tuned * float(factors[name]), rel=0.01)
-        assert ratio == pytest.approx(predicted / best, abs=0.011)
-    # The sentences are made of the tables.
-    ((*off,),) = re.findall(r"are off by wsd (\d+) %, square (\d+) %, constant (\d+) %", printed)
-    assert [100 * abs(rows[name][2] - 1) for name in others] == pytest.approx([*map(int, off)], abs=1.1)
-    (above,) = re.findall(r"the loss is at most (\S+) above the lowest", printed)
-    assert max(rows[n][3] - rows[n][4] for n in others) == pytest.approx(float(above), abs=2e-4)
-    (fell,) = re.findall(r"the best peak fell as horizon\^-(\S+) ", printed)
-    best = rows["cosine, 4 x, exponent 0"][1]
-    assert math.log(tuned / best) / math.log(4) == pytest.approx(float(fell), abs=0.01)
-    way = r"^│ (.+?) +│ +(\d+) │ ([\d.]+) │ +(-?[\d.]*) +│ +([\d.]*) +│$"
-    ways = {name: cells for name, *cells in re.findall(way, printed, re.MULTILINE)}
-    assert [spent for spent, *_ in ways.values()] == ["120", "120", "150"]
-    (_, planned, *_), (_, extended, gain, error) = ways["as planned, later"], ways["extend"]
-    assert float(gain) == pytest.approx(float(planned) - float(extended), abs=2e-4)
-    worth = float(gain) / float(error)
-    word = "lower" if worth > 2 else "higher" if worth < -2 else "neither lower nor higher"
-    assert f"\nextend ends {word} than as planned" in printed
+    """What the docs claim of it, at its full size: means over 16 seeds are what it takes."""
+    printed = run("plan_a_run", "--out out.png")
+    row = r"^│ (.+?) +│ ([\d.]+) │ +([\d.]*) │ ([\d.]+) │ +([\d.]*) │ +([\d.]*) │$"
+    names, *columns = zip(*re.findall(row, printed, re.MULTILINE), strict=True)
+    assert names == (
+        "the best, by a sweep",
+        "predicted from 250 and 500 steps",
+        "predicted from 500 steps alone",
+        "the old peak, of the cosine",
+    )
+    peaks, deviations, losses, above, errors = (
+        [float(cell or "nan") for cell in column] for column in columns
+    )
+    off = [math.log(peak / peaks[0]) for peak in peaks]
+    (ratio,) = re.findall(r"^predicted peak / best peak: (\S+)$", printed, re.MULTILINE)
+    assert float(ratio) == pytest.approx(math.exp(off[1]), abs=0.011)
+    for i in (1, 2):
+        assert abs(off[i]) < min(0.25, deviations[i])
+        assert above[i] < 0.005
+    assert 0.5 < off[3] < 0.9  # the old peak is twice too high
+    assert above[3] > max(0.012, 5 * errors[3], 3 * above[1])
+    assert [losses[i] - losses[0] for i in (1, 2, 3)] == pytest.approx(above[1:], abs=2e-4)
+    # The page shows this run. Another processor rounds otherwise, and its trainings drift apart.
+    page = (EXAMPLES.parent / "docs/planning.md").read_text(encoding="utf-8")
+    for name, peak, loss in zip(names, peaks, losses, strict=True):
+        ((shown_peak, shown_loss),) = re.findall(
+            rf"^\| {name} \| ([\d.]+) \| (?:[\d.]+ )?\| ([\d.]+) \|", page, re.MULTILINE
+        )
+        assert float(shown_peak) == pytest.approx(peak, rel=0.1)
+        assert float(shown_loss) == pytest.approx(loss, abs=0.008)
 
 
 def test_port_a_recipe(run):
