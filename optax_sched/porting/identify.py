@@ -78,8 +78,8 @@ def identify(
 
     >>> values = ["0.0e+00", "5.0e-04", "1.0e-03", "8.5e-04", "5.0e-04", "1.5e-04", "0.0e+00"]
     >>> best, *others = identify(range(0, 70, 10), values)
-    >>> print(repr(best.schedule)[:66])
-    warmup_cosine_decay(peak_value=0.001, warmup_steps=20, total_steps=
+    >>> print(repr(best.schedule)[:69])
+    warmup_cosine_decay(peak_value=0.001, warmup_steps=20, total_steps=60
     >>> best.offset, best.skipped, best.is_consistent
     (0, [], True)
     """

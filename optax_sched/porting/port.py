@@ -83,7 +83,7 @@ def port(scheduler: Any) -> Any:
     warmup_cosine_decay(peak_value=0.001, warmup_steps=100, total_steps=1000, ...)
     >>> port([optax.constant_schedule(0.1)])
     Traceback (most recent call last):
-    TypeError: port: scheduler must be one object of optax's, torch's, ..., got a list: port each ...
+    TypeError: port: scheduler must be one object of optax's, torch's, ..., got a list: port each...
     """
     kind = scheduler if inspect.isfunction(scheduler) else type(scheduler)
     porter = PORTERS.get(_key(kind))

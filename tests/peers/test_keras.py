@@ -118,7 +118,8 @@ def test_piecewise_constant_decay(draw: Draw) -> Pair:
 @agrees(settings=60)
 def test_polynomial_decay(draw: Draw) -> Pair:
     """keras' end is 1e-4 where none is given."""
-    rate, steps, end = draw.rate(), draw.steps(), draw.pick(None, draw.floor(1.0))
+    rate, steps = max(draw.rate(), 1e-4), draw.steps()
+    end = draw.pick(None, draw.floor(rate))
     power = draw.number(0.3, 4.0)
     given = {} if end is None else {"end_learning_rate": end}
     theirs = at_all_steps(schedules.PolynomialDecay(rate, steps, power=power, **given))
