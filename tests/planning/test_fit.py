@@ -297,7 +297,7 @@ def test_runs_of_one_shape_are_warned_of_whatever_their_length_and_warmup(end, w
 
 def test_a_beginning_that_no_law_describes_is_warned_of():
     runs = runs_of(ANNEALING, ONE_OF_EACH_SHAPE)
-    early = [run._replace(losses=run.losses * (1 + 0.3 * np.exp(-(STEPS - 150) / 100))) for run in runs]
+    early = [run._replace(losses=run.losses * (1 + 1.0 * np.exp(-(STEPS - 150) / 100))) for run in runs]
     words = r"fit_loss_law: the law misses the losses by 0\.0[1-9]\d of the loss .*: leave out up to "
     quiet_or(words + "the first third of each run", fit_loss_law, early, AnnealingLaw)
     later = [LoggedRun(run.schedule, run.steps[25:], run.losses[25:]) for run in early]
