@@ -102,7 +102,7 @@ def power_law_decay(
       TypeError, ValueError: the ceiling is negative or not finite, the scale or units not positive,
         the exponent not negative.
 
-    Elsewhere: levanter's `power` (scale = batch * a, units_per_step = batch * sequence); the Power
+    Elsewhere: levanter's 'power' (scale = batch * a, units_per_step = batch * sequence); the Power
     scheduler of IBM's Granite, where a = 4 and b = -0.51. Not to be confused with
     `polynomial_decay`, a power of what remains of a horizon.
 

@@ -70,7 +70,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     files = set(zipfile.ZipFile(built["wheel"]).namelist())
     package = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("optax_sched/**/*.py")}
     metadata = {name for name in files if ".dist-info/" in name}
-    assert files - metadata == package | {"optax_sched/py.typed"}
+    assert files - metadata == package | {"optax_sched/py.typed", "optax_sched/_core/peers.toml"}
     assert any(name.endswith("licenses/LICENSE") for name in metadata)
 
 
