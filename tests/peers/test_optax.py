@@ -63,7 +63,8 @@ def test_linear_schedule(draw: Draw) -> Pair:
 
 @agrees(settings=80)
 def test_polynomial_schedule(draw: Draw) -> Pair:
-    init, end, power = draw.rate(), draw.floor(1.0), draw.number(0.3, 4.0)
+    init = draw.rate()
+    end, power = draw.floor(init), draw.number(0.3, 4.0)
     steps, begin = draw.steps(), draw.steps_or_zero(90)
     theirs = at_all_steps(optax.polynomial_schedule(init, end, power, steps, begin))
     return Pair(

@@ -112,6 +112,8 @@ def test_a_bad_setting_raises_one_line_with_function_parameter_rule_and_value(
     )
     rule, *_ = REFUSED[name]
     hint = "" if name == "schedule" else HINTS.get(shown, "")
+    if builder is reduce_on_plateau and "grid" in hint:  # no batch of schedules makes a transformation
+        hint = ""
     assert str(raised.value) == f"{builder.__name__}: {name} must be {rule}, got {shown}{hint}"
 
 
