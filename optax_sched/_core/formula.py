@@ -107,6 +107,9 @@ class Formula:
                 violated = check(*(stored[name] for name in names))
             except NEEDS_NUMBERS:  # a traced one has none
                 continue
+            if not isinstance(violated, tuple | None):
+                told = "a function that returns None, or a hyperparameter and the rule that it breaks"
+                raise Refusal(self.name, "check", told, violated).error(TypeError)
             if violated:
                 name, rule, *hint = violated
                 raise Refusal(self.name, name, rule, values[name], *hint).error()

@@ -254,3 +254,12 @@ def test_a_formula_may_have_any_signature_that_names_its_hyperparameters(build, 
     assert repr(s) == source
     assert float(eval(source, {**vars(os), **builders})(1)) == value
     assert float(os.from_config(os.to_config(s), builders=builders)(1)) == value
+
+
+@pytest.mark.parametrize("result", [True, False])
+def test_a_check_that_answers_yes_or_no_is_told(result):
+    """A bool does not say which hyperparameter is wrong: neither answer may pass unseen."""
+    build = os.schedule(lambda step, a: a, name="own", check=lambda a: result)
+    rule = "a function that returns None, or a hyperparameter and the rule that it breaks"
+    with pytest.raises(TypeError, match=rf"^own: check must be {rule}, got {result}$"):
+        build(0.1)
