@@ -106,6 +106,9 @@ class Translator:
                 outputs = self.program(equation.params["call_jaxpr"], inputs)
             elif equation.primitive.name in SAME:
                 outputs = inputs
+            elif equation.primitive.name == "unstack":
+                outputs = [self.fresh() for _ in equation.outvars]
+                self.lines += [(it, f"{inputs[0]}[{i}]", inputs) for i, it in enumerate(outputs)]
             else:
                 text = expression(equation, inputs)
                 outputs = [text if text in inputs else self.fresh()]

@@ -5,6 +5,7 @@ second set of formulas, and a family costs milliseconds where a compilation cost
 """
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -121,6 +122,11 @@ def _collect(
                 rule = functools.partial(rule, **settings)
             results = [f"v{len(lines)}"]
             lines.append(Line(results[0], rule, values))
+            if equation.primitive.multiple_results:
+                whole, results = results, []
+                for place in range(len(equation.outvars)):
+                    results.append(f"v{len(lines)}")
+                    lines.append(Line(results[-1], operator.itemgetter(place), whole))
         known.update(zip(equation.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
 
@@ -219,6 +225,7 @@ RULES: dict[str, Callable[..., Array]] = {
     "squeeze": lambda value, dimensions: np.squeeze(value, axis=dimensions),
     "broadcast_in_dim": _broadcast,
     "stack": _stack,
+    "unstack": lambda value, axis: list(np.moveaxis(value, axis, 0)),
     "concatenate": lambda *values, **_: np.concatenate(values),
     "slice": _slice,
 }
