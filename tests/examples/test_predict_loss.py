@@ -81,6 +81,8 @@ def test_a_file_that_is_no_log_is_told_so(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:fit_loss_law")  # so few losses do not tell the parameters apart
+# A log of 50 steps is a poor one, and an AnnealingLaw a poor planner: both are warned of.
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_whole_circle(tmp_path, monkeypatch, capsys):
     pytest.importorskip("flax.nnx", reason="flax needs wheels that this Python has not yet")
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
