@@ -225,7 +225,7 @@ RULES: dict[str, Callable[..., Array]] = {
     "squeeze": lambda value, dimensions: np.squeeze(value, axis=dimensions),
     "broadcast_in_dim": _broadcast,
     "stack": _stack,
-    "unstack": lambda value, axis: list(np.moveaxis(value, axis, 0)),
+    "unstack": lambda value, axis: np.moveaxis(value, axis, 0),
     "concatenate": lambda *values, **_: np.concatenate(values),
     "slice": _slice,
 }
