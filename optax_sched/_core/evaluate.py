@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -50,6 +51,13 @@ def _ready(schedule: Any) -> Ready:
 
 def _x64() -> bool:
     return jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # it has no stub
+
+
+def float64() -> contextlib.AbstractContextManager[None]:
+    """A context in which JAX computes in float64."""
+    # Before jax 0.8 it is in jax.experimental.
+    home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+    return home.enable_x64(True)
 
 
 @functools.lru_cache(maxsize=4096)

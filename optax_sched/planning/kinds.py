@@ -1,7 +1,6 @@
 """What a fit knows of each loss law, and the law of a run in float64 with its gradient."""
 
 import dataclasses
-import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optax_sched._core.evaluate import float64
 from optax_sched._core.formula import formula_of
 from optax_sched.planning.groups import grouped
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
@@ -44,13 +44,6 @@ class Kind:
     @property
     def names(self) -> list[str]:
         return list(inspect.signature(self.law).parameters)
-
-
-def float64() -> Any:
-    """A context in which JAX computes in float64."""
-    before_jax_0_8 = "jax.experimental"
-    where: Any = jax if hasattr(jax, "enable_x64") else importlib.import_module(before_jax_0_8)
-    return where.enable_x64(True)
 
 
 def losses_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from optax_sched._core.evaluate import float64
 from optax_sched.planning.groups import grouped
-from optax_sched.planning.kinds import Kind, float64
+from optax_sched.planning.kinds import Kind
 from optax_sched.planning.loss_law import LossLaw
 from optax_sched.planning.pieces import constant_pieces
 

@@ -10,14 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.experimental
 import numpy as np
 
+from optax_sched._core.evaluate import float64
 from optax_sched._core.schedule import Schedule
-
-# Before jax 0.8 it is in jax.experimental.
-_home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
-enable_x64 = _home.enable_x64
 
 Array = np.ndarray
 Curve = Callable[[Sequence[Any], Array], Array]
@@ -35,7 +31,7 @@ def values_of(schedule: Schedule, steps: Array) -> Array:
         )
         return curve(arrays, steps)[0]
     except KeyError:  # an operation without a rule here
-        with enable_x64(True):
+        with float64():
             return np.asarray(schedule(steps))
 
 
@@ -50,7 +46,7 @@ def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) 
 
     Each number has the type of its example. It may be an array of the shape [k, 1], for k schedules.
     """
-    with enable_x64(True):
+    with float64():
         step = jax.ShapeDtypeStruct((), clock)
         closed = jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step)
     dtypes = [aval.dtype for aval in closed.in_avals]
@@ -147,7 +143,7 @@ def _reduced(function: Callable[..., Any]) -> Callable[..., Array]:
 
 def _by_jax(primitive: Any, *values: Array, **settings: Any) -> Array:
     """An operation that has no rule here, which must be one of each element."""
-    with enable_x64(True):
+    with float64():
         return np.asarray(
             primitive.bind(*map(jax.numpy.asarray, np.broadcast_arrays(*values)), **settings)
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 import optax_sched as o
 from optax_sched import Schedule
-from optax_sched.porting.in_numpy import enable_x64
+from optax_sched._core.evaluate import float64
 from optax_sched.typing import ShapeName
 
 FORMATS: dict[str, Callable[[float], str | float]] = {
@@ -33,7 +33,7 @@ class TrueLog(NamedTuple):
 
 def in_float64(schedule: Schedule, steps: np.ndarray) -> np.ndarray:
     """The library's own values, with JAX in float64."""
-    with enable_x64(True):
+    with float64():
         return np.asarray(schedule(np.maximum(steps, 0)))
 
 
