@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from optax_sched._core.errors import complaint
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
-from optax_sched.porting.families import LENGTHS, RATES
+from optax_sched.porting.families import LENGTHS
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.pieces import in_pieces
@@ -105,17 +105,19 @@ def identify(
 def _with_skips(search: Search) -> list[Match]:
     """A straight warm-up from 0 and a decay to 0 whose clock stood still at skipped updates."""
     log = search.log
-    for _, model, fitted in sorted(search.nearest, key=lambda near: near[0]):
-        if not log.whole or not {"peak", "rise", "total"} <= set(model.names) or "cool" in fitted:
+    for near in sorted(search.nearest, key=lambda near: near.error):
+        if not log.whole or near.offset or near.family.names[:3] != ["peak", "rise", "total"]:
             continue
         # The clock lags, so the lengths that were fitted are longer than those that were typed.
+        peak, rise, total = (near.numbers[name] for name in ("peak", "rise", "total"))
         tried = itertools.product(
-            _rounder(0.99 * fitted["peak"], 1.01 * fitted["peak"], False),
-            _rounder(0.9 * fitted["rise"] - 2, fitted["rise"] + 2, True),
-            _rounder(0.97 * fitted["total"], fitted["total"] + 2, True),
+            _rounder(0.99 * peak, 1.01 * peak, False),
+            _rounder(0.9 * rise - 2, rise + 2, True),
+            _rounder(0.97 * total, total + 2, True),
         )
-        for peak, rise, total in tried:
-            schedule = built(model, {"peak": peak, "rise": rise, "total": total}, True)
+        for numbers in tried:
+            typed = near.numbers | dict(zip(("peak", "rise", "total"), numbers, strict=True))
+            schedule = built(near.family, typed | {"start": 0.0, "end": 0.0}, True)
             if schedule is not None and (lags := _lags(schedule, log)) is not None:
                 changes = np.flatnonzero(np.diff(lags, prepend=0))
                 skipped = [(float(log.steps[at]), int(lags[at])) for at in changes]
@@ -133,10 +135,10 @@ def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
     curve = values_of(schedule, np.arange(log.steps[-1] + 1, dtype=np.int32))
     lags, lag = [], 0
     for step, value, half in zip(log.steps.astype(int), log.values, log.half, strict=True):
-        while lag < min(step, MOST_SKIPPED) and abs(curve[step - lag] - value) > TIES * half:
+        while abs(curve[step - lag] - value) > TIES * half:
             lag += 1
-        if abs(curve[step - lag] - value) > TIES * half:
-            return None
+            if lag > min(step, MOST_SKIPPED):
+                return None
         lags.append(lag)
     return np.array(lags)
 
@@ -204,32 +206,24 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
 
 
 def _nearest(search: Search) -> list[Match]:
-    """The families that come nearest, with as few digits as do not make it worse."""
-    matches = []
-    log, top = search.log, search.log.top
-    middle = (log.values.min() + log.values.max()) / 2
-    for _, model, numbers in sorted(search.nearest, key=lambda near: near[0])[:MOST_MATCHES]:
-        best = None
-        for digits in range(1, FLOAT_DIGITS):
+    """The families that come nearest, with as few digits as do not make it much worse."""
+    log, matches = search.log, []
+    for near in sorted(search.nearest, key=lambda near: near.error)[:MOST_MATCHES]:
+        tried = []
+        for digits in range(10, 1, -1):
             typed = {
-                name: as_typed(
-                    max(number, 0.0) if abs(number) > 1e-6 * top or name not in RATES else 0.0, digits
-                )
-                for name, number in numbers.items()
+                name: number
+                and (round(number) if log.whole and name in LENGTHS else as_typed(number, digits))
+                for name, number in near.numbers.items()
             }
-            if log.whole:
-                typed |= {name: max(round(numbers[name]), 1) for name in typed if name in LENGTHS}
-            schedule = built(model, typed, log.whole)
-            if schedule is None:
-                continue
-            error = float(errors_of(schedule, log, model.offset).max())
-            if best is None or error < 0.8 * best.largest_error:
-                best = Match(schedule, model.offset, [], error, error <= TIES)
-            if error <= TIES:
-                break
-        if best is not None:
-            matches.append(best)
-    flat = constant(as_typed(middle, 6))
+            schedule = built(near.family, typed, log.whole)
+            if schedule is not None:
+                error = float(errors_of(schedule, log, near.offset).max())
+                tried.append(Match(schedule, near.offset, [], error, error <= TIES))
+        if tried:
+            least = min(match.largest_error for match in tried)
+            matches.append([match for match in tried if match.largest_error <= 1.2 * least][-1])
+    flat = constant(as_typed((log.values.min() + log.values.max()) / 2, 6))
     error = float(errors_of(flat, log, 0).max())
     matches.append(Match(flat, 0, [], error, error <= TIES))
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]

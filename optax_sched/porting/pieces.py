@@ -35,7 +35,7 @@ def in_pieces(log: Log) -> list[Found]:
         for cost, schedule in _tried(levels, gaps, log.whole):
             error = float(errors_of(schedule, log, offset).max())
             if error <= TIES:
-                found.append(Found(cost + 0.5 * abs(offset), schedule, offset, error, None))
+                found.append(Found(cost + 0.5 * abs(offset), schedule, offset, error))
                 break
     return found
 
