@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optax_sched.porting.families import RATES, Family
+from optax_sched.porting.families import PAIRS, RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
 
 TIES = 1.001  # typed settings put values exactly between two printed ones
@@ -156,6 +156,7 @@ class Problem:
             cycle, counts = steps[lows[-1]] / count, np.arange(1, count + 1)
             jump = ((steps[lows] / counts).max() + (steps[lows + 1] / counts).min()) / 2
         named = [name for name in self.free if name in NUMBERS]
+        pairs = PAIRS.keys() & set(self.family.names)
         guesses: dict[str, list[float]] = {name: [] for name in self.free}
         rises_at = [max(steps[peak], gap / 2), steps[peak] + gap / 2]
         for ahead, rise, chosen in itertools.product(
@@ -168,7 +169,7 @@ class Problem:
                 **dict.fromkeys(("value", "peak", "scale"), top),
                 **{"start": values[0], "end": values[-1], "rise": rise, "width": 512.0},
                 "total": max(total, rise + gap),
-                "fall": max(total - after, gap),
+                "fall": max(total - after, gap) * (2 / ahead**2 if pairs else 1.0),
                 "cool": max(total - steps[high[-1]], gap),
                 "tau": max(ahead**3 * rise / 8, gap),
                 "period": jump if ahead == 1 else again / ahead if ahead < 1.2 else steps[-1] * ahead,

@@ -96,30 +96,21 @@ class Search:
         heap = [root for family in FAMILIES if self._may_be(family) for root in self._roots(family)]
         heapq.heapify(heap)
         counts = dict.fromkeys(FAMILIES, 0)
-        seen = set()
         most = MOST_WORK
         while heap and self.work < most:
             node = heapq.heappop(heap)
             if self.found and node.bound > min(one.cost for one in self.found) + SLACK:
                 break
-            key = node.family, node.offset, *sorted(node.fixed.items(), key=str)
-            if counts[node.family] >= MOST_OF_A_FAMILY or (node.intervals is None and key in seen):
+            if counts[node.family] >= MOST_OF_A_FAMILY:
                 continue
-            seen.add(key)
             if not node.free:
                 if self._agrees(node):
                     counts[node.family] += 1
                     most = min(most, self.work + WORK_FOR_OTHERS)
                 continue
-            problem = Problem(node.family, self.thin, node.offset, node.fixed)
-            if node.intervals is None:
-                start = np.array([node.free[name] for name in problem.free])
-                # With another end the others may lie far away.
-                others = problem.starts(2) if next(reversed(node.typed)) == "end" else ()
-                fit = self._fit(problem, start, *others)
-                nexts = self._opened(node, problem, fit)
-            else:
-                nexts = self._children(node, node.intervals)
+            nexts = (
+                self._fitted(node) if node.intervals is None else self._children(node, node.intervals)
+            )
             for one in nexts:
                 heapq.heappush(heap, one)
         return sorted(self.found, key=lambda one: (one.cost, one.error))
@@ -164,6 +155,13 @@ class Search:
             if np.mean(errors * problem.log.half) > NEAR * self.log.top:
                 return
 
+    def _fitted(self, node: Node) -> Iterator[Node]:
+        problem = Problem(node.family, self.thin, node.offset, node.fixed)
+        start = np.array([node.free[name] for name in problem.free])
+        # With another end the others may lie far away.
+        others = problem.starts(2) if next(reversed(node.typed)) == "end" else ()
+        yield from self._opened(node, problem, self._fit(problem, start, *others))
+
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node with what its numbers may be; nothing where it is far from the log."""
         if np.abs(fit.residuals).max() <= FITS and (intervals := problem.intervals(fit)):
@@ -176,8 +174,7 @@ class Search:
     def _paired(self, root: Node, pair: str) -> Iterator[Node]:
         """One number of two is typed: the other follows."""
         firsts, second, seconds, follow, ratio = PAIRS[pair]
-        assert root.intervals is not None
-        low, high = root.intervals[second]
+        low, high = (root.intervals or {})[second]
         number = float(from_fitted(second, np.array(root.free[second]), self.log.top))
         for first in firsts:
             times = ratio(firsts[0], first)
@@ -185,23 +182,15 @@ class Search:
                 root._replace(
                     typed={pair: (first, 1 + digits_of(first))},
                     free={**root.free, second: float(to_fitted(second, number * times, self.log.top))},
-                    intervals=root.intervals | {second: (low * times, high * times)},
+                    intervals={**root.intervals, second: (low * times, high * times)},
                 )
             )
         for typed in seconds:
-            first = follow(firsts[0], typed / number)
-            ends = sorted(follow(firsts[0], typed / end) for end in (low, high) if end > 0)
-            if len(ends) == 2 and 0 < first < 1e9 and (pair != "factor" or first < 1):
-                without = {name: at for name, at in root.free.items() if name != second}
-                others = {name: both for name, both in root.intervals.items() if name != second}
+            first = to_fitted(pair, np.array(follow(firsts[0], typed / number)), self.log.top)
+            if np.isfinite(first):
                 cost = 0 if DEFAULTS.get(second) == typed else 1 + digits_of(typed)
-                yield self._bounded(
-                    root._replace(
-                        typed={second: (typed, cost)},
-                        free=without | {pair: float(to_fitted(pair, np.array(first), self.log.top))},
-                        intervals=others | {pair: (ends[0], ends[1])},
-                    )
-                )
+                both = root._replace(free={**root.free, pair: float(first)})
+                yield self._with(both, second, typed, cost, root.bound + cost)
 
     def _bounded(self, node: Node) -> Node:
         """The node with its bound, which puts it in its place in the queue."""
@@ -260,7 +249,8 @@ class Search:
         if name in ("total", "fall") and not node.digits:
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
-            found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
+            ends = {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
+            found |= {at: count for at, count in ends.items() if count > fewest + MORE_DIGITS} | found
         if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
             problem = Problem(node.family, self.thin, node.offset, node.fixed)
             typed = to_fitted(name, np.array(list(found)), self.log.top)[:, None]
