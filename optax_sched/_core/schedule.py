@@ -52,27 +52,18 @@ class Schedule(Operators, Built):
 
 @overload
 def schedule(
-    function: Callable[Concatenate[Any, P], Any],
-    *,
-    name: str | None = None,
-    check: Checks = (),
+    function: Callable[Concatenate[Any, P], Any], *, name: str | None = None, check: Checks = ()
 ) -> Callable[P, Schedule]: ...
 
 
 @overload
 def schedule(
-    function: None = None,
-    *,
-    name: str | None = None,
-    check: Checks = (),
+    function: None = None, *, name: str | None = None, check: Checks = ()
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Schedule]]: ...
 
 
 def schedule(
-    function: Callable[..., Any] | None = None,
-    *,
-    name: str | None = None,
-    check: Checks = (),
+    function: Callable[..., Any] | None = None, *, name: str | None = None, check: Checks = ()
 ) -> Any:
     """Turn a formula `(step, *hyperparameters) -> value` into a builder of schedules.
 

@@ -81,12 +81,7 @@ def _one_rate_a_boundary(boundaries, decay_rate):
 
 
 @schedule(check=_one_rate_a_boundary)
-def multistep_decay(
-    step,
-    init_value: Rate,
-    boundaries: Boundaries,
-    decay_rate: FactorOrFactors,
-):
+def multistep_decay(step, init_value: Rate, boundaries: Boundaries, decay_rate: FactorOrFactors):
     """A staircase with stairs of any length: each boundary multiplies the rate by a factor.
 
         i r^n,    n = the number of boundaries <= t

@@ -106,10 +106,7 @@ def _timescale_known(warmup_steps, timescale):
 
 @recipe(check=[_timescale_known, start_below_peak])
 def warmup_inverse_sqrt_decay(
-    peak_value: Rate,
-    warmup_steps: StepsOrZero,
-    init_value: Rate = 0.0,
-    timescale: Steps | None = None,
+    peak_value: Rate, warmup_steps: StepsOrZero, init_value: Rate = 0.0, timescale: Steps | None = None
 ):
     """A straight rise to a peak, and then one over the square root of time.
 
