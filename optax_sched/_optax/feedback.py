@@ -291,7 +291,7 @@ def metric(where: str, value: Any) -> jax.Array:
     """A value to observe as float32; not finite is allowed, not a number is not."""
     try:
         number = as_scalar(value)
-    except (TypeError, ValueError):
+    except (TypeError, OverflowError):
         raise TypeError(
             f"{where}: value must be a number, the metric to watch (None where there is no "
             f"observation), got {in_a_word(value)}"

@@ -1,6 +1,5 @@
 """The plateau rule: from a metric to a cut of the scale, or a rise."""
 
-import dataclasses
 import math
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import Domain, Number, is_traced
+from optax_sched._core.domains import Choice, Number, is_traced
 from optax_sched._core.hyperparameters import Scalar
 from optax_sched._math.phases import later
 
@@ -26,46 +25,38 @@ class PlateauState(NamedTuple):
     window_count: Any = 0  # shape (), int32
 
 
-@dataclasses.dataclass(repr=False, eq=False)
-class WordDomain(Domain):
+class WordDomain(Choice):
     """One of a few words. Each is stored as the number that the rule computes with, and is a leaf."""
 
-    numbers: tuple[tuple[str, float], ...]
+    static = False
 
-    @property
-    def words(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
-        return "one of " + ", ".join(repr(word) for word, _ in self.numbers)
+    def __init__(self, **numbers: float):
+        super().__init__(tuple(numbers))
+        self.numbers = numbers
 
     def admit(self, value: Any) -> Any:
-        if is_traced(value):
-            return value
-        if not isinstance(value, str):
-            raise TypeError
-        if value not in dict(self.numbers):
-            raise ValueError
-        return dict(self.numbers)[value]
+        return value if is_traced(value) else self.numbers[super().admit(value)]
 
     def public(self, stored: Any) -> Any:
         if not isinstance(stored, float | np.ndarray | jax.Array) or is_traced(stored):
             return stored
-        words = {number: word for word, number in self.numbers}
+        words = {number: word for word, number in self.numbers.items()}
         return [words[x] for x in np.asarray(stored)] if np.ndim(stored) else words[float(stored)]
+
+    def word(self, stored: Any) -> None:
+        return None
 
     def has_batch_axis(self, stored: Any) -> bool:
         return np.ndim(stored) > 0
 
 
-_CUT = Number("a factor above 0 and below 1", 0.0, 1.0, above_minimum=True, below_maximum=True)
-
-Cut = Annotated[Scalar, "Cut", _CUT]
+Cut = Annotated[Scalar, "Cut", Number("a factor above 0 and below 1", above=0.0, below=1.0)]
 """A factor above 0 and below 1."""
 Scale = Annotated[Scalar, "Scale", Number("a number from 0 to 1", 0.0, 1.0)]
 """A number from 0 to 1."""
-Mode = Annotated[Literal["min", "max"], "Mode", WordDomain((("min", 1.0), ("max", -1.0)))]
+Mode = Annotated[Literal["min", "max"], "Mode", WordDomain(min=1.0, max=-1.0)]
 """Whether the metric should be low, "min", or high, "max"."""
-ThresholdMode = Annotated[
-    Literal["rel", "abs"], "ThresholdMode", WordDomain((("rel", 1.0), ("abs", 0.0)))
-]
+ThresholdMode = Annotated[Literal["rel", "abs"], "ThresholdMode", WordDomain(rel=1.0, abs=0.0)]
 """Whether a threshold is a part of the best value, "rel", or a difference from it, "abs"."""
 
 

@@ -10,9 +10,7 @@ from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
 from optax_sched._schedules.checks import decay_falls
 
-_UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
-
-Units = Annotated[Scalar, "Positive", _UNITS]
+Units = Annotated[Scalar, "Positive", Number("a positive finite number", above=0.0, counts_units=True)]
 
 
 @schedule(check=decay_falls)
