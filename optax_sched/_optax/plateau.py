@@ -6,6 +6,7 @@ import optax
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
+from optax_sched._core.checks import at_most
 from optax_sched._core.formula import Violation
 from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Positive, Rate, Scalar, Switch
 from optax_sched._core.operands import constant
@@ -157,11 +158,7 @@ def _leaves_a_band(tolerance: Scalar) -> Violation:
     return ("tolerance", "a finite number above 1") if tolerance <= 1 else None
 
 
-def _bounds(min_scale: Scalar, max_scale: Scalar) -> Violation:
-    return ("min_scale", f"at most max_scale = {max_scale}") if min_scale > max_scale else None
-
-
-@feedback(check=(_moves, _leaves_a_band, _bounds))
+@feedback(check=(_moves, _leaves_a_band, at_most("min_scale", "max_scale")))
 def kl_adaptive(
     memory: jax.Array,
     value: jax.Array,

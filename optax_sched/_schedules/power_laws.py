@@ -4,11 +4,11 @@ from typing import Annotated
 
 import jax.numpy as jnp
 
+from optax_sched._core.checks import decay_falls
 from optax_sched._core.domains import Number
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
-from optax_sched._schedules.checks import decay_falls
 
 Units = Annotated[Scalar, "Positive", Number("a positive finite number", above=0.0, counts_units=True)]
 
