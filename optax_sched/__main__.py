@@ -170,7 +170,8 @@ def compare(options: argparse.Namespace) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         exponent = options.horizon_exponent
-        rows = compared(schedules, options.steps, options.tuned, options.law, exponent)
+        law, peak = options.law or (None, None)
+        rows = compared(schedules, options.steps, options.tuned, law, peak, exponent)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
