@@ -27,6 +27,7 @@ class WordDomain(Choice):
     """One of a few words. Each is stored as the number that the rule computes with, and is a leaf."""
 
     static = False
+    axes = 0
 
     def __init__(self, **numbers: float):
         super().__init__(tuple(numbers))
@@ -43,9 +44,6 @@ class WordDomain(Choice):
 
     def word(self, stored: Any) -> None:
         return None
-
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 0
 
 
 Cut = Annotated[Scalar, "Cut", Number("a factor above 0 and below 1", above=0.0, below=1.0)]

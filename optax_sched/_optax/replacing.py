@@ -9,7 +9,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import batched_name, is_made_by
-from optax_sched._core.domains import is_traced
+from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
 from optax_sched._core.hyperparameters import CountOrZero, domain_of
@@ -18,7 +18,6 @@ from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
 from optax_sched._optax.state import (
     ScheduleState,
-    is_key,
     laid,
     refuse_batch,
     refuse_zeros,

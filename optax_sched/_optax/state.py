@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import Number, default_float, is_traced
+from optax_sched._core.domains import Number, default_float, is_key, is_traced
 from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
@@ -64,11 +64,6 @@ def single(leaf: ArrayLike) -> jax.Array:
     if jnp.issubdtype(dtype, jnp.floating):
         return owned(jnp.asarray(leaf, jnp.float32))
     return owned(jnp.asarray(leaf, jnp.int32) if jnp.issubdtype(dtype, jnp.integer) else leaf)
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf is a random key, or an array of them."""
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def laid(leaves: Sequence[Any], olds: Sequence[Any], cast: bool = True) -> list[Any]:
