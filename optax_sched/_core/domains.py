@@ -30,6 +30,11 @@ def is_traced(value: Any) -> bool:
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
+def is_key(value: Any) -> bool:
+    """Whether a value is a JAX random key, or an array of them."""
+    return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
 # Whether a recipe composes, so that a length of 0 is a phase that it leaves out.
 PHASES_MAY_BE_EMPTY = contextvars.ContextVar("PHASES_MAY_BE_EMPTY", default=False)
 
@@ -39,6 +44,7 @@ class Domain:
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
+    axes: int | None = None  # of what is stored for one schedule, where a batch may have one more
 
     def __repr__(self) -> str:
         return self.words
@@ -53,7 +59,7 @@ class Domain:
 
     def has_batch_axis(self, stored: Any) -> bool:
         """Whether what is stored has more axes than that of one schedule."""
-        return False
+        return self.axes is not None and getattr(stored, "ndim", 0) > self.axes
 
     def is_float_clock(self, stored: Any) -> bool:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
@@ -84,6 +90,7 @@ class Domain:
 class Number(Domain):
     """A finite scalar. The number that JAX rounds it to must obey the bounds too."""
 
+    axes = 0
     words: str
     minimum: float = -math.inf
     maximum: float = math.inf
@@ -121,9 +128,6 @@ class Number(Domain):
             raise ValueError
         return self._cast(number if isinstance(scalar, int | float) else scalar)
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 0
-
     def is_float_clock(self, stored: Any) -> bool:
         return self.counts_units or (not self.as_float and _is_float(stored))
 
@@ -148,6 +152,7 @@ class Number(Domain):
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""
 
+    axes = 1
     words: str
     of: Number
     increasing: bool = False
@@ -175,9 +180,6 @@ class Numbers(Domain):
         if self.increasing and any(b <= a for a, b in itertools.pairwise(known)):
             raise ValueError
         return array
-
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 1
 
     def is_float_clock(self, stored: Any) -> bool:
         return self.of.is_float_clock(stored)
@@ -233,19 +235,17 @@ for _name, _method in vars(Domain).items():
 class KeyDomain(Domain):
     """A random key, or an integer as its seed."""
 
+    axes = 0
     words = "a JAX random key, or a whole number of 0 or more as its seed"
 
     def admit(self, value: Any) -> Any:
-        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-            if value.shape:
+        if is_key(value):
+            if value.ndim:
                 raise TypeError
             return value
         if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
             return jax.random.wrap_key_data(jnp.asarray(value))
         return Number("", 0, as_float=False, whole=True).admit(value)
-
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 0
 
 
 def as_key(key: Any) -> Any:
@@ -255,6 +255,8 @@ def as_key(key: Any) -> Any:
 
 class OneOrMany(Domain):
     """A number, a sequence of numbers or, if `functions` is true, a callable."""
+
+    axes = 1  # one may be a batch of numbers or one sequence of them: only two are surely a batch
 
     def __init__(self, of: Number, many: str, functions: bool = False):
         self.one = of
@@ -268,10 +270,6 @@ class OneOrMany(Domain):
             return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
-
-    def has_batch_axis(self, stored: Any) -> bool:
-        # One axis may be a batch of numbers or one sequence of them: only two axes are surely a batch.
-        return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
 
 def refuse_no_schedule(value: Any) -> None:

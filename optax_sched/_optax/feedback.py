@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, overload
@@ -299,6 +298,4 @@ def metric(where: str, value: Any) -> jax.Array:
     if isinstance(number, jax.Array):
         return jnp.asarray(number, jnp.float32)
     with np.errstate(over="ignore"):  # beyond float32 is not finite
-        return jnp.asarray(
-            np.float32(min(max(number, -1e300), 1e300) if number == number else math.nan)
-        )
+        return jnp.asarray(np.float32(np.clip(number, -1e300, 1e300)))
