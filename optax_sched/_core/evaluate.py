@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.experimental
@@ -88,8 +88,11 @@ def is_float_clock(schedule: Any) -> bool:
 
 def _check_dtype(schedule: Any, step: jax.Array) -> None:
     if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
-        name = schedule._formula.name
-        raise TypeError(f"{name}: step must be an integer or a float, got {step.dtype}")
+        _refuse_step(schedule, str(step.dtype))
+
+
+def _refuse_step(schedule: Any, got: str) -> NoReturn:
+    raise TypeError(f"{schedule._formula.name}: step must be an integer or a float, got {got}")
 
 
 def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
@@ -105,8 +108,7 @@ def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
             return step
     array = np.asarray(step)
     if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":
-        name = schedule._formula.name
-        raise TypeError(f"{name}: step must be an integer or a float, got {in_a_word(step)}")
+        _refuse_step(schedule, in_a_word(step))
     if array.dtype.kind not in "iu" or (is_float_clock and np.any(array > LAST_STEP)):
         return array.astype(default_float())
     # Only cap it here: an unsigned step must not be compared with a negative number.

@@ -90,18 +90,18 @@ class Formula:
             name: admit(self.name, name, domain, values[name], _SEVERAL)
             for name, domain in self.domains.items()
         }
-        lengths = [
-            (name, rest, value)
+        lengths = {
+            name + rest: value
             for name, domain in self.domains.items()
             for rest, value in domain.lengths(stored[name])
-        ]
-        own = {name: value for name, rest, value in lengths if not rest}
+        }
         heights = {
             name: value if name.endswith(("value", "values")) else self.domains[name].constants(value)
             for name, value in stored.items()
         }
+        own = {name: value for name, value in lengths.items() if name in stored}
         refuse_swapped(self.name, heights, own)
-        refuse_ratios(self.name, [(name + rest, value) for name, rest, value in lengths])
+        refuse_ratios(self.name, lengths.items())
         for check, names in self.checks:
             try:
                 violated = check(*(stored[name] for name in names))
@@ -131,28 +131,23 @@ class Formula:
         """The source text of the call that builds an object with these hyperparameters."""
         parameters = self.signature.parameters.values()
         # Python cannot pass what stands before a *sequence by name.
-        kinds = {it.kind for it in parameters}
-        by_name = [inspect.Parameter.KEYWORD_ONLY]
-        if inspect.Parameter.VAR_POSITIONAL not in kinds:
-            by_name.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        has_star = any(it.kind is it.VAR_POSITIONAL for it in parameters)
+        by_name = None if has_star else inspect.Parameter.POSITIONAL_OR_KEYWORD
         parts = []
-        for parameter in parameters:
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                parts += map(source, values[parameter.name])
+        for it in parameters:
+            if it.kind is it.VAR_POSITIONAL:
+                parts += map(source, values[it.name])
             else:
-                name = f"{parameter.name}=" if parameter.kind in by_name else ""
-                parts.append(name + source(values[parameter.name]))
+                name = f"{it.name}=" if it.kind in (by_name, it.KEYWORD_ONLY) else ""
+                parts.append(name + source(values[it.name]))
         return f"{self.name}({', '.join(parts)})"
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Its annotations, with strings evaluated unless only a type checker can do that."""
-    hints = inspect.get_annotations(function)
-    if not any(isinstance(hint, str) for hint in hints.values()):
-        return hints
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except NameError:
+    except (NameError, TypeError):  # TypeError: a callable that has none
         return {}
 
 

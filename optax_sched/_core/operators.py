@@ -88,7 +88,7 @@ def _number(value: Any) -> Any:
     """A number as a scalar, or None for all else."""
     try:
         return as_scalar(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -31,9 +31,7 @@ class Shape(Built):
     """
 
     __slots__ = ()
-
-    def __init__(self, *_: Any, **__: Any):
-        raise TypeError("Shape is made by builders, such as power_shape(2.0)")
+    _such_as = ", such as power_shape(2.0)"
 
     def __call__(self, x: Any) -> jax.Array:
         """The value at a fraction x."""

@@ -10,7 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import default_float
+from optax_sched._core.domains import default_float, is_key
 from optax_sched._core.errors import complaint
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
@@ -150,7 +150,7 @@ class _Writer(Walk):
             return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
         if isinstance(value, Tracer):
             raise TypeError(self.refusal(path, "a known number", value))
-        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if is_key(value):
             words = np.asarray(jax.random.key_data(value)).tolist()
             return {"impl": str(jax.random.key_impl(value)), "key_data": words}
         if isinstance(value, ARRAYS):

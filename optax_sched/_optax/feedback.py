@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, overload
@@ -291,7 +290,7 @@ def metric(where: str, value: Any) -> jax.Array:
     """A value to observe as float32; not finite is allowed, not a number is not."""
     try:
         number = as_scalar(value)
-    except (TypeError, ValueError):
+    except (TypeError, OverflowError):
         raise TypeError(
             f"{where}: value must be a number, the metric to watch (None where there is no "
             f"observation), got {in_a_word(value)}"
@@ -299,6 +298,4 @@ def metric(where: str, value: Any) -> jax.Array:
     if isinstance(number, jax.Array):
         return jnp.asarray(number, jnp.float32)
     with np.errstate(over="ignore"):  # beyond float32 is not finite
-        return jnp.asarray(
-            np.float32(min(max(number, -1e300), 1e300) if number == number else math.nan)
-        )
+        return jnp.asarray(np.float32(np.clip(number, -1e300, 1e300)))

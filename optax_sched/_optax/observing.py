@@ -114,16 +114,13 @@ def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:
     # The builder wants some schedule there.
     whole = assembled(formula_behind(rule).builder, **values | {"schedule": constant(1.0)})
     new = without_schedule(whole.replace(**given))
-    if _form(new) != _form(rule):
+    forms = [(jax.tree.structure(it), list(map(jnp.shape, jax.tree.leaves(it)))) for it in (new, rule)]
+    if forms[0] != forms[1]:
         raise ValueError(
             f"replace_feedback: {', '.join(settings)} must keep the structure of the rule, {rule!r}, "
             f"got {new!r}"
         )
     return _as_laid(new, rule)
-
-
-def _form(rule: Any) -> Any:
-    return jax.tree.structure(rule), list(map(jnp.shape, jax.tree.leaves(rule)))
 
 
 def _as_laid(new: Any, old: Any) -> Any:

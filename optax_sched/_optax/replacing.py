@@ -9,7 +9,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import batched_name, is_made_by
-from optax_sched._core.domains import is_traced
+from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
 from optax_sched._core.hyperparameters import CountOrZero, domain_of
@@ -18,7 +18,6 @@ from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
 from optax_sched._optax.state import (
     ScheduleState,
-    is_key,
     laid,
     refuse_batch,
     refuse_zeros,
@@ -196,25 +195,23 @@ def _with(state: ScheduleState, new: Any, name: str, retrace: bool) -> ScheduleS
 
 def _matched(new: Any, old: Any) -> tuple[str | None, list[Any], list[Any]]:
     """What keeps a schedule from the other's place, if anything, and the leaves of both in order."""
+    leaves, structure = jax.tree.flatten(new)
     if callable(old):
-        leaves, structure = jax.tree.flatten(new)
         olds, before = jax.tree.flatten(old)
         fits = structure == before
     else:
-        named, held = flat(new), flat(old)
-        leaves, fits = list(named.values()), named.keys() == held.keys()
-        olds = [held[path] for path in named] if fits else []
-    rule = "be of the old one's structure"
-    if not fits:
-        return rule, leaves, olds
-    pairs = list(zip(leaves, olds, strict=True))
-    # A random key is held as its words where only these are restored.
-    held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
-    if any(jnp.shape(a) != b.shape or is_key(a) != is_key(b) for a, b in zip(held, olds, strict=True)):
-        return rule, leaves, olds
-    if any(map(_is_cut, held, olds)):
-        return "have whole numbers where the old one has", leaves, olds
-    return None, held, olds
+        paths, by_path = flat(new).keys(), flat(old)
+        fits = paths == by_path.keys()
+        olds = [by_path[path] for path in paths] if fits else []
+    if fits:
+        # A random key is held as its words where only these are restored.
+        pairs = zip(leaves, olds, strict=True)
+        held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
+        pairs = zip(held, olds, strict=True)
+        if all(jnp.shape(a) == b.shape and is_key(a) == is_key(b) for a, b in pairs):
+            cut = "have whole numbers where the old one has" if any(map(_is_cut, held, olds)) else None
+            return cut, leaves if cut else held, olds
+    return "be of the old one's structure", leaves, olds
 
 
 def _is_cut(new: Any, old: Any) -> bool:

@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 
+from optax_sched._core.checks import decay_falls
 from optax_sched._core.hyperparameters import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
 from optax_sched._math.powers import as_float
-from optax_sched._schedules.checks import decay_falls
 
 
 @schedule(check=decay_falls)
@@ -81,12 +81,7 @@ def _one_rate_a_boundary(boundaries, decay_rate):
 
 
 @schedule(check=_one_rate_a_boundary)
-def multistep_decay(
-    step,
-    init_value: Rate,
-    boundaries: Boundaries,
-    decay_rate: FactorOrFactors,
-):
+def multistep_decay(step, init_value: Rate, boundaries: Boundaries, decay_rate: FactorOrFactors):
     """A staircase with stairs of any length: each boundary multiplies the rate by a factor.
 
         i r^n,    n = the number of boundaries <= t

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most
 from optax_sched._core.domains import as_key, default_float
 from optax_sched._core.hyperparameters import (
     Boundaries,
@@ -240,13 +241,7 @@ def select(step, index: CountOrZero, schedules: Operands):
     return schedules.value_at(index, lambda active: step * active)
 
 
-def _bounds_in_order(min_value, max_value):
-    if min_value > max_value:
-        return "min_value", f"at most max_value = {max_value}"
-    return None
-
-
-@decorate(check=_bounds_in_order)
+@decorate(check=at_most("min_value", "max_value"))
 def clip(step, schedule: Operand, min_value: Real, max_value: Real):
     """A schedule between two bounds.
 

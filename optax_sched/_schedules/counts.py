@@ -19,7 +19,7 @@ from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 
 _COUNT = Known("a known whole number, 1 or more", 1, whole=True)
-_EPOCHS = Known("a known positive finite number", 0.0, above_minimum=True)
+_EPOCHS = Known("a known positive finite number", above=0.0)
 
 
 def rounded(schedule: Any) -> Callable[[Any], jax.Array]:

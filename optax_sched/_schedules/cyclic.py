@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from optax_sched._core.checks import decay_falls
 from optax_sched._core.hyperparameters import (
     Count,
     Factor,
@@ -20,7 +21,6 @@ from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
 from optax_sched._math.powers import as_float
 from optax_sched._math.shapes import half_wave
-from optax_sched._schedules.checks import decay_falls
 
 
 @schedule(check=decay_falls)

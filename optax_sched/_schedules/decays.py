@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most, decay_falls
 from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
 from optax_sched._math.shapes import half_wave
-from optax_sched._schedules.checks import decay_falls
 
 
 @schedule
@@ -199,7 +199,7 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     return mix(end_value, init_value, wave, rest)
 
 
-@schedule(check=decay_falls)
+@schedule(check=[decay_falls, at_most("lower", "upper", ", or it rises")])
 def tanh_decay(
     step,
     init_value: Rate,
@@ -221,12 +221,12 @@ def tanh_decay(
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       end_value: the rate from `decay_steps` on, 0 to init_value.
-      lower: the argument of the tangent at the start, any finite number.
+      lower: the argument of the tangent at the start, any finite number up to `upper`.
       upper: its argument at the end, any finite number.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
-        not positive, a bound not finite.
+        not positive, a bound not finite, or the two out of order.
 
     Elsewhere: timm's `tanh`, which is not exactly init_value at step 0. Not to be confused with the
     hyperbola of `inverse_time_decay`.

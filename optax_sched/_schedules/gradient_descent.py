@@ -5,23 +5,18 @@ import math
 import jax
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most
 from optax_sched._core.hyperparameters import Count, Positive
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import pick, whole_step
 from optax_sched._math.shapes import half_wave
 
 
-def _bounds_in_order(min_curvature, max_curvature):
-    if min_curvature > max_curvature:
-        return "min_curvature", f"at most max_curvature = {max_curvature}"
-    return None
-
-
 def _a_power_of_two(num_steps):
     return ("num_steps", "a power of two") if int(num_steps) & (int(num_steps) - 1) else None
 
 
-@schedule(check=[_bounds_in_order, _a_power_of_two])
+@schedule(check=[at_most("min_curvature", "max_curvature"), _a_power_of_two])
 def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps: Count):
     """The reciprocal roots of a Chebyshev polynomial, in the fractal order that keeps them stable.
 

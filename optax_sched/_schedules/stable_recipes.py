@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from optax_sched._core.checks import falls, holds_all, peak_falls, start_below_peak
 from optax_sched._core.hyperparameters import (
     Boundaries,
     Factor,
@@ -19,17 +20,11 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, next_reached, phase, reached
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, falls, peak_falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(warmup_steps, decay_steps, total_steps):
-    phases = {"warmup_steps": warmup_steps, "decay_steps": decay_steps}
-    return at_least_the_sum("total_steps", total_steps, **phases)
-
-
-@recipe(check=[start_below_peak, peak_falls, _phases_fit])
+@recipe(check=[start_below_peak, peak_falls, holds_all("total_steps", "warmup_steps", "decay_steps")])
 def wsd(
     peak_value: Rate,
     warmup_steps: StepsOrZero,
@@ -143,20 +138,10 @@ def wsd_cycles(
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
-def _stable_below_peak(peak_value, stable_value):
-    return falls(peak_value=peak_value, stable_value=stable_value)
+_TWO_FALLS = falls("peak_value", "stable_value"), falls("stable_value", "end_value")
 
 
-def _end_below_stable(stable_value, end_value):
-    return falls(stable_value=stable_value, end_value=end_value)
-
-
-def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
-    phases = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps}
-    return at_least_the_sum("anneal_start", anneal_start, **phases)
-
-
-@recipe(check=[_stable_below_peak, _end_below_stable, _anneal_after_cooldown])
+@recipe(check=[*_TWO_FALLS, holds_all("anneal_start", "warmup_steps", "cooldown_steps")])
 def infinite(
     peak_value: Rate,
     warmup_steps: StepsOrZero,
@@ -245,13 +230,7 @@ def tri_stage(
     return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)
 
 
-def _exploration_fits(warmup_steps, explore_steps, total_steps):
-    return at_least_the_sum(
-        "total_steps", total_steps, warmup_steps=warmup_steps, explore_steps=explore_steps
-    )
-
-
-@recipe(check=_exploration_fits)
+@recipe(check=holds_all("total_steps", "warmup_steps", "explore_steps"))
 def knee(peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps):
     """Explore at a high rate to find a wide minimum, then go straight down to 0 into it.
 

@@ -19,7 +19,7 @@ from optax_sched.planning.inputs import Run, Size, known_rates
 
 _ROUNDING = 1e-6  # of the highest rate: what float32 may make of a rate that does not change
 
-Above1 = Annotated[Any, "Above1", Number("a finite number above 1", 1.0, above_minimum=True)]
+Above1 = Annotated[Any, "Above1", Number("a finite number above 1", above=1.0)]
 
 
 class BatchPlan(NamedTuple):

@@ -142,9 +142,10 @@ _MADE_BY: dict[str, Callable[[Closure], Schedule]] = {
     "cosine_decay_schedule.<locals>.schedule": cosine_with_a_power,
     "piecewise_constant_schedule.<locals>.schedule": factors,
     "piecewise_interpolate_schedule.<locals>.schedule": knots,
+    "join_schedules.<locals>.schedule": sequence,
 }
 # By module and name of the function that each makes.
-CLOSURES: dict[tuple[str, str], Callable[[Closure], Schedule]] = {
-    **{("optax.schedules._schedule", name): porter for name, porter in _MADE_BY.items()},
-    ("optax.schedules._join", "join_schedules.<locals>.schedule"): sequence,
+CLOSURES = {
+    (f"optax.schedules.{'_join' if porter is sequence else '_schedule'}", name): porter
+    for name, porter in _MADE_BY.items()
 }

@@ -117,6 +117,8 @@ def _instead(thing: object) -> str:
         return f"the class {name}: make an object of it{row}"
     if isinstance(thing, Built):
         return f"{name}, which is one of ours"
+    if hasattr(thing, "param_groups") or (hasattr(thing, "init") and hasattr(thing, "update")):
+        return f"{name}, an optimizer, which is no scheduler: give the one that sets its rate"
     if isinstance(thing, list | tuple):
         return f"a {kind.__name__}: port each, [port(it) for it in schedulers]"
     if isinstance(thing, Mapping):

@@ -6,27 +6,14 @@ from typing import Any
 from optax_sched._core.built import is_made_by
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import join, warmup
-from optax_sched._schedules.cyclic import cosine_restarts, one_cycle
-from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.cyclic import one_cycle
+from optax_sched._schedules.decays import cosine_decay, linear, polynomial_decay
 from optax_sched._schedules.piecewise import piecewise_interpolate
 from optax_sched._schedules.shapes import k_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_cosine_decay, warmup_linear_decay
 from optax_sched.porting.reading import tidy
-
-# What has its init_value at step 0.
-_DECAYS = (
-    cosine_decay,
-    cosine_restarts,
-    cosine_waves,
-    exponential_decay,
-    linear,
-    multistep_decay,
-    polynomial_decay,
-    step_decay,
-)
 
 
 def cosine(start: float, length: float, end: float) -> Schedule:
@@ -62,7 +49,7 @@ def warmed(schedule: Schedule, steps: float, start: float = 0.0) -> Schedule:
     if not steps > 0:
         return schedule
     peak = _first_value(schedule)
-    if peak is None or max(start, _lowest(schedule)) > peak:
+    if peak is None or max(start, getattr(schedule, "end_value", 0.0)) > peak:
         return warmup(schedule, steps, start)
     if is_made_by(cosine_decay, schedule) and schedule.exponent == 1:
         return warmup_cosine_decay(peak, steps, steps + schedule.decay_steps, start, schedule.end_value)
@@ -102,10 +89,7 @@ def _stable(rise: Schedule, fall: Schedule, starts: Sequence[float]) -> Schedule
 
 
 def _first_value(schedule: Schedule) -> float | None:
-    if is_made_by(constant, schedule):
-        return schedule.value
-    return schedule.init_value if any(is_made_by(it, schedule) for it in _DECAYS) else None
-
-
-def _lowest(schedule: Schedule) -> float:
-    return schedule.end_value if hasattr(schedule, "end_value") else 0.0
+    """The value at step 0, where a setting says it."""
+    if hasattr(schedule, "warmup_steps"):  # perhaps 0, and then it is another
+        return None
+    return getattr(schedule, "value", getattr(schedule, "init_value", None))

@@ -50,14 +50,9 @@ class Part(Settings):
         return gamma
 
 
-def step_lr(it: Part) -> Schedule:
-    return step_decay(it.rate, it.whole("step_size"), it.gamma)
-
-
 def multi_step_lr(it: Part) -> Schedule:
-    gamma, counts = it.gamma, collections.Counter[int]()
-    for milestone, count in it.raw("milestones").items():
-        counts[it.whole("milestones", 0, milestone)] += count
+    gamma, milestones = it.gamma, it.raw("milestones").elements()
+    counts = collections.Counter(it.whole("milestones", 0, milestone) for milestone in milestones)
     rate = tidy(it.rate * gamma ** counts.pop(0, 0))
     boundaries = sorted(counts)
     if not boundaries:
@@ -83,17 +78,9 @@ def linear_lr(it: Part) -> Schedule:
     return linear(start, end, total) if total else constant(start)  # torch stays where it starts
 
 
-def exponential_lr(it: Part) -> Schedule:
-    return exponential_decay(it.rate, 1, it.gamma)
-
-
 def polynomial_lr(it: Part) -> Schedule:
     total = it.whole("total_iters", int(it.is_later))
     return powered(it.rate, total, 0.0, it["power"]) if total else constant(it.rate)
-
-
-def cosine_annealing_lr(it: Part) -> Schedule:
-    return waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until)
 
 
 def waves(rate: float, length: float, half_waves: float, end: float, until: float | None) -> Schedule:
@@ -116,16 +103,11 @@ def cyclic_lr(it: Part) -> Schedule:
     total = it["total_size"]
     up = steps(it["step_ratio"] * total)
     down = steps(total - up)
-    match it.raw("mode"):
-        case "triangular":
-            scales = {}
-        case "triangular2":
-            scales = {"cycle_scale": 0.5}
-        case "exp_range":
-            scales = {"step_scale": it.gamma}
-        case _:
-            it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
-    return cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, **scales)
+    mode = it.raw("mode")
+    if mode not in ("triangular", "triangular2", "exp_range"):
+        it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
+    scales = 0.5 if mode == "triangular2" else 1.0, it.gamma if mode == "exp_range" else 1.0
+    return cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
 
 
 def one_cycle_lr(it: Part) -> Schedule:
@@ -201,13 +183,13 @@ def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]
 
 # What multiplies the rate as it stands, from step to step.
 FACTORS: dict[str, Callable[[Part], Schedule]] = {
-    "StepLR": step_lr,
+    "StepLR": lambda it: step_decay(it.rate, it.whole("step_size"), it.gamma),
     "MultiStepLR": multi_step_lr,
     "ConstantLR": constant_lr,
     "LinearLR": linear_lr,
-    "ExponentialLR": exponential_lr,
+    "ExponentialLR": lambda it: exponential_decay(it.rate, 1, it.gamma),
     "PolynomialLR": polynomial_lr,
-    "CosineAnnealingLR": cosine_annealing_lr,
+    "CosineAnnealingLR": lambda it: waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until),
 }
 # What sets it anew at every step.
 RATES: dict[str, Callable[[Part], Any]] = {

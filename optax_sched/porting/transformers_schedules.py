@@ -69,10 +69,6 @@ def lambda_lr(it: Part) -> Schedule:
     return FUNCTIONS[name](Bound(it, function))
 
 
-def plain_constant(it: Bound) -> Schedule:
-    return constant(it.rate)
-
-
 def warm_constant(it: Bound) -> Schedule:
     return warmed(constant(it.rate), it.warm)
 
@@ -161,7 +157,7 @@ def _waves(it: Bound, low: float, until: float | None) -> Schedule:
 
 
 FUNCTIONS: dict[str, Callable[[Bound], Schedule]] = {
-    "_get_constant_lambda": plain_constant,
+    "_get_constant_lambda": lambda it: constant(it.rate),
     "_get_constant_schedule_with_warmup_lr_lambda": warm_constant,
     "_get_linear_schedule_with_warmup_lr_lambda": warm_linear,
     "_get_cosine_schedule_with_warmup_lr_lambda": cosine,
