@@ -54,10 +54,10 @@ class Log(NamedTuple):
         at = np.concatenate([even, near, last - near, peak - near, peak + near, kinks])
         return np.unique(at[(at >= 0) & (at <= last)])
 
-    def away_from_jumps(self) -> "Log":
-        """Without the points beside a jump, where a curve has no slope by its lengths."""
-        jump = np.abs(np.diff(self.values)) > 0.3 * self.top
-        return self.at(~(np.append(jump, False) | np.append(False, jump)))
+    def away_from_rises(self) -> Array:
+        """Which points are not beside a rise: there a restart has no slope by its period."""
+        rises = np.diff(self.values) > 2 * self.half[1:]
+        return ~(np.append(rises, False) | np.append(False, rises))
 
 
 @functools.lru_cache(maxsize=256)
@@ -67,10 +67,10 @@ def _curve_of(family: Family, absent: tuple[str, ...]) -> Curve:
     return traced(lambda numbers: family.build(*numbers), example)
 
 
-def to_fitted(name: str, number: Array, top: float) -> Array:
+def to_fitted(name: str, number: Array | float, top: float) -> Array:
     """A number as the fit sees it: rates in units of the highest value, the others as logarithms."""
     if name in RATES:
-        return number / top
+        return np.asarray(number) / top
     return np.log(-np.log(number)) if name == "factor" else np.log(np.maximum(number, 1e-9))
 
 
@@ -91,11 +91,10 @@ class Problem:
     """The free numbers of a family beside a log, where the others are fixed."""
 
     def __init__(self, family: Family, log: Log, offset: int, fixed: Mapping[str, float | None]):
-        self.family, self.fixed = family, fixed
-        self.log = log.away_from_jumps() if "period" in family.names else log
+        self.family, self.log, self.fixed = family, log, fixed
         self.free = [name for name in family.names if name not in fixed]
         self.curve = _curve_of(family, tuple(name for name in fixed if fixed[name] is None))
-        self.steps = np.maximum(self.log.steps + offset, 0.0)
+        self.steps = np.maximum(log.steps + offset, 0.0)
 
     def numbers(self, fitted: Array) -> dict[str, Array]:
         columns = zip(self.free, np.moveaxis(fitted, -1, 0), strict=True)
@@ -190,7 +189,7 @@ class Problem:
         found = scipy.optimize.least_squares(
             lambda at: np.append(self.residuals(at[None])[0], weak @ (at - start)),
             start,
-            lambda at: np.concatenate([self._jacobian(at), weak]),
+            jac=lambda at: np.concatenate([self._jacobian(at), weak]),  # pyright: ignore[reportArgumentType]
             method="lm",
             x_scale="jac",
             ftol=1e-7,

@@ -13,7 +13,6 @@ from optax_sched.porting.typed_numbers import digits_of, fewest_digits, roundest
 
 MOST_PIECES = 40
 Interval = tuple[float, float]
-Typed = list[float | None]
 
 
 def in_pieces(log: Log) -> list[Found]:
@@ -33,7 +32,7 @@ def in_pieces(log: Log) -> list[Found]:
                 continue
             error = float(errors_of(schedule, log, offset).max())
             if error <= TIES:
-                cost = sum(1 + digits_of(number) for number in np.hstack(numbers))
+                cost = sum(1 + digits_of(number) for number in np.hstack(numbers).tolist())
                 found.append(Found(cost + 0.5 * abs(offset), schedule, offset, error))
                 break
     return found
@@ -41,7 +40,7 @@ def in_pieces(log: Log) -> list[Found]:
 
 def _tried(
     levels: list[Interval], gaps: list[Interval], whole: bool
-) -> Iterator[tuple[Callable[..., Schedule], list[float | Typed | None]]]:
+) -> Iterator[tuple[Callable[..., Schedule], list[float | list[float]]]]:
     """Builders and their numbers, from the shortest call."""
     one = 1 if whole else 1e-9  # a boundary lies behind the last step before it
     first = _typed(levels[0])
@@ -65,9 +64,7 @@ def _tried(
     boundaries = [_typed((before + one, after), whole) for before, after in gaps]
     ratios = [(low / above[1], high / above[0]) for above, (low, high) in itertools.pairwise(levels)]
     yield multistep_decay, [first, boundaries, _typed(_common(ratios))]
-    values = [
-        0.0 if low <= 0 <= high else _typed((low, high)) or (low + high) / 2 for low, high in levels
-    ]
+    values = [0.0 if low <= 0 <= high else _typed((low, high)) for low, high in levels]
     yield piecewise_constant, [values, boundaries]
 
 
@@ -76,9 +73,9 @@ def _common(intervals: Iterable[Interval]) -> Interval:
     return max(lows), min(highs)
 
 
-def _typed(interval: Interval, whole: bool = False) -> float | None:
-    """The roundest number in an interval, as an int where it is a length in whole steps."""
+def _typed(interval: Interval, whole: bool = False) -> float:
+    """The roundest number in an interval, an int for whole steps; NaN where there is none."""
     low, high = interval
     low = max(low, 1e-12 * high)
-    number = next(iter(roundest(low, high, fewest_digits(low, high, whole), whole)), None)
+    number: float = next(iter(roundest(low, high, fewest_digits(low, high, whole), whole)), None)
     return int(number) if whole and number else number

@@ -41,7 +41,7 @@ class Near(NamedTuple):
     error: float
     family: Family
     offset: int
-    numbers: dict[str, float | None]
+    numbers: dict[str, float]
 
 
 class Node(NamedTuple):
@@ -51,7 +51,7 @@ class Node(NamedTuple):
     order: int
     family: Family
     offset: int
-    typed: Mapping[str, tuple[float | None, int]]  # a number, and what it costs
+    typed: dict[str, tuple[float | None, int]]  # a number, and what it costs
     free: Mapping[str, float]  # the others, as the fit sees them
     intervals: Intervals | None = None  # where these may lie; None before the fit
     changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
@@ -86,14 +86,15 @@ class Search:
     def __init__(self, log: Log):
         self.log, self.whole = log, log.whole
         self.points = log.points_to_fit()
-        self.thin = log.at(self.points)
+        self.smooth = log.away_from_rises()
         self.order = itertools.count()
         self.work = 0
         self.found: list[Found] = []
         self.nearest: list[Near] = []
 
     def run(self) -> list[Found]:
-        heap = [root for family in FAMILIES if self._may_be(family) for root in self._roots(family)]
+        families = FAMILIES if np.ptp(self.log.values) else FAMILIES[:1]  # a flat log is a constant
+        heap = [root for family in families if self._may_be(family) for root in self._roots(family)]
         heapq.heapify(heap)
         counts = dict.fromkeys(FAMILIES, 0)
         most = MOST_WORK
@@ -114,6 +115,11 @@ class Search:
             for one in nexts:
                 heapq.heappush(heap, one)
         return sorted(self.found, key=lambda one: (one.cost, one.error))
+
+    def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
+        restarts = "period" in family.names
+        points = self.points[self.smooth[self.points]] if restarts else self.points
+        return Problem(family, self.log.at(points), offset, fixed)
 
     def _may_be(self, family: Family) -> bool:
         """Whether the curve rises, and rises again, where the family does."""
@@ -143,7 +149,7 @@ class Search:
         fixed = {pair: PAIRS[pair].firsts[0]} if pair else {}
         fit = None
         for offset in OFFSETS:
-            problem = Problem(family, self.thin, offset, fixed)
+            problem = self._problem(family, offset, fixed)
             if len(problem.log.steps) < 3:
                 return
             fit = self._fit(problem, *([fit.fitted] if fit else problem.starts(3)))
@@ -156,7 +162,7 @@ class Search:
                 return
 
     def _fitted(self, node: Node) -> Iterator[Node]:
-        problem = Problem(node.family, self.thin, node.offset, node.fixed)
+        problem = self._problem(node.family, node.offset, node.fixed)
         start = np.array([node.free[name] for name in problem.free])
         # With another end the others may lie far away.
         others = problem.starts(2) if next(reversed(node.typed)) == "end" else ()
@@ -182,11 +188,11 @@ class Search:
                 root._replace(
                     typed={pair: (first, 1 + digits_of(first))},
                     free={**root.free, second: float(to_fitted(second, number * times, self.log.top))},
-                    intervals={**root.intervals, second: (low * times, high * times)},
+                    intervals={**(root.intervals or {}), second: (low * times, high * times)},
                 )
             )
         for typed in seconds:
-            first = to_fitted(pair, np.array(follow(firsts[0], typed / number)), self.log.top)
+            first = to_fitted(pair, follow(firsts[0], typed / number), self.log.top)
             if np.isfinite(first):
                 cost = 0 if DEFAULTS.get(second) == typed else 1 + digits_of(typed)
                 both = root._replace(free={**root.free, pair: float(first)})
@@ -252,7 +258,7 @@ class Search:
             ends = {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
             found |= {at: count for at, count in ends.items() if count > fewest + MORE_DIGITS} | found
         if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
-            problem = Problem(node.family, self.thin, node.offset, node.fixed)
+            problem = self._problem(node.family, node.offset, node.fixed)
             typed = to_fitted(name, np.array(list(found)), self.log.top)[:, None]
             errors = np.abs(problem.residuals(typed)).max(axis=1)
             found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
@@ -276,7 +282,7 @@ class Search:
     def _agrees(self, node: Node) -> bool:
         """Whether the schedule itself agrees with the log, at all points."""
         schedule = built(node.family, node.fixed, self.whole)
-        if schedule is None or errors_of(schedule, self.thin, node.offset).max() > TIES:
+        if schedule is None or errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
             return False
         errors = errors_of(schedule, self.log, node.offset)
         if (error := float(errors.max())) <= TIES:
@@ -287,7 +293,6 @@ class Search:
             # From now on look at the points that say no, too.
             worst = np.argsort(-errors)[:6]
             self.points = np.union1d(self.points, worst[errors[worst] > TIES])
-            self.thin = self.log.at(self.points)
         return False
 
     def _turn(self, name: str, intervals: Intervals) -> float:
