@@ -77,5 +77,5 @@ def _typed(interval: Interval, whole: bool = False) -> float:
     """The roundest number in an interval, an int for whole steps; NaN where there is none."""
     low, high = interval
     low = max(low, 1e-12 * high)
-    number: float = next(iter(roundest(low, high, fewest_digits(low, high, whole), whole)), None)
-    return int(number) if whole and number else number
+    number = next(iter(roundest(low, high, fewest_digits(low, high, whole), whole)), math.nan)
+    return int(number) if whole and math.isfinite(number) else number
