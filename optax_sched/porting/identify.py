@@ -3,7 +3,7 @@
 import decimal
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,31 +15,12 @@ from optax_sched.porting.families import LENGTHS
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.pieces import in_pieces
-from optax_sched.porting.search_log import Search, built, errors_of
+from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
 from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
 MOST_SKIPPED = 100
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
-
-
-class Match(NamedTuple):
-    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
-
-    Attributes:
-      schedule: the schedule; its `repr` is what a person would have typed.
-      offset: what to add to a logged step, -1, 0 or 1.
-      skipped: the updates that were skipped, as pairs (step, how many so far), each with the first
-        logged step that shows it; empty where none were.
-      largest_error: the largest distance from a logged value, in halves of its last digit.
-      is_consistent: whether that is at most 1.001, so that rounding explains every logged value.
-    """
-
-    schedule: Schedule
-    offset: int
-    skipped: list[tuple[float, int]]
-    largest_error: float
-    is_consistent: bool
 
 
 @np.errstate(all="ignore")  # what overflows does not agree
@@ -94,10 +75,7 @@ def identify(
         search = Search(log)
         found = search.run() + in_pieces(log)
         if found:
-            found.sort(key=lambda one: one.cost)
-            return [
-                Match(one.schedule, one.offset, [], one.error, True) for one in found[:MOST_MATCHES]
-            ]
+            return [match for _, match in sorted(found, key=itemgetter(0))[:MOST_MATCHES]]
     assert search is not None
     return _with_skips(search) or _nearest(search)
 
@@ -119,10 +97,7 @@ def _with_skips(search: Search) -> list[Match]:
             typed = near.numbers | dict(zip(("peak", "rise", "total"), numbers, strict=True))
             schedule = built(near.family, typed | {"start": 0.0, "end": 0.0}, True)
             if schedule is not None and (lags := _lags(schedule, log)) is not None:
-                changes = np.flatnonzero(np.diff(lags, prepend=0))
-                skipped = [(float(log.steps[at]), int(lags[at])) for at in changes]
-                error = float(errors_of(schedule, log, 0, lags).max())
-                return [Match(schedule, 0, skipped, error, error <= TIES)]
+                return [matched(schedule, log, 0, lags)]
     return []
 
 
@@ -218,14 +193,12 @@ def _nearest(search: Search) -> list[Match]:
             }
             schedule = built(near.family, typed, log.whole)
             if schedule is not None:
-                error = float(errors_of(schedule, log, near.offset).max())
-                tried.append(Match(schedule, near.offset, [], error, error <= TIES))
+                tried.append(matched(schedule, log, near.offset))
         if tried:
             least = min(match.largest_error for match in tried)
             matches.append([match for match in tried if match.largest_error <= 1.2 * least][-1])
-    flat = constant(as_typed((log.values.min() + log.values.max()) / 2, 6))
-    error = float(errors_of(flat, log, 0).max())
-    matches.append(Match(flat, 0, [], error, error <= TIES))
+    middle = constant(as_typed((log.values.min() + log.values.max()) / 2, 6))
+    matches.append(matched(middle, log, 0))
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
 
 

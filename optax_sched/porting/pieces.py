@@ -1,6 +1,7 @@
 """Logs that are constant in pieces: the stairs, drops or values that a person would have typed."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -8,14 +9,14 @@ import numpy as np
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import multistep_decay, piecewise_constant, step_decay
 from optax_sched.porting.fit_log import TIES, Log
-from optax_sched.porting.search_log import OFFSETS, Found, errors_of
+from optax_sched.porting.search_log import OFFSETS, Match, matched
 from optax_sched.porting.typed_numbers import digits_of, fewest_digits, roundest
 
 MOST_PIECES = 40
 Interval = tuple[float, float]
 
 
-def in_pieces(log: Log) -> list[Found]:
+def in_pieces(log: Log) -> list[tuple[float, Match]]:
     """The schedules that are constant between drops, where that holds: at each offset the first."""
     at = np.flatnonzero(np.diff(log.values))
     if not 1 <= len(at) <= min(MOST_PIECES, len(log.values) // 2):
@@ -30,10 +31,10 @@ def in_pieces(log: Log) -> list[Found]:
                 schedule = build(*numbers)
             except (TypeError, ValueError):  # nothing round is there, or its builder refuses it
                 continue
-            error = float(errors_of(schedule, log, offset).max())
-            if error <= TIES:
+            match = matched(schedule, log, offset)
+            if match.is_consistent:
                 cost = sum(1 + digits_of(number) for number in np.hstack(numbers).tolist())
-                found.append(Found(cost + 0.5 * abs(offset), schedule, offset, error))
+                found.append((cost + 0.5 * abs(offset), match))
                 break
     return found
 

@@ -28,11 +28,23 @@ MORE_DIGITS = 2  # than the roundest number that may be
 Intervals = dict[str, tuple[float, float]]
 
 
-class Found(NamedTuple):
-    cost: float
+class Match(NamedTuple):
+    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
+
+    Attributes:
+      schedule: the schedule; its `repr` is what a person would have typed.
+      offset: what to add to a logged step, -1, 0 or 1.
+      skipped: the updates that were skipped, as pairs (step, how many so far), each with the first
+        logged step that shows it; empty where none were.
+      largest_error: the largest distance from a logged value, in halves of its last digit.
+      is_consistent: whether that is at most 1.001, so that rounding explains every logged value.
+    """
+
     schedule: Schedule
     offset: int
-    error: float
+    skipped: list[tuple[float, int]]
+    largest_error: float
+    is_consistent: bool
 
 
 class Near(NamedTuple):
@@ -82,6 +94,14 @@ def errors_of(schedule: Schedule, log: Log, offset: int, lags: Array | float = 0
     return np.abs(values_of(schedule, steps) - log.values) / log.half
 
 
+def matched(schedule: Schedule, log: Log, offset: int, lags: Array | None = None) -> Match:
+    """A schedule beside a log. `lags`: how many updates were skipped before each step."""
+    changes = [] if lags is None else np.flatnonzero(np.diff(lags, prepend=0))
+    skipped = [] if lags is None else [(float(log.steps[at]), int(lags[at])) for at in changes]
+    error = float(errors_of(schedule, log, offset, 0 if lags is None else lags).max())
+    return Match(schedule, offset, skipped, error, error <= TIES)
+
+
 class Search:
     def __init__(self, log: Log):
         self.log, self.whole = log, log.whole
@@ -89,10 +109,10 @@ class Search:
         self.smooth = log.away_from_rises()
         self.order = itertools.count()
         self.work = 0
-        self.found: list[Found] = []
+        self.found: list[tuple[float, Match]] = []  # with what each costs to type
         self.nearest: list[Near] = []
 
-    def run(self) -> list[Found]:
+    def run(self) -> list[tuple[float, Match]]:
         families = FAMILIES if np.ptp(self.log.values) else FAMILIES[:1]  # a flat log is a constant
         heap = [root for family in families if self._may_be(family) for root in self._roots(family)]
         heapq.heapify(heap)
@@ -100,7 +120,7 @@ class Search:
         most = MOST_WORK
         while heap and self.work < most:
             node = heapq.heappop(heap)
-            if self.found and node.bound > min(one.cost for one in self.found) + SLACK:
+            if self.found and node.bound > min(cost for cost, _ in self.found) + SLACK:
                 break
             if counts[node.family] >= MOST_OF_A_FAMILY:
                 continue
@@ -114,7 +134,7 @@ class Search:
             )
             for one in nexts:
                 heapq.heappush(heap, one)
-        return sorted(self.found, key=lambda one: (one.cost, one.error))
+        return self.found
 
     def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
         restarts = "period" in family.names
@@ -284,11 +304,12 @@ class Search:
         schedule = built(node.family, node.fixed, self.whole)
         if schedule is None or errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
             return False
-        errors = errors_of(schedule, self.log, node.offset)
-        if (error := float(errors.max())) <= TIES:
+        match = matched(schedule, self.log, node.offset)
+        if match.is_consistent:
             cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
-            self.found.append(Found(cost, schedule, node.offset, error))
+            self.found.append((cost, match))
             return True
+        errors = errors_of(schedule, self.log, node.offset)
         if len(self.points) < MOST_POINTS:
             # From now on look at the points that say no, too.
             worst = np.argsort(-errors)[:6]
