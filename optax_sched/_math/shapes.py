@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._math.phases import Numeric, mix, progress, remaining
 from optax_sched._math.powers import Weights
 
 
-def half_wave(x: Any, y: Any) -> Weights:
+def half_wave(x: Numeric, y: Numeric) -> Weights:
     """`sin^2(pi x / 2)` and its complement `sin^2(pi y / 2)`, for x in [0, 1] and y = 1 - x.
 
     It sums the series of (1 - cos(pi x)) / 2 at the smaller of the two. That has half the error of a
@@ -27,24 +27,24 @@ def half_wave(x: Any, y: Any) -> Weights:
     return Weights(jnp.where(x <= y, wave, 1 - wave), jnp.where(x <= y, 1 - wave, wave))
 
 
-def square_root(x: Any) -> jax.Array:
+def square_root(x: Numeric) -> jax.Array:
     """`sqrt(x)` for x >= 0, with a finite gradient at 0 too."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
-ShapeFunction = Callable[[Any, Any], Weights]
+ShapeFunction = Callable[[Numeric, Numeric], Weights]
 
 
-def _linear(x: Any, y: Any) -> Weights:
+def _linear(x: Numeric, y: Numeric) -> Weights:
     return Weights(x, y)
 
 
-def _sqrt(x: Any, y: Any) -> Weights:
+def _sqrt(x: Numeric, y: Numeric) -> Weights:
     root = square_root(y)
     return Weights(x / (1 + root), root)
 
 
-def _square(x: Any, y: Any) -> Weights:
+def _square(x: Numeric, y: Numeric) -> Weights:
     return Weights(x * (1 + y), y**2)
 
 
