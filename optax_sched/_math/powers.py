@@ -36,13 +36,9 @@ def _raised_jvp(primals: Any, tangents: Any) -> tuple[Weights, Weights]:
 
 def _raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
     # Not `**`, which XLA does not vectorise on a CPU.
-    log = exponent * _log(jnp.where(x > 0, x, 1.0), y)
+    near_1 = jnp.log1p(-jnp.where(y < 0.5, y, 0.0))
+    log = exponent * jnp.where(y < 0.5, near_1, jnp.log(jnp.where(x > 0, x, 1.0)))
     weight = jnp.where(x > 0, jnp.exp(log), 0.0)
     # Near 1, -expm1(exponent log x) gives 1 - x^exponent without subtracting two near numbers. Further
     # away the subtraction is harmless, while the gradient of expm1 would subtract near numbers.
     return Weights(weight, jnp.where(weight > 0.5, -jnp.expm1(log), 1 - weight))
-
-
-def _log(x: Numeric, y: Numeric) -> jax.Array:
-    """`log(x)` for x in (0, 1] and y = 1 - x."""
-    return jnp.where(y < 0.5, jnp.log1p(-jnp.where(y < 0.5, y, 0.0)), jnp.log(x))

@@ -35,24 +35,16 @@ def square_root(x: Numeric) -> jax.Array:
 ShapeFunction = Callable[[Numeric, Numeric], Weights]
 
 
-def _linear(x: Numeric, y: Numeric) -> Weights:
-    return Weights(x, y)
-
-
 def _sqrt(x: Numeric, y: Numeric) -> Weights:
     root = square_root(y)
     return Weights(x / (1 + root), root)
 
 
-def _square(x: Numeric, y: Numeric) -> Weights:
-    return Weights(x * (1 + y), y**2)
-
-
 SHAPES: dict[str, ShapeFunction] = {
-    "linear": _linear,
+    "linear": lambda x, y: Weights(x, y),
     "cosine": half_wave,
     "sqrt": _sqrt,
-    "square": _square,
+    "square": lambda x, y: Weights(x * (1 + y), y**2),
 }
 
 
