@@ -96,6 +96,27 @@ def plot(
     return axes
 
 
+def draw_log(
+    axes: "Axes",
+    schedule: Schedule,
+    at: np.ndarray,
+    steps: np.ndarray,
+    values: np.ndarray,
+    is_off: np.ndarray,
+) -> None:
+    """Draw a log, and a schedule at the same steps on its own clock; mark what is off."""
+    at = np.maximum(at, 0)
+    is_whole = np.all(at == np.rint(at)) and at[-1] <= LAST_STEP
+    axes.plot(steps, values_at(schedule, at.astype(np.int32) if is_whole else at), label="best match")
+    axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
+    if is_off.any():
+        axes.plot(steps[is_off], values[is_off], ".", color="#d55e00", markersize=4, label="off")
+        first = steps[np.argmax(is_off)]
+        axes.axvline(first, color="#d55e00", linestyle=":", label=f"they part at step {first:g}")
+    axes.set_title(short_source(schedule), size=10)
+    axes.legend()
+
+
 def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Any]) -> int:
     """A last step to show; beyond int32 only where a float length says that the clock counts tokens."""
     counts_tokens = type(num_steps) is int and any(map(is_float_clock, schedules))

@@ -74,21 +74,20 @@ def least_squares_risk(
     """
     one_each("least_squares_risk", "start", start, len(eigenvalues), "eigenvalues")
     rates = rates_of("least_squares_risk", schedule, num_steps, must_move=False)
-    if callable(batch_size):
-        sizes = rates_of("least_squares_risk", batch_size, num_steps, "batch_size")
+    sizes = batch_size
+    if callable(sizes):
+        sizes = rates_of("least_squares_risk", sizes, num_steps, "batch_size")
         if not is_traced(sizes) and np.any(bad := (sizes < 1) | (sizes != np.round(sizes))):
             rule = "a schedule of whole numbers, 1 or more"
             raise Refusal("least_squares_risk", "batch_size", rule, sizes[bad][0]).error()
-        batch_size = sizes
-    return _risk(rates, eigenvalues, noise, start, batch_size)
+    return _risk(rates, eigenvalues, noise, start, sizes)
 
 
 @jax.jit
 def _risk(rates: Any, eigenvalues: Any, noise: Any, start: Any, batch_size: Any) -> jax.Array:
-    dtype = jnp.result_type(default_float(), rates, eigenvalues, noise, start, batch_size)
-    rates, values, noise, start, sizes = (
-        jnp.asarray(x, dtype) for x in (rates, eigenvalues, noise, start, batch_size)
-    )
+    numbers = rates, eigenvalues, noise, start, batch_size
+    dtype = jnp.result_type(default_float(), *numbers)
+    rates, values, noise, start, sizes = (jnp.asarray(x, dtype) for x in numbers)
     first = jnp.broadcast_to(start, values.shape)
 
     def update(state: Any, rate_and_size: Any) -> Any:

@@ -157,19 +157,18 @@ def extend(
         horizon_exponent = 0.5
     longer = (total_steps / tuned_steps) ** (0.5 - jnp.asarray(horizon_exponent, default_float()))
     distance = longer / best_scale("extend", "schedule", schedule, tuned_steps)
-    if not callable(schedule):
-        schedule = table(schedule)
+    old: Any = schedule
     left = total_steps - spent_steps
     # A line of height 1 over them: its sum, and the sum of v_t^2 / R_t over it, its last step's v_t.
     mass, cost = (left + 1) / 2, (2 * (left - 1 + np.sum(1.0 / np.arange(1, left))) + 1) / left
     jump = _jump(spent, distance, mass, (mass / cost) ** 0.5)
     if not is_traced(jump):
         jump = as_number(np.asarray(jump)[()])
-    return join([schedule, linear(jump, 0.0, left)], [spent_steps])
+    return join([old if callable(old) else table(old), linear(jump, 0.0, left)], [spent_steps])
 
 
 @jax.jit
-def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
+def _jump(spent: jax.Array, distance: jax.Array, line_mass: float, target: float) -> jax.Array:
     """The height of a line over the steps that are left, for which the bound is least.
 
     With S the sum of the rates still to come and R_t that of the spent ones after step t, the
@@ -183,7 +182,7 @@ def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
     masses = jnp.append(shares**2, (distance / unit) ** 2)
     offsets = jnp.append(sum_after(shares), jnp.sum(shares))
 
-    def newton(masses: Any, offsets: Any, mass: Any) -> Any:
+    def newton(masses: jax.Array, offsets: jax.Array, mass: jax.Array) -> jax.Array:
         inverse = jnp.where(masses > 0, 1 / jnp.where(masses > 0, offsets + mass, 1.0), 0.0)
         height = jnp.sum(masses * inverse**2) ** -0.5
         slope = height**3 * jnp.sum(masses * inverse**3)
@@ -191,16 +190,6 @@ def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
 
     fixed = jax.lax.stop_gradient((masses, offsets))
     first = jnp.max(target * jnp.sqrt(fixed[0]) - fixed[1])
-
-    def goes_on(state: Any) -> Any:
-        count, step, mass = state
-        return (count < 50) & (step > 1e-6 * mass)
-
-    def again(state: Any) -> Any:
-        count, _, mass = state
-        new = newton(*fixed, mass)
-        return count + 1, jnp.abs(new - mass), new
-
-    _, _, mass = jax.lax.while_loop(goes_on, again, (0, first, first))
+    mass = jax.lax.fori_loop(0, 50, lambda _, mass: newton(*fixed, mass), first)
     # One more step, from the root itself, carries the derivatives of the root.
     return newton(masses, offsets, mass) / line_mass * unit
