@@ -33,21 +33,15 @@ def horizon(schedule: Any, last_step: int | None = None) -> int:
     settled = last_step
     for _ in range(3):  # each time between two neighbours of the last
         values = _values_at(schedule, steps, last_step)
-        last, settled = _last_change(values, steps, settled)
+        moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
+        last = steps[0]
+        if len(moving):  # the two steps between which the value changes last
+            last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
         steps = np.unique(np.linspace(last, settled, POINTS).astype(np.int64))
     if settled > last_step // 2:
         return UNENDING
     unit = 10 ** max(len(str(settled)) - 2, 0)
     return -(-settled // unit) * unit
-
-
-def _last_change(values: np.ndarray, steps: np.ndarray, settled: Any) -> tuple[Any, Any]:
-    """The two steps between which the value changes last; `settled` where it never changes."""
-    moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
-    if not len(moving):
-        return steps[0], settled
-    last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
-    return last, settled
 
 
 def _values_at(schedule: Any, steps: np.ndarray, last_step: int) -> np.ndarray:

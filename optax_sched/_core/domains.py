@@ -129,7 +129,8 @@ class Number(Domain):
         return self._cast(number if isinstance(scalar, int | float) else scalar)
 
     def is_float_clock(self, stored: Any) -> bool:
-        return self.counts_units or (not self.as_float and _is_float(stored))
+        is_float = jnp.issubdtype(jnp.result_type(stored), jnp.floating)
+        return self.counts_units or (is_float and not self.as_float)
 
     def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
@@ -293,12 +294,6 @@ def read_only(array: np.ndarray) -> np.ndarray:
     """The same array, made immutable as the schedule that holds it."""
     array.setflags(write=False)
     return array
-
-
-def _is_float(stored: Any) -> bool:
-    return isinstance(stored, float) or (
-        hasattr(stored, "dtype") and jnp.issubdtype(stored.dtype, jnp.floating)
-    )
 
 
 def as_scalar(value: Any) -> Any:

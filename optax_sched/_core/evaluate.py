@@ -123,7 +123,9 @@ def _evaluate(s: Any, step: jax.Array) -> jax.Array:
         # Under jax.disable_jit the leaves arrive as Python numbers.
         s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
         step = jnp.asarray(step)
-        dtype = _result_type(s)
+        # The default float, or the wider one of a hyperparameter.
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        dtype = jnp.result_type(default_float(), *dtypes)
         if step.dtype == jnp.int64 and is_float_clock(s):
             step = step.astype(dtype)
         if jnp.issubdtype(step.dtype, jnp.integer):
@@ -168,13 +170,6 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
             f"{formula.name}: the formula must return a scalar for a scalar step, got {got}"
         )
     return jnp.asarray(result).astype(dtype)
-
-
-def _result_type(s: Any) -> Any:
-    """The default float, or the wider one of a hyperparameter."""
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
-    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    return jnp.result_type(default_float(), *floats)
 
 
 def _as_computed(leaf: Any, dtype: Any) -> Any:

@@ -19,7 +19,7 @@ from optax_sched._core.domains import (
     as_scalar,
     is_traced,
 )
-from optax_sched._math.phases import LAST_STEP
+from optax_sched._math.phases import LAST_STEP, Numeric
 
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
@@ -44,9 +44,9 @@ class Known(Number):
 SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
-Scalar = int | float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
+Scalar = Numeric
 """What may stand for one number."""
-ManyScalars = Sequence[Any] | np.ndarray[Any, Any] | jax.Array
+ManyScalars = Sequence[Any] | np.ndarray | jax.Array
 """What may stand for several numbers."""
 
 Real = Annotated[Scalar, "Real", _REAL]

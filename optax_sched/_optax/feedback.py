@@ -30,6 +30,7 @@ from optax_sched._optax.state import (
 MISSING: Any = object()
 
 P = ParamSpec("P")
+Rule = Callable[Concatenate[Any, Any, P], Any]  # of the memory, the value and hyperparameters
 
 
 class LiveSchedule(Built):
@@ -158,18 +159,14 @@ class LoopBuilder(Protocol[P]):
 
 @overload
 def feedback(
-    rule: Callable[Concatenate[Any, Any, P], Any],
-    *,
-    init: Any = None,
-    name: str | None = None,
-    check: Checks = (),
+    rule: Rule[P], *, init: Any = None, name: str | None = None, check: Checks = ()
 ) -> LoopBuilder[P]: ...
 
 
 @overload
 def feedback(
     rule: None = None, *, init: Any = None, name: str | None = None, check: Checks = ()
-) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
+) -> Callable[[Rule[P]], LoopBuilder[P]]: ...
 
 
 def feedback(

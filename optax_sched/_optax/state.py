@@ -186,7 +186,7 @@ def register_with_flax() -> None:
             serialization.register_serialization_state(kind, _to_state_dict, _from_state_dict)
 
 
-def _to_state_dict(built: Any) -> dict[str, Any]:
+def _to_state_dict(built: Node) -> dict[str, Any]:
     # msgpack knows no random keys.
     return as_dicts(jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, built))
 

@@ -1,6 +1,5 @@
 """torch's schedulers that stand alone."""
 
-import collections
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
-from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
+from optax_sched._schedules.by_factors import exponential_decay, step_decay
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle
 from optax_sched._schedules.decays import cosine_waves, linear
 from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate
 from optax_sched._schedules.retime import shift
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import cosine, powered
+from optax_sched.porting.simplify import cosine, powered, stairs
 
 
 class Part(Settings):
@@ -52,13 +51,8 @@ class Part(Settings):
 
 def multi_step_lr(it: Part) -> Schedule:
     gamma, milestones = it.gamma, it.raw("milestones").elements()
-    counts = collections.Counter(it.whole("milestones", 0, milestone) for milestone in milestones)
-    rate = tidy(it.rate * gamma ** counts.pop(0, 0))
-    boundaries = sorted(counts)
-    if not boundaries:
-        return constant(rate)
-    factors = [tidy(gamma ** counts[boundary]) for boundary in boundaries]
-    return multistep_decay(rate, boundaries, gamma if set(counts.values()) == {1} else factors)
+    drops = [it.whole("milestones", 0, milestone) for milestone in milestones]
+    return stairs(tidy(it.rate * gamma ** drops.count(0)), gamma, filter(None, drops))
 
 
 def constant_lr(it: Part) -> Schedule:
