@@ -41,10 +41,9 @@ def bind(
     """The arguments by name, or an error that says who was called and what it takes."""
     parameters = signature.parameters
     by_name = [it.name for it in parameters.values() if it.kind in _BY_NAME]
-    takes_any = any(it.kind is it.VAR_KEYWORD for it in parameters.values())
     try:
         # Python names what is missing first, and so hides the misspelt name that stands for it.
-        unknown = None if takes_any else next((it for it in kwargs if it not in parameters), None)
+        unknown = next((it for it in kwargs if it not in parameters), None)
         if unknown is not None:
             hint = meant_by(unknown, by_name)
             raise TypeError(f"got an unexpected keyword argument {unknown!r}{hint}")

@@ -25,22 +25,17 @@ _SEVERAL = ": for several values, grid or stack makes a batch of schedules"
 class Formula:
     """A function with the domains of its hyperparameters, and the builder that they define.
 
-    `skip` names the first parameters of the function, which are not hyperparameters. `before` and
-    `after` are hyperparameters that the function does not see. `made` is the class that the builder
-    makes.
+    `skip` names the first parameters of the function, which are not hyperparameters. `made` is the
+    class that the builder makes.
     """
 
     reserved = frozenset({"init", "update", "replace", "step"})
+    # Hyperparameters that the function does not see, before and after those that it sees.
+    before: Sequence[inspect.Parameter] = ()
+    after: Sequence[inspect.Parameter] = ()
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        check: Checks | None,
-        made: Any,
-        skip: Sequence[str],
-        before: Sequence[inspect.Parameter] = (),
-        after: Sequence[inspect.Parameter] = (),
+        self, function: Callable[..., Any], name: str, check: Checks, made: Any, skip: Sequence[str]
     ):
         self.function = function
         self.name = name
@@ -51,8 +46,8 @@ class Formula:
             raise TypeError(
                 f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
             )
-        parameters = [*before, *own[len(skip) :], *after]
-        hints = {it.name: it.annotation for it in (*before, *after)} | _hints(function)
+        parameters = [*self.before, *own[len(skip) :], *self.after]
+        hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
         for parameter in parameters:
             taken = {*self.reserved, *self.domains}

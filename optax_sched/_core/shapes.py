@@ -46,7 +46,7 @@ class Shape(Built):
 
 def shape(function: Callable[..., Weights], name: str | None = None) -> Callable[..., Shape]:
     """Turn a formula `(x, y, *hyperparameters) -> Weights`, where y = 1 - x, into a builder."""
-    return Formula(function, name or function.__name__, None, Shape, skip=["x", "y"]).builder
+    return Formula(function, name or function.__name__, (), Shape, skip=["x", "y"]).builder
 
 
 @shape

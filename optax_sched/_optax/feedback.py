@@ -113,13 +113,21 @@ class ClosedLoop(LiveSchedule):
         return state._replace(memory=remembered(state.rule, state.memory, metric(where, value)))
 
 
+def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
+    """The hyperparameters of every closed loop; its own stand after the schedule."""
+
+
+_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
+
+
 class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
     reserved = Formula.reserved | {"reset"}  # a keyword of `replace_feedback`
+    before, after = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
 
     def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: Any):
-        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
+        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"])
         self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
@@ -129,14 +137,6 @@ class _Rule(Formula):
                     words = f"init must be a NamedTuple, got its class: write {memory.__name__}()"
                     raise TypeError(f"{name}: {words}")
                 raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
-
-
-def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
-    """The hyperparameters of every closed loop; its own stand after the schedule."""
-
-
-_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
-_BEFORE, _AFTER = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
 
 
 class LoopBuilder(Protocol[P]):

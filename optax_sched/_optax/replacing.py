@@ -93,7 +93,9 @@ def replace_schedule(
         for name, wanted, _, inside in _meant(found, count, "count", 0):
             number = admit("replace_schedule", name, domain_of("count", CountOrZero), wanted)
             for place in goes_on if inside is found else inside:
-                place.put(_read_at(place.schedule, number))
+                state = place.schedule
+                (new,) = laid([number], [state.count])
+                place.put(_at_start(state._replace(count=new), state.count, state.schedule))
     for place, old in zip(found, before, strict=True):
         if place.schedule.schedule is old.schedule:
             refuse_zeros("replace_schedule", place.schedule)
@@ -229,12 +231,6 @@ def _remedy(new: Any, old: Any) -> str:
     if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
         return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     return takes
-
-
-def _read_at(state: ScheduleState, count: Any) -> ScheduleState:
-    """The state from another count on."""
-    (new,) = laid([count], [state.count])
-    return _at_start(state._replace(count=new), state.count, state.schedule)
 
 
 def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState:

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
-    return Formula(function, function.__name__, None, LiveSchedule, skip=[]).builder
+    return Formula(function, function.__name__, (), LiveSchedule, skip=[]).builder
 
 
 @_builder

@@ -23,20 +23,14 @@ class Part(Settings):
     `is_later` says that it has a part before it.
     """
 
-    def __init__(
-        self,
-        scheduler: Any,
-        group: int,
-        rate: float | None = None,
-        until: int | None = None,
-        is_later: bool = False,
-    ):
+    until: int | None = None
+    is_later = False
+
+    def __init__(self, scheduler: Any, group: int, rate: float | None = None):
         super().__init__(scheduler)
         self.index = group
         self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
         self.rate = self.of_group("base_lrs") if rate is None else rate
-        self.until = until
-        self.is_later = is_later
 
     def of_group(self, name: str) -> float:
         return self.number(name, self.raw(name)[self.index])
