@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def admit(where: str, name: str, domain: Domain, value: Any, several: str = "") -> Any:
+def admit(where: str, name: str, domain: Domain, value: object, several: str = "") -> Any:
     """What the domain stores for the value, or an error that says who refuses what, and why.
 
     `several` is the hint for many numbers where one is meant.
@@ -31,7 +31,7 @@ def admit(where: str, name: str, domain: Domain, value: Any, several: str = "") 
         raise Refusal(where, name, domain.words, value, hint).error(kind) from None
 
 
-def _is_many(value: Any, domain: Domain) -> bool:
+def _is_many(value: object, domain: Domain) -> bool:
     return isinstance(domain, Number) and bool(getattr(value, "ndim", isinstance(value, list | tuple)))
 
 
@@ -82,14 +82,14 @@ class Word(str):
 
 
 def readable(
-    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: Any
+    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: object
 ) -> inspect.Signature:
     """A signature that shows the words of the vocabulary, not the types that they stand for."""
     named = [it.replace(annotation=_word(hints.get(it.name, it.empty))) for it in parameters]
     return inspect.Signature(named, return_annotation=result)
 
 
-def _word(annotation: Any) -> Any:
+def _word(annotation: object) -> Any:
     if typing.get_origin(annotation) is Annotated:
         return Word(
             next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")

@@ -70,7 +70,7 @@ class Formula:
 
     def _make_builder(self) -> Callable[..., Any]:
         @functools.wraps(self.function)
-        def builder(*args: Any, **kwargs: Any) -> Any:
+        def builder(*args: object, **kwargs: object) -> Any:
             return self.build(bind(self.name, self.signature, args, kwargs).arguments)
 
         builder.__name__ = self.name
@@ -118,7 +118,7 @@ class Formula:
             self.builder.__qualname__ = next(names, self.builder.__qualname__)
         return self.builder
 
-    def value(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+    def value(self, step: object, *args: object, **kwargs: object) -> Any:
         """What the function gives at a scalar step."""
         return self.function(step, *args, **kwargs)
 
@@ -146,7 +146,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def formula_of(builder: Any) -> Formula | None:
+def formula_of(builder: object) -> Formula | None:
     """The formula of a builder, or None for anything else."""
     formula = getattr(builder, "formula", None) if inspect.isfunction(builder) else None
     return formula if isinstance(formula, Formula) else None

@@ -127,7 +127,7 @@ class Reader(Walk):
     def hint(self, name: str) -> str:
         return called_here(name, self.known)
 
-    def value(self, formula: Formula, domain: Domain, value: Any, path: Path) -> Any:
+    def value(self, formula: Formula, domain: Domain, value: object, path: Path) -> Any:
         if isinstance(domain, Optional) and value is not None:
             domain = domain.of
         if isinstance(domain, KeyDomain) and is_mapping(value):

@@ -21,7 +21,7 @@ def ported(scheduler: Any) -> list[Any]:
     return [whole.get(type(scheduler).__qualname__, _alone)(scheduler, group) for group in groups]
 
 
-def _alone(scheduler: Any, group: int) -> Any:
+def _alone(scheduler: object, group: int) -> Any:
     name = type(scheduler).__qualname__
     if name == "ReduceLROnPlateau":
         return reduce_lr_on_plateau(Part(scheduler, group, rate=0.0))  # it keeps none
@@ -76,7 +76,7 @@ def _chain(scheduler: Any, group: int) -> Schedule:
     return multiply(*made) if len(made) > 1 else made[0]
 
 
-def _single(scheduler: Any) -> str:
+def _single(scheduler: object) -> str:
     """The name of a class of torch's that is made of no others; else it is refused."""
     kind, name = type(scheduler), type(scheduler).__qualname__
     if kind.__module__ != MODULE:

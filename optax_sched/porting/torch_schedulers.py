@@ -140,7 +140,7 @@ def reduce_lr_on_plateau(it: Part) -> Any:
     return closed_loop(it, first, first, floor)
 
 
-def closed_loop(it: Settings, schedule: Any, first: float, floor: float, **more: Any) -> Any:
+def closed_loop(it: Settings, schedule: object, first: float, floor: float, **more: object) -> Any:
     """The settings of torch's plateau on a schedule whose rate, when it starts to watch, is `first`."""
     factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
