@@ -31,6 +31,15 @@ def admit(where: str, name: str, domain: Domain, value: object, several: str = "
         raise Refusal(where, name, domain.words, value, hint).error(kind) from None
 
 
+def some(where: str, name: str, rule: str, values: object) -> Sequence[Any]:
+    """The values, if they are a sequence of one or more, or an error."""
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise Refusal(where, name, rule, values).error(TypeError)
+    if not values:
+        raise Refusal(where, name, rule, values).error()
+    return values
+
+
 def _is_many(value: object, domain: Domain) -> bool:
     return isinstance(domain, Number) and bool(getattr(value, "ndim", isinstance(value, list | tuple)))
 

@@ -50,6 +50,10 @@ def as_schedule(function: object) -> Schedule:
     return function if isinstance(function, Schedule) else of_function(function)
 
 
+Function = Callable[..., Any]
+"""A schedule, or another function of the step."""
+
+
 class OneSchedule(Domain):
     """A schedule, any callable `step -> value`, or a number, which means `constant`."""
 

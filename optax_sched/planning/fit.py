@@ -135,9 +135,7 @@ def warn_off_peak(where: str, peak: float, peak_values: tuple[float, float]) -> 
 
 
 def fit_loss_law(
-    runs: Sequence[LoggedRun],
-    law: Callable[..., LossLaw] = MultiPowerLaw,
-    model_error: float = 0.004,
+    runs: Sequence[LoggedRun], law: Callable[..., LossLaw] = MultiPowerLaw, model_error: float = 0.004
 ) -> LossFit:
     """Fit a loss law to a few logged runs.
 
