@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 
-def source(value: Any) -> str:
+def source(value: object) -> str:
     """The source text that builds a value made of numbers, sequences and named functions."""
     if isinstance(value, Tracer):
         return f"{value.dtype}{list(value.shape)}"

@@ -50,7 +50,7 @@ class LossLaw(Built):
 
 def loss_law(function: Callable[..., Any]) -> Callable[..., LossLaw]:
     """Turn a formula `(run, *parameters) -> losses` into a builder of loss laws."""
-    return Formula(function, function.__name__, None, LossLaw, skip=["the run"]).builder
+    return Formula(function, function.__name__, (), LossLaw, skip=["the run"]).builder
 
 
 @jax.jit

@@ -38,7 +38,7 @@ class Group(Settings):
         self.warm = self.steps("warmup_t")
         self.start = self.height("warmup_lr_init", scheduler.warmup_lr_init)
 
-    def height(self, name: str, value: Any) -> float:
+    def height(self, name: str, value: object) -> float:
         return tidy(self.scale * self.number(name, value))
 
     @property

@@ -23,20 +23,14 @@ class Part(Settings):
     `is_later` says that it has a part before it.
     """
 
-    def __init__(
-        self,
-        scheduler: Any,
-        group: int,
-        rate: float | None = None,
-        until: int | None = None,
-        is_later: bool = False,
-    ):
+    until: int | None = None
+    is_later = False
+
+    def __init__(self, scheduler: Any, group: int, rate: float | None = None):
         super().__init__(scheduler)
         self.index = group
         self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
         self.rate = self.of_group("base_lrs") if rate is None else rate
-        self.until = until
-        self.is_later = is_later
 
     def of_group(self, name: str) -> float:
         return self.number(name, self.raw(name)[self.index])
@@ -146,7 +140,7 @@ def reduce_lr_on_plateau(it: Part) -> Any:
     return closed_loop(it, first, first, floor)
 
 
-def closed_loop(it: Settings, schedule: Any, first: float, floor: float, **more: Any) -> Any:
+def closed_loop(it: Settings, schedule: object, first: float, floor: float, **more: object) -> Any:
     """The settings of torch's plateau on a schedule whose rate, when it starts to watch, is `first`."""
     factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
