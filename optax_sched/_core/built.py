@@ -53,7 +53,7 @@ class Built(Node):
         packed = [domain.packed(value) for _, domain, value in stored(self)]
         return self._unpickle, (self._formula.importable(), packed)
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """A copy with some hyperparameters changed; its builder checks them again.
 
         A name may be a path to a hyperparameter of an operand:
@@ -103,7 +103,7 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
 
-def lengths_of(built: Any) -> Iterator[tuple[str, Any]]:
+def lengths_of(built: object) -> Iterator[tuple[str, Any]]:
     """The lengths on the clock of what a builder made, each with its path."""
     if isinstance(built, Built):
         for name, domain, value in stored(built):
@@ -121,7 +121,7 @@ def stored_values(built: Built) -> dict[str, Any]:
     return {name: value for name, _, value in stored(built)}
 
 
-def assembled(builder: Callable[..., Any], **values: Any) -> Any:
+def assembled(builder: Callable[..., Any], **values: object) -> Any:
     """What a builder makes of values that are already as they are stored."""
     formula: Any = formula_of(builder)
     return formula.made._make(formula, tuple(values[name] for name in formula.domains))
@@ -137,17 +137,17 @@ def formula_behind(built: Built) -> Formula:
     return built._formula
 
 
-def is_made_by(builder: Callable[..., Any], built: Any) -> bool:
+def is_made_by(builder: Callable[..., Any], built: object) -> bool:
     """Whether this builder made it."""
     return isinstance(built, Built) and built._formula is formula_of(builder)
 
 
-def is_batch(built: Any) -> bool:
+def is_batch(built: object) -> bool:
     """Whether any hyperparameter, at any depth, has the leading axis of a batch."""
     return batched_name(built) is not None
 
 
-def batched_name(built: Any) -> str | None:
+def batched_name(built: object) -> str | None:
     """The name of the first hyperparameter that has the leading axis of a batch, or None."""
     if isinstance(built, Built):
         for name, domain, value in stored(built):
@@ -161,7 +161,7 @@ _PATH = re.compile(r"([^.\[]*)\.?(.*)", re.DOTALL)
 _INDEX = re.compile(r"\[?(\d+)\]?\.?(.*)", re.DOTALL)
 
 
-def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
+def _changed(where: str, value: object, changes: dict[str, Any]) -> Any:
     """An operand, or a list of operands, with the new values at their paths."""
     if isinstance(value, Built):
         return value.replace(**changes)

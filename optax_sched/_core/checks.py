@@ -13,7 +13,7 @@ from optax_sched._core.formula import Check, Violation
 def at_most(name: str, limit: str, why: str = "", hint: str = "") -> Check:
     """The check that one number is at most another where JAX holds both."""
 
-    def check(number: Any, most: Any) -> Violation:
+    def check(number: object, most: object) -> Violation:
         if _as_held(number) <= _as_held(most):
             return None
         return name, f"at most {limit} = {in_a_word(most)}{why}", hint
@@ -35,7 +35,7 @@ def falls(start: str, end: str) -> Check:
 def holds_all(total: str, *phases: str) -> Check:
     """The check that a total is at least the sum of its phases."""
 
-    def check(steps: Any, *lengths: Any) -> Violation:
+    def check(steps: object, *lengths: object) -> Violation:
         # As Python numbers, which do not wrap.
         needed = sum(np.asarray(length).item() for length in lengths)
         fits = needed <= np.asarray(steps).item()
@@ -51,7 +51,7 @@ def _asking(check: Check, *names: str) -> Check:
     return check
 
 
-def _as_held(number: Any) -> Any:
+def _as_held(number: object) -> Any:
     return number if isinstance(number, int) else np.asarray(number, default_float())
 
 

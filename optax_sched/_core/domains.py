@@ -25,7 +25,7 @@ def default_float() -> np.dtype:
     return jnp.dtype(jnp.result_type(float))
 
 
-def is_traced(value: Any) -> bool:
+def is_traced(value: object) -> bool:
     """Whether any leaf of a value is unknown because JAX traces it."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
@@ -49,7 +49,7 @@ class Domain:
     def __repr__(self) -> str:
         return self.words
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         """What is stored for what the user wrote."""
         raise NotImplementedError
 
@@ -101,7 +101,7 @@ class Number(Domain):
     is_length: bool = False  # whether it is counted in steps
     counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         scalar = as_scalar(value)
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
@@ -128,10 +128,11 @@ class Number(Domain):
             raise ValueError
         return self._cast(number if isinstance(scalar, int | float) else scalar)
 
-    def is_float_clock(self, stored: Any) -> bool:
-        return self.counts_units or (not self.as_float and _is_float(stored))
+    def is_float_clock(self, stored: object) -> bool:
+        is_float = jnp.issubdtype(jnp.result_type(stored), jnp.floating)
+        return self.counts_units or (is_float and not self.as_float)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Iterable[tuple[str, Any]]:
         return [("", stored)] if self.is_length else ()
 
     def holds(self, number: float) -> bool:
@@ -157,7 +158,7 @@ class Numbers(Domain):
     of: Number
     increasing: bool = False
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         if isinstance(value, jax.Array | np.ndarray) and value.ndim != 1:
             raise TypeError
         if isinstance(value, Tracer):
@@ -181,10 +182,10 @@ class Numbers(Domain):
             raise ValueError
         return array
 
-    def is_float_clock(self, stored: Any) -> bool:
+    def is_float_clock(self, stored: object) -> bool:
         return self.of.is_float_clock(stored)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Iterable[tuple[str, Any]]:
         return self.of.lengths(stored)
 
 
@@ -197,12 +198,12 @@ class Choice(Domain):
         self.options = options
         self.words = "one of " + ", ".join(map(repr, options))
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         if not isinstance(value, type(self.options[0])):  # 1 is no True
             raise TypeError
         return self.options[self.options.index(value)]  # which raises ValueError
 
-    def word(self, stored: Any) -> str | None:
+    def word(self, stored: object) -> str | None:
         return None if stored is False else str(stored)
 
 
@@ -214,14 +215,14 @@ class Optional(Domain):
         self.words = f"{of.words}, or None"
         self.static = of.static
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         return None if value is None else self.of.admit(value)
 
 
 def _of_what_is_there(
     name: str, of_none: Callable[[Domain, Any], Any]
 ) -> Callable[[Optional, Any], Any]:
-    def method(self: Optional, value: Any) -> Any:
+    def method(self: Optional, value: object) -> Any:
         return of_none(self, value) if value is None else getattr(self.of, name)(value)
 
     return method
@@ -264,7 +265,7 @@ class OneOrMany(Domain):
         self.functions = functions
         self.words = f"{of.words}, or {many}" + (", or a schedule" if functions else "")
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         if self.functions and callable(value):
             refuse_no_schedule(value)
             return value
@@ -272,7 +273,7 @@ class OneOrMany(Domain):
         return (self.many if many else self.one).admit(value)
 
 
-def refuse_no_schedule(value: Any) -> None:
+def refuse_no_schedule(value: object) -> None:
     """Raise if the value is a builder, where what it makes is meant, or a closed loop."""
     if hint := uncalled(value):
         raise Unfit(hint.removeprefix(": "))
@@ -283,7 +284,7 @@ def refuse_no_schedule(value: Any) -> None:
         )
 
 
-def as_array(items: Any) -> np.ndarray:
+def as_array(items: object) -> np.ndarray:
     """One Python number, or several, as an array of the dtype that JAX computes with."""
     whole = all(isinstance(item, int) for item in (items if isinstance(items, Sequence) else [items]))
     return read_only(np.asarray(items, np.int32 if whole else default_float()))
@@ -295,13 +296,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _is_float(stored: Any) -> bool:
-    return isinstance(stored, float) or (
-        hasattr(stored, "dtype") and jnp.issubdtype(stored.dtype, jnp.floating)
-    )
-
-
-def as_scalar(value: Any) -> Any:
+def as_scalar(value: object) -> Any:
     """A Python int or float, or a JAX array (perhaps traced) of shape ()."""
     if isinstance(value, np.generic | np.ndarray) and not value.ndim:
         value = value.item()

@@ -26,7 +26,7 @@ class Ready(NamedTuple):
     is_float_clock: bool
 
 
-def call(schedule: Any, step: Any) -> jax.Array:
+def call(schedule: object, step: object) -> jax.Array:
     """The value at a step as the user wrote it."""
     if isinstance(step, Tracer):
         _check_dtype(schedule, step)
@@ -40,7 +40,7 @@ def call(schedule: Any, step: Any) -> jax.Array:
     return ready.program(ready.leaves, _as_clock(schedule, step, ready.is_float_clock))
 
 
-def _ready(schedule: Any) -> Ready:
+def _ready(schedule: object) -> Ready:
     # Transfer the hyperparameters once: that is half the cost of an eager call.
     leaves, structure = jax.tree.flatten(schedule)
     leaves = [as_array(leaf) if isinstance(leaf, int | float) else leaf for leaf in leaves]
@@ -61,7 +61,7 @@ def float64() -> contextlib.AbstractContextManager[None]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _program(structure: Any) -> Callable[..., jax.Array]:
+def _program(structure: object) -> Callable[..., jax.Array]:
     """The program that all schedules of one structure share."""
 
     @functools.partial(jax.jit, inline=True)
@@ -79,14 +79,14 @@ def weak(value: jax.Array) -> jax.Array:
     )
 
 
-def is_float_clock(schedule: Any) -> bool:
+def is_float_clock(schedule: object) -> bool:
     """Whether a length is a float, so that steps may exceed an int32."""
     return isinstance(schedule, Built) and any(
         domain.is_float_clock(value) for _, domain, value in stored(schedule)
     )
 
 
-def _check_dtype(schedule: Any, step: jax.Array) -> None:
+def _check_dtype(schedule: object, step: jax.Array) -> None:
     if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
         _refuse_step(schedule, str(step.dtype))
 
@@ -95,7 +95,7 @@ def _refuse_step(schedule: Any, got: str) -> NoReturn:
     raise TypeError(f"{schedule._formula.name}: step must be an integer or a float, got {got}")
 
 
-def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
+def _as_clock(schedule: object, step: object, is_float_clock: bool) -> Any:
     """`step` as `jit` takes it: one dtype for all ways to write an integer, one for all floats."""
     if isinstance(step, int):
         if step > LAST_STEP and is_float_clock:
@@ -116,14 +116,16 @@ def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
 
 
 @functools.partial(jax.jit, inline=True)
-def _evaluate(s: Any, step: jax.Array) -> jax.Array:
+def _evaluate(s: object, step: jax.Array) -> jax.Array:
     # An eager call runs this as one cached program; a trace inlines it. The formula mixes its
     # hyperparameters with the step by JAX's standard promotion, whatever mode the user has chosen.
     with jax.numpy_dtype_promotion("standard"):
         # Under jax.disable_jit the leaves arrive as Python numbers.
         s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
         step = jnp.asarray(step)
-        dtype = _result_type(s)
+        # The default float, or the wider one of a hyperparameter.
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        dtype = jnp.result_type(default_float(), *dtypes)
         if step.dtype == jnp.int64 and is_float_clock(s):
             step = step.astype(dtype)
         if jnp.issubdtype(step.dtype, jnp.integer):
@@ -168,13 +170,6 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
             f"{formula.name}: the formula must return a scalar for a scalar step, got {got}"
         )
     return jnp.asarray(result).astype(dtype)
-
-
-def _result_type(s: Any) -> Any:
-    """The default float, or the wider one of a hyperparameter."""
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
-    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    return jnp.result_type(default_float(), *floats)
 
 
 def _as_computed(leaf: Any, dtype: Any) -> Any:

@@ -25,22 +25,17 @@ _SEVERAL = ": for several values, grid or stack makes a batch of schedules"
 class Formula:
     """A function with the domains of its hyperparameters, and the builder that they define.
 
-    `skip` names the first parameters of the function, which are not hyperparameters. `before` and
-    `after` are hyperparameters that the function does not see. `made` is the class that the builder
-    makes.
+    `skip` names the first parameters of the function, which are not hyperparameters. `made` is the
+    class that the builder makes.
     """
 
     reserved = frozenset({"init", "update", "replace", "step"})
+    # Hyperparameters that the function does not see, before and after those that it sees.
+    before: Sequence[inspect.Parameter] = ()
+    after: Sequence[inspect.Parameter] = ()
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        check: Checks | None,
-        made: Any,
-        skip: Sequence[str],
-        before: Sequence[inspect.Parameter] = (),
-        after: Sequence[inspect.Parameter] = (),
+        self, function: Callable[..., Any], name: str, check: Checks, made: Any, skip: Sequence[str]
     ):
         self.function = function
         self.name = name
@@ -51,8 +46,8 @@ class Formula:
             raise TypeError(
                 f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
             )
-        parameters = [*before, *own[len(skip) :], *after]
-        hints = {it.name: it.annotation for it in (*before, *after)} | _hints(function)
+        parameters = [*self.before, *own[len(skip) :], *self.after]
+        hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
         for parameter in parameters:
             taken = {*self.reserved, *self.domains}
@@ -75,7 +70,7 @@ class Formula:
 
     def _make_builder(self) -> Callable[..., Any]:
         @functools.wraps(self.function)
-        def builder(*args: Any, **kwargs: Any) -> Any:
+        def builder(*args: object, **kwargs: object) -> Any:
             return self.build(bind(self.name, self.signature, args, kwargs).arguments)
 
         builder.__name__ = self.name
@@ -123,7 +118,7 @@ class Formula:
             self.builder.__qualname__ = next(names, self.builder.__qualname__)
         return self.builder
 
-    def value(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+    def value(self, step: object, *args: object, **kwargs: object) -> Any:
         """What the function gives at a scalar step."""
         return self.function(step, *args, **kwargs)
 
@@ -151,7 +146,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def formula_of(builder: Any) -> Formula | None:
+def formula_of(builder: object) -> Formula | None:
     """The formula of a builder, or None for anything else."""
     formula = getattr(builder, "formula", None) if inspect.isfunction(builder) else None
     return formula if isinstance(formula, Formula) else None

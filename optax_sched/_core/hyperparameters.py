@@ -19,7 +19,7 @@ from optax_sched._core.domains import (
     as_scalar,
     is_traced,
 )
-from optax_sched._math.phases import LAST_STEP
+from optax_sched._math.phases import LAST_STEP, Numeric
 
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
@@ -31,7 +31,7 @@ _STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=Fal
 class Known(Number):
     """A number that Python counts with: not traced, and of any size up to its maximum."""
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         number = as_scalar(value)
         if is_traced(number):
             raise TypeError
@@ -44,9 +44,9 @@ class Known(Number):
 SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
-Scalar = int | float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
+Scalar = Numeric
 """What may stand for one number."""
-ManyScalars = Sequence[Any] | np.ndarray[Any, Any] | jax.Array
+ManyScalars = Sequence[Any] | np.ndarray | jax.Array
 """What may stand for several numbers."""
 
 Real = Annotated[Scalar, "Real", _REAL]
@@ -103,7 +103,7 @@ Noise = Annotated[Literal["normal", "uniform"], "Noise", Choice(("normal", "unif
 """The distribution of random factors: "normal" or "uniform"."""
 
 
-def _domain_in(annotation: Any) -> Domain:
+def _domain_in(annotation: object) -> Domain:
     return next(extra for extra in typing.get_args(annotation) if isinstance(extra, Domain))
 
 
@@ -119,7 +119,7 @@ BY_NAME: dict[str, Domain] = {
 }
 
 
-def domain_of(name: str, annotation: Any) -> Domain:
+def domain_of(name: str, annotation: object) -> Domain:
     """The domain that the annotation names, else the one that belongs to the parameter's name."""
     origin = typing.get_origin(annotation)
     if origin is Annotated and any(isinstance(extra, Domain) for extra in typing.get_args(annotation)):

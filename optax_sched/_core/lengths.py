@@ -48,7 +48,7 @@ def remedy(ratio: float, steps: int) -> str:
     )
 
 
-def short(number: Any) -> float | int:
+def short(number: object) -> float | int:
     """As many digits as a float32 has: it may come from one."""
     return number if isinstance(number, int) else float(f"{number:.7g}")
 

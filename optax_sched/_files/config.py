@@ -66,7 +66,7 @@ class Keyed(Protocol):
     __module__ = "optax_sched"  # as `help` shows it
 
     def keys(self) -> Iterable[Any]: ...
-    def __getitem__(self, key: Any, /) -> Any: ...
+    def __getitem__(self, key: object, /) -> Any: ...
 
 
 def from_config(
@@ -131,15 +131,12 @@ class _Writer(Walk):
         for name, domain, value in stored(schedule):
             public = domain.public(value)
             if isinstance(public, ARRAYS) and domain.has_batch_axis(value):
-                raise self._batch((*path, name))
+                raise ValueError(
+                    f"to_config: {self.text((*path, name))} has a leading axis, so this is a batch of "
+                    "schedules: write one at a time, as in [to_config(s) for s in unstack(batch)]"
+                )
             config[name] = self.plain(public, (*path, name))
         return config
-
-    def _batch(self, path: Path) -> ValueError:
-        return ValueError(
-            f"to_config: {self.text(path)} has a leading axis, so this is a batch of schedules: "
-            "write one at a time, as in [to_config(s) for s in unstack(batch)]"
-        )
 
     def plain(self, value: Any, path: Path) -> Any:
         if isinstance(value, Built):

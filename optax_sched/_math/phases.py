@@ -4,15 +4,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+Numeric = float | np.number | np.ndarray | jax.Array
+"""What stands for one number or several."""
 
 LAST_STEP = 2**31 - 1  # optax counts updates in int32 and stops there
 
 
-def is_int(x: Any) -> bool:
+def is_int(x: Numeric) -> bool:
     return jnp.issubdtype(jnp.result_type(x), jnp.integer)
 
 
-def since(step: Any, start: Any) -> jax.Array:
+def since(step: Numeric, start: Numeric) -> jax.Array:
     """Steps since `start`, 0 before it: exact in integers, else as exact as floats can be."""
     if is_int(step) and not is_int(start):
         # float(step) loses steps beyond 2**24: subtract the whole part in integers first.
@@ -24,7 +28,7 @@ def since(step: Any, start: Any) -> jax.Array:
 ULPS = 3  # of the step: how far a sum of real lengths may be from where float32 holds it
 
 
-def clock_since(step: Any, start: Any) -> jax.Array:
+def clock_since(step: Numeric, start: Numeric) -> jax.Array:
     """`since`, nudged so that rounding cannot delay an end past `start` + length."""
     clock = since(step, start)
     if is_int(clock):
@@ -101,7 +105,7 @@ def remaining(step: Any, steps: Any) -> jax.Array:
     return _fraction(steps - jnp.clip(step, 0, steps), step, steps, outside=step < steps)
 
 
-def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
+def _fraction(part: Numeric, step: Numeric, steps: Numeric, outside: Numeric) -> jax.Array:
     # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
     # two equal numbers need not be 1: select the ends. The divisor must not depend on the step, so
     # that it is a constant where the schedule is one: a true division would be a kernel of its own.
@@ -109,7 +113,7 @@ def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
     return jnp.where(inside, part / _not_zero(steps), outside * 1.0)
 
 
-def _not_zero(steps: Any) -> jax.Array:
+def _not_zero(steps: Numeric) -> jax.Array:
     """The length as a float, or 1.0 instead of 0."""
     return jnp.where(steps > 0, steps, 1) * 1.0  # int32 by int32 is float32 even in x64
 
@@ -121,7 +125,7 @@ class Fractions(NamedTuple):
     remaining: jax.Array
 
 
-def phase(step: Any, start: Any, end: Any) -> Fractions:
+def phase(step: Numeric, start: Numeric, end: Numeric) -> Fractions:
     """Where a step lies between two others; each fraction is exact at both ends and near its own 0."""
     begun, ended = reached(step, start), reached(step, end)
     inside = begun & ~ended
@@ -208,7 +212,7 @@ def pick(values: Any, index: Any) -> jax.Array:
     return jnp.sum(jnp.where(chosen, values, 0), axis=0, dtype=values.dtype)
 
 
-def is_spread(index: Any) -> bool:
+def is_spread(index: Numeric) -> bool:
     """Whether an index is on explicit axes of a mesh: JAX cannot gather by one that is."""
     mesh = jax.typeof(index).sharding.mesh
     return jax.sharding.AxisType.Explicit in (mesh.axis_types or ())

@@ -30,6 +30,7 @@ from optax_sched._optax.state import (
 MISSING: Any = object()
 
 P = ParamSpec("P")
+Rule = Callable[Concatenate[Any, Any, P], Any]  # of the memory, the value and hyperparameters
 
 
 class LiveSchedule(Built):
@@ -49,7 +50,7 @@ class LiveSchedule(Built):
             )
         return start(stored_values(self)["schedule"])
 
-    def update(self, state: Any, **extra: Any) -> Any:
+    def update(self, state: object, **extra: object) -> Any:
         """The state after an update; a closed loop needs its metric as `value`."""
         return advanced(self._at_this_update(state, extra.get("value", MISSING)))
 
@@ -65,11 +66,11 @@ class LiveSchedule(Built):
             )
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 
-    def _at_this_update(self, state: Any, value: Any, where: str | None = None) -> Any:
+    def _at_this_update(self, state: Any, value: object, where: str | None = None) -> Any:
         del value, where
         return at_this_update(state)
 
-    def _no_arithmetic(self, other: Any = None) -> NoReturn:
+    def _no_arithmetic(self, other: object = None) -> NoReturn:
         del other
         name = formula_behind(self).name
         raise TypeError(f"{name}: a closed loop has no arithmetic: put it inside, {name}(0.1 * s, ...)")
@@ -112,13 +113,21 @@ class ClosedLoop(LiveSchedule):
         return state._replace(memory=remembered(state.rule, state.memory, metric(where, value)))
 
 
+def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
+    """The hyperparameters of every closed loop; its own stand after the schedule."""
+
+
+_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
+
+
 class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
     reserved = Formula.reserved | {"reset"}  # a keyword of `replace_feedback`
+    before, after = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
 
-    def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: Any):
-        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
+    def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: object):
+        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"])
         self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
@@ -128,14 +137,6 @@ class _Rule(Formula):
                     words = f"init must be a NamedTuple, got its class: write {memory.__name__}()"
                     raise TypeError(f"{name}: {words}")
                 raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
-
-
-def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
-    """The hyperparameters of every closed loop; its own stand after the schedule."""
-
-
-_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
-_BEFORE, _AFTER = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
 
 
 class LoopBuilder(Protocol[P]):
@@ -158,24 +159,20 @@ class LoopBuilder(Protocol[P]):
 
 @overload
 def feedback(
-    rule: Callable[Concatenate[Any, Any, P], Any],
-    *,
-    init: Any = None,
-    name: str | None = None,
-    check: Checks = (),
+    rule: Rule[P], *, init: object = None, name: str | None = None, check: Checks = ()
 ) -> LoopBuilder[P]: ...
 
 
 @overload
 def feedback(
-    rule: None = None, *, init: Any = None, name: str | None = None, check: Checks = ()
-) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
+    rule: None = None, *, init: object = None, name: str | None = None, check: Checks = ()
+) -> Callable[[Rule[P]], LoopBuilder[P]]: ...
 
 
 def feedback(
     rule: Callable[..., Any] | None = None,
     *,
-    init: Any = None,
+    init: object = None,
     name: str | None = None,
     check: Checks = (),
 ) -> Any:
@@ -286,7 +283,7 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
         return jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), new, memory)
 
 
-def metric(where: str, value: Any) -> jax.Array:
+def metric(where: str, value: object) -> jax.Array:
     """A value to observe as float32; not finite is allowed, not a number is not."""
     try:
         number = as_scalar(value)

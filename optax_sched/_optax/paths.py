@@ -5,13 +5,13 @@ from typing import Any
 import jax
 
 
-def flat(tree: Any) -> dict[str, Any]:
+def flat(tree: object) -> dict[str, Any]:
     """The leaves by their paths: the same for a tree and for the dicts or lists it comes back as."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {"/".join(map(_name, path)): leaf for path, leaf in leaves}
 
 
-def as_dicts(tree: Any) -> dict[str, Any]:
+def as_dicts(tree: object) -> dict[str, Any]:
     """The tree in nested dicts, as flax's `to_state_dict` and orbax write it."""
     dicts: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
@@ -23,7 +23,7 @@ def as_dicts(tree: Any) -> dict[str, Any]:
     return dicts
 
 
-def _name(key: Any) -> str:
+def _name(key: object) -> str:
     """A key of a path: an attribute's name, a dict's key, an index."""
     for attribute in ("name", "key", "idx"):
         if hasattr(key, attribute):

@@ -33,16 +33,16 @@ class WordDomain(Choice):
         super().__init__(tuple(numbers))
         self.numbers = numbers
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         return value if is_traced(value) else self.numbers[super().admit(value)]
 
-    def public(self, stored: Any) -> Any:
+    def public(self, stored: object) -> Any:
         if not isinstance(stored, float | np.ndarray | jax.Array) or is_traced(stored):
             return stored
         words = {number: word for word, number in self.numbers.items()}
         return [words[x] for x in np.asarray(stored)] if np.ndim(stored) else words[float(stored)]
 
-    def word(self, stored: Any) -> None:
+    def word(self, stored: object) -> None:
         return None
 
 

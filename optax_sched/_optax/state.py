@@ -45,7 +45,7 @@ class FeedbackState(NamedTuple):
         raise AttributeError(f"FeedbackState has no field {name!r}")
 
 
-def strong(leaf: Any) -> jax.Array:
+def strong(leaf: object) -> jax.Array:
     """As an array of a fixed dtype, so that `init` and `update` agree on it."""
     dtype = jnp.result_type(leaf)
     if isinstance(leaf, jax.Array):
@@ -186,12 +186,12 @@ def register_with_flax() -> None:
             serialization.register_serialization_state(kind, _to_state_dict, _from_state_dict)
 
 
-def _to_state_dict(built: Any) -> dict[str, Any]:
+def _to_state_dict(built: Node) -> dict[str, Any]:
     # msgpack knows no random keys.
     return as_dicts(jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, built))
 
 
-def _from_state_dict(target: Any, state: Any) -> Any:
+def _from_state_dict(target: object, state: object) -> Any:
     wanted, found = flat(target), flat(state)
     if wanted.keys() != found.keys():
         raise ValueError(f"the state to restore has {', '.join(found)} where {target!r} is")

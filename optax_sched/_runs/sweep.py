@@ -68,7 +68,10 @@ def sweep(
     most = size if chunk_size is None else admit("sweep", "chunk_size", SIZE, chunk_size)
     whole = -(-size // devices) * devices
     length = min(max(most // devices, 1) * devices, whole)
-    program = _cached_program(run, inner) if _is_hashable(run) else _program(run, inner)
+    try:
+        program = _cached_program(run, inner)
+    except TypeError:  # no hash: for example an equinox module that holds arrays
+        program = _program(run, inner)
     batch = indexable(batch)
     with _context_of(inner):
         results = [
@@ -78,14 +81,6 @@ def sweep(
         if len(results) > 1 or length > size:
             results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
     return _at_home(results[0], mesh, size)
-
-
-def _is_hashable(run: Any) -> bool:
-    try:
-        hash(run)
-    except TypeError:  # for example an equinox module that holds arrays
-        return False
-    return True
 
 
 def _program(run: Callable[[Any], Any], mesh: jax.sharding.Mesh | None) -> Callable[[Any], Any]:

@@ -77,7 +77,6 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
 def _one_rate_a_boundary(boundaries, decay_rate):
     if np.ndim(decay_rate) and len(decay_rate) != len(boundaries):
         return "decay_rate", f"one factor, or one for each of the {len(boundaries)} boundaries"
-    return None
 
 
 @schedule(check=_one_rate_a_boundary)

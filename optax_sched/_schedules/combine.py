@@ -28,7 +28,6 @@ from optax_sched._math.shapes import fall, rise
 def _one_boundary_less(schedules: Parts, boundaries):
     if len(boundaries) != len(schedules) - 1:
         return "boundaries", f"one fewer than the {len(schedules)} schedules"
-    return None
 
 
 @decorate(check=_one_boundary_less)
@@ -210,7 +209,6 @@ def maximum(step, *schedules: Operands):
 def _index_in_range(index, schedules: Parts):
     if int(index) >= len(schedules):
         return "index", f"below the number of schedules, {len(schedules)}"
-    return None
 
 
 @decorate(check=_index_in_range)
@@ -271,7 +269,6 @@ def clip(step, schedule: Operand, min_value: Real, max_value: Real):
 def _starts_before_it_ends(start, end):
     if end is not None and end <= start:
         return "end", f"above start = {start}"
-    return None
 
 
 @decorate(check=_starts_before_it_ends)

@@ -4,8 +4,6 @@ The code reads as the formulas do: `mix(e, i, w, 1 - w)` is `e + (i - e) w`. Whe
 shape or a power, the function for it returns the pair (w, 1 - w), each exact near its own 0.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -15,7 +13,7 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
-from optax_sched._math.shapes import half_wave
+from optax_sched._math.shapes import blend, half_wave
 
 
 @schedule
@@ -316,9 +314,8 @@ def k_decay(
     ['1.000', '0.990', '0.854', '0.402', '0.000', '0.000']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    f: Any = shape
     done, left = raised(z, u, k)  # z^k and 1 - z^k
-    return mix(end_value, init_value, *f.weights(left, done))
+    return blend(end_value, init_value, shape, left, done)
 
 
 @schedule(check=decay_falls)

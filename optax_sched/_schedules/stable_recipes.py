@@ -1,7 +1,5 @@
 """Recipes with a stable phase: a rise, a long time at one rate, and a fall at the end."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from optax_sched._core.checks import falls, holds_all, peak_falls, start_below_peak
@@ -18,7 +16,8 @@ from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
-from optax_sched._math.phases import mix, next_reached, phase, reached
+from optax_sched._math.phases import next_reached, phase, reached
+from optax_sched._math.shapes import blend
 from optax_sched._schedules.by_factors import exponential
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
@@ -85,7 +84,6 @@ def _decays_apart(warmup_steps, budgets, decay_fraction):
             rule = "so far apart that the first decay begins after the warm-up"
             return "budgets", f"{rule}, and every later one after the previous budget"
         before = budget
-    return None
 
 
 @schedule(check=[peak_falls, _one_budget_at_least, _decays_apart])
@@ -133,8 +131,7 @@ def wsd_cycles(
     budget = next_reached(step, boundaries := jnp.asarray(budgets))
     stable = warmup(constant(peak_value), warmup_steps)(step)
     fall = phase(step, budget - decay_fraction * budget, budget)
-    f: Any = shape
-    value = mix(end_value, stable, *f.weights(fall.remaining, fall.progress))
+    value = blend(end_value, stable, shape, fall.remaining, fall.progress)
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 

@@ -97,7 +97,6 @@ def warmup_linear_decay(
 def _timescale_known(warmup_steps, timescale):
     if timescale is None and warmup_steps == 0:
         return "warmup_steps", "positive where timescale is None"
-    return None
 
 
 @recipe(check=[_timescale_known, start_below_peak])

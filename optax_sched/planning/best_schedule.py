@@ -128,7 +128,7 @@ def _best_ratios(
     fixed = peak * np.arange(rise, dtype=dtype) / max(rise, 1), before, (places - before).astype(dtype)
 
     def objective(ratios: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, slope = _last_loss(ratios.astype(dtype), rest, *fixed, peak, low)
+        loss, slope = _last_loss(ratios.astype(dtype), rest, fixed, peak, low)
         return float(loss), np.asarray(slope, np.float64)
 
     found = []
@@ -145,15 +145,10 @@ def _best_ratios(
 @jax.jit
 @jax.value_and_grad
 def _last_loss(
-    ratios: jax.Array,
-    law: LossLaw,
-    rising: np.ndarray,
-    before: np.ndarray,
-    part: np.ndarray,
-    peak: float,
-    low: float,
+    ratios: jax.Array, law: LossLaw, fixed: tuple[np.ndarray, ...], peak: float, low: float
 ) -> jax.Array:
     """The last loss where the rates after the warm-up are interpolated between knots."""
+    rising, before, part = fixed
     values = low + (peak - low) * jnp.cumprod(jnp.concatenate([jnp.ones(1), ratios]))
     falling = values[before] * (1 - part) + values[before + 1] * part
     rates = jnp.concatenate([rising, falling])

@@ -1,8 +1,6 @@
 """Several schedules for one run, side by side: what `python -m optax_sched compare` shows."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +9,7 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.hyperparameters import Positive, domain_of
 from optax_sched._core.schedule import Schedule
+from optax_sched._files.spec import data_in
 from optax_sched.planning.bound import convex_bound
 from optax_sched.planning.fit import warn_off_peak
 from optax_sched.planning.inputs import known_rates
@@ -99,13 +98,7 @@ def read_law(name: str) -> tuple[LossLaw, float | None]:
 
     Raises ValueError or TypeError, with one line.
     """
-    try:
-        data = json.loads(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"must be JSON, {name} is not: {' '.join(str(error).split())}") from None
+    data = data_in(name)
     law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None
     if law is None:
         known = " or ".join(f'"{known}"' for known in KINDS)

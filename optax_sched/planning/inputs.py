@@ -1,6 +1,6 @@
 """What planning functions take: sizes known before tracing, arrays checked at once, rates of steps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import jax
@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.arguments import admit
+from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.hyperparameters import SIZE, Count, ManyScalars, Scalar, domain_of
-from optax_sched._core.operands import OneSchedule, as_schedule
+from optax_sched._core.operands import Function, OneSchedule, as_schedule
 
 Array = np.ndarray | jax.Array
 
@@ -102,7 +102,6 @@ def _in_float(value: Any) -> Array:
     return array if isinstance(array, Tracer) or is_wide else array.astype(default_float())
 
 
-Function = Callable[..., Any]
 Given = Function | Scalar | ManyScalars
 """A schedule, a function of the step, a number, or the rates that were used."""
 Run = Annotated[Given, "Run", RunDomain()]
@@ -189,10 +188,10 @@ def each_of(where: str, runs: Any, kind: Any) -> Iterator[tuple[str, Any]]:
     """Each run of a sequence of them, a NamedTuple of this kind, with its name for errors."""
     required = [name for name in kind._fields if name not in kind._field_defaults]
     words = f"{kind.__name__}({', '.join(required)})"
-    if isinstance(runs, kind) or not isinstance(runs, Sequence) or not runs:
-        error = ValueError if runs == [] else TypeError
-        raise Refusal(where, "runs", f"a sequence of one or more {words}", runs).error(error)
-    for number, run in enumerate(runs):
+    rule = f"a sequence of one or more {words}"
+    if isinstance(runs, kind):
+        raise Refusal(where, "runs", rule, runs).error(TypeError)
+    for number, run in enumerate(some(where, "runs", rule, runs)):
         if not isinstance(run, tuple) or len(run) != len(kind._fields):
             raise Refusal(where, f"runs[{number}]", f"a {words}", run).error(TypeError)
         yield f"runs[{number}].", kind(*run)

@@ -50,7 +50,7 @@ class LossLaw(Built):
 
 def loss_law(function: Callable[..., Any]) -> Callable[..., LossLaw]:
     """Turn a formula `(run, *parameters) -> losses` into a builder of loss laws."""
-    return Formula(function, function.__name__, None, LossLaw, skip=["the run"]).builder
+    return Formula(function, function.__name__, (), LossLaw, skip=["the run"]).builder
 
 
 @jax.jit
@@ -62,14 +62,7 @@ def _losses(law: LossLaw, run: Run) -> jax.Array:
 
 @loss_law
 def MultiPowerLaw(
-    run: Any,
-    L0: Rate,
-    A: Rate,
-    alpha: Positive,
-    B: Rate,
-    C: Positive,
-    beta: Positive,
-    gamma: Positive,
+    run: Any, L0: Rate, A: Rate, alpha: Positive, B: Rate, C: Positive, beta: Positive, gamma: Positive
 ) -> Any:
     """The multi-power law: a power law in the rates spent, less what each drop of the rate gained.
 

@@ -1,7 +1,5 @@
 """The exact risk of SGD on least squares, as a score of schedules."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,16 +7,10 @@ import numpy as np
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Rate
-from optax_sched.planning.inputs import (
-    BatchSize,
-    ManyRates,
-    RateOrMany,
-    Run,
-    Size,
-    one_each,
-    rates_of,
-)
+from optax_sched._core.hyperparameters import ManyScalars, Rate, Scalar
+from optax_sched.planning.inputs import BatchSize, ManyRates, RateOrMany, Run, Size, one_each, rates_of
+
+Pair = tuple[jax.Array, jax.Array]
 
 
 @checked
@@ -84,13 +76,12 @@ def least_squares_risk(
 
 
 @jax.jit
-def _risk(rates: Any, eigenvalues: Any, noise: Any, start: Any, batch_size: Any) -> jax.Array:
-    numbers = rates, eigenvalues, noise, start, batch_size
+def _risk(*numbers: Scalar | ManyScalars) -> jax.Array:
     dtype = jnp.result_type(default_float(), *numbers)
     rates, values, noise, start, sizes = (jnp.asarray(x, dtype) for x in numbers)
     first = jnp.broadcast_to(start, values.shape)
 
-    def update(state: Any, rate_and_size: Any) -> Any:
+    def update(state: Pair, rate_and_size: Pair) -> tuple[Pair, None]:
         (squares, lost), (rate, size) = state, rate_and_size
         step = rate * values
         shrink = step * (2 - step) * squares

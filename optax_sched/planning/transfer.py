@@ -9,7 +9,7 @@ import numpy as np
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Real
+from optax_sched._core.hyperparameters import Real, Scalar
 from optax_sched._core.operands import as_number
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import join
@@ -79,18 +79,18 @@ def transfer_factor(
     >>> [f"{3e-4 * factor:.2e}" for factor in factors]
     ['1.38e-04', '1.02e-04', '7.95e-05']
     """
-    if other_num_steps is None:
-        other_num_steps = num_steps
-    if horizon_exponent is None:
-        if other_num_steps != num_steps:
-            raise Refusal("transfer_factor", "horizon_exponent", _EXPONENTS, None).error()
-        horizon_exponent = 0.0
-    own, others = (
-        best_scale("transfer_factor", name, schedule, steps)
-        for name, schedule, steps in (("tuned", tuned, num_steps), ("other", other, other_num_steps))
-    )
-    longer = other_num_steps / num_steps
-    return others / own * longer ** (0.5 - jnp.asarray(horizon_exponent, default_float()))
+    where, other_num_steps = "transfer_factor", other_num_steps or num_steps
+    longer = _growth(where, num_steps, other_num_steps, horizon_exponent)
+    own = best_scale(where, "tuned", tuned, num_steps)
+    return best_scale(where, "other", other, other_num_steps) / own * longer
+
+
+def _growth(where: str, num_steps: int, other_num_steps: int, exponent: Scalar | None) -> jax.Array:
+    """By which factor the best scale of a shape grows from one horizon to another."""
+    if exponent is None and other_num_steps != num_steps:
+        raise Refusal(where, "horizon_exponent", _EXPONENTS, None).error()
+    power = 0.5 - jnp.asarray(0.0 if exponent is None else exponent, default_float())
+    return (other_num_steps / num_steps) ** power
 
 
 @checked
@@ -151,11 +151,7 @@ def extend(
         rule = f"more than spent_steps = {spent_steps}"
         raise Refusal("extend", "total_steps", rule, total_steps).error()
     spent = rates_of("extend", schedule, spent_steps)
-    if horizon_exponent is None:
-        if total_steps != tuned_steps:
-            raise Refusal("extend", "horizon_exponent", _EXPONENTS, None).error()
-        horizon_exponent = 0.5
-    longer = (total_steps / tuned_steps) ** (0.5 - jnp.asarray(horizon_exponent, default_float()))
+    longer = _growth("extend", tuned_steps, total_steps, horizon_exponent)
     distance = longer / best_scale("extend", "schedule", schedule, tuned_steps)
     old: Any = schedule
     left = total_steps - spent_steps

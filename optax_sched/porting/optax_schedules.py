@@ -124,7 +124,7 @@ def sequence(it: Closure) -> Schedule:
     return joined([part for _, part in made], [start for start, _ in made[1:]])
 
 
-def ported(schedule: Any) -> Schedule:
+def ported(schedule: object) -> Schedule:
     """What a schedule of optax's is here."""
     is_function = inspect.isfunction(schedule)
     porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None

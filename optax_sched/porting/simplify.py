@@ -1,11 +1,13 @@
 """The shortest name of a curve, and of parts one after another."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optax_sched._core.built import is_made_by
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
+from optax_sched._schedules.by_factors import multistep_decay
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.cyclic import one_cycle
 from optax_sched._schedules.decays import cosine_decay, linear, polynomial_decay
@@ -30,6 +32,16 @@ def powered(start: float, length: float, end: float, power: float) -> Schedule:
     if end > start:
         return warmup(end, length, start, k_shape(power))
     return polynomial_decay(start, length, end, power)
+
+
+def stairs(start: float, factor: float, drops: Iterable[float]) -> Schedule:
+    """A factor at each of some steps, as often as the step is there."""
+    counts = collections.Counter(drops)
+    boundaries = sorted(counts)
+    if not boundaries:
+        return constant(start)
+    factors = [tidy(factor ** counts[boundary]) for boundary in boundaries]
+    return multistep_decay(start, boundaries, factor if set(counts.values()) == {1} else factors)
 
 
 def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Schedule:

@@ -1,6 +1,5 @@
 """torch's schedulers that stand alone."""
 
-import collections
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
-from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
+from optax_sched._schedules.by_factors import exponential_decay, step_decay
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle
 from optax_sched._schedules.decays import cosine_waves, linear
 from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate
 from optax_sched._schedules.retime import shift
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import cosine, powered
+from optax_sched.porting.simplify import cosine, powered, stairs
 
 
 class Part(Settings):
@@ -24,20 +23,14 @@ class Part(Settings):
     `is_later` says that it has a part before it.
     """
 
-    def __init__(
-        self,
-        scheduler: Any,
-        group: int,
-        rate: float | None = None,
-        until: int | None = None,
-        is_later: bool = False,
-    ):
+    until: int | None = None
+    is_later = False
+
+    def __init__(self, scheduler: Any, group: int, rate: float | None = None):
         super().__init__(scheduler)
         self.index = group
         self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
         self.rate = self.of_group("base_lrs") if rate is None else rate
-        self.until = until
-        self.is_later = is_later
 
     def of_group(self, name: str) -> float:
         return self.number(name, self.raw(name)[self.index])
@@ -52,13 +45,8 @@ class Part(Settings):
 
 def multi_step_lr(it: Part) -> Schedule:
     gamma, milestones = it.gamma, it.raw("milestones").elements()
-    counts = collections.Counter(it.whole("milestones", 0, milestone) for milestone in milestones)
-    rate = tidy(it.rate * gamma ** counts.pop(0, 0))
-    boundaries = sorted(counts)
-    if not boundaries:
-        return constant(rate)
-    factors = [tidy(gamma ** counts[boundary]) for boundary in boundaries]
-    return multistep_decay(rate, boundaries, gamma if set(counts.values()) == {1} else factors)
+    drops = [it.whole("milestones", 0, milestone) for milestone in milestones]
+    return stairs(tidy(it.rate * gamma ** drops.count(0)), gamma, filter(None, drops))
 
 
 def constant_lr(it: Part) -> Schedule:
@@ -152,7 +140,7 @@ def reduce_lr_on_plateau(it: Part) -> Any:
     return closed_loop(it, first, first, floor)
 
 
-def closed_loop(it: Settings, schedule: Any, first: float, floor: float, **more: Any) -> Any:
+def closed_loop(it: Settings, schedule: object, first: float, floor: float, **more: object) -> Any:
     """The settings of torch's plateau on a schedule whose rate, when it starts to watch, is `first`."""
     factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor

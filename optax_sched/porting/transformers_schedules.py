@@ -24,7 +24,7 @@ SHAPES: dict[str, Any] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqr
 class Bound(Settings):
     """The settings that transformers bound to one of its functions."""
 
-    def __init__(self, it: Part, function: Any):
+    def __init__(self, it: Part, function: object):
         super().__init__(it.source, dict(getattr(function, "keywords", {})))
         self.rate = it.rate
         self.until = it.until
