@@ -67,17 +67,13 @@ def identify(
     log_steps, texts = _checked(steps, values, digits)
     if not any(texts):
         return [Match(constant(0.0), 0, [], 0.0, True)]
-    readings = _readings(log_steps, texts, digits)
-    search = None
-    for log in readings:
-        if search is not None and np.allclose(search.log.half, log.half):
-            break
-        search = Search(log)
-        found = search.run() + in_pieces(log)
-        if found:
-            return [match for _, match in sorted(found, key=itemgetter(0))[:MOST_MATCHES]]
-    assert search is not None
-    return _with_skips(search) or _nearest(search)
+    first, *looser = _readings(log_steps, texts, digits)
+    logs = [first, *(log for log in looser if not np.allclose(log.half, first.half))]
+    searches = [Search(log, in_pieces(log)) for log in logs]
+    for search in searches:
+        if found := sorted(search.run(), key=itemgetter(0)):
+            return [match for _, match in found[:MOST_MATCHES]]
+    return _with_skips(searches[-1]) or _nearest(searches[-1])
 
 
 def _with_skips(search: Search) -> list[Match]:

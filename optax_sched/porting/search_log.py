@@ -103,13 +103,14 @@ def matched(schedule: Schedule, log: Log, offset: int, lags: Array | None = None
 
 
 class Search:
-    def __init__(self, log: Log):
-        self.log, self.whole = log, log.whole
+    """Of one log. `found`: the matches that are known, with what each costs to type."""
+
+    def __init__(self, log: Log, found: list[tuple[float, Match]]):
+        self.log, self.whole, self.found = log, log.whole, found
         self.points = log.points_to_fit()
         self.smooth = log.away_from_rises()
         self.order = itertools.count()
         self.work = 0
-        self.found: list[tuple[float, Match]] = []  # with what each costs to type
         self.nearest: list[Near] = []
 
     def run(self) -> list[tuple[float, Match]]:
