@@ -20,6 +20,10 @@ from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
 MOST_SKIPPED = 100
+# What fp16 trainers use: their schedulers skip what their optimizers skip.
+LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
+ENDS = ("start", "end")
+MOST_TRIES = 300
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
 
@@ -39,7 +43,7 @@ def identify(
     alone or after a linear warm-up; `noam`; `wsd` in its four shapes; `one_cycle`, `cyclic` and
     `cosine_restarts`; and what is constant in pieces (`step_decay`, `multistep_decay`,
     `piecewise_constant`). Where none of these agrees, updates may have been skipped, as trainers in
-    fp16 do: this is looked for in `warmup_linear_decay` and `warmup_cosine_decay` to 0.
+    fp16 do: this is looked for in `linear`, cosines and `polynomial_decay`, after a warm-up or without.
 
     Args:
       steps: the logged steps, increasing, three or more. Their unit is the schedule's: epochs that are
@@ -73,32 +77,39 @@ def identify(
     for search in searches:
         if found := sorted(search.run(), key=itemgetter(0)):
             return [match for _, match in found[:MOST_MATCHES]]
-    return _with_skips(searches[-1]) or _nearest(searches[-1])
+    return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
 
 
 def _with_skips(search: Search) -> list[Match]:
-    """A straight warm-up from 0 and a decay to 0 whose clock stood still at skipped updates."""
+    """A fall to an end, after a warm-up or not, whose clock stood still at skipped updates."""
     log = search.log
+    if not log.whole:
+        return []
     for near in sorted(search.nearest, key=lambda near: near.error):
-        if not log.whole or near.offset or near.family.names[:3] != ["peak", "rise", "total"]:
+        if near.offset or not LAGGING.issuperset(near.family.names):
             continue
-        # The clock lags, so the lengths that were fitted are longer than those that were typed.
-        peak, rise, total = (near.numbers[name] for name in ("peak", "rise", "total"))
-        tried = itertools.product(
-            _rounder(0.99 * peak, 1.01 * peak, False),
-            _rounder(0.9 * rise - 2, rise + 2, True),
-            _rounder(0.97 * total, total + 2, True),
-        )
-        for numbers in tried:
-            typed = near.numbers | dict(zip(("peak", "rise", "total"), numbers, strict=True))
-            schedule = built(near.family, typed | {"start": 0.0, "end": 0.0}, True)
+        peak, choices = near.numbers["peak"], {}
+        for name, number in near.numbers.items():
+            if name in ENDS:
+                choices[name] = {0.0, as_typed(number / peak, 1)}
+            elif name in LENGTHS:
+                # The clock lags: the lengths that fit are longer than those that were typed.
+                choices[name] = _rounder(
+                    number * (0.9 if number < 1000 else 0.97) - 2, number + 2, True
+                )
+            else:
+                choices[name] = _rounder(0.99 * number, 1.01 * number, False)
+        for numbers in itertools.islice(itertools.product(*choices.values()), MOST_TRIES):
+            typed = dict(zip(choices, numbers, strict=True))
+            typed |= {name: as_typed(typed[name] * typed["peak"], 12) for name in typed if name in ENDS}
+            schedule = built(near.family, typed, True)
             if schedule is not None and (lags := _lags(schedule, log)) is not None:
                 return [matched(schedule, log, 0, lags)]
     return []
 
 
 def _rounder(low: float, high: float, whole: bool) -> list[float]:
-    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 3)]
+    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 2)]
 
 
 def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:

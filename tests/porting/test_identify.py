@@ -12,11 +12,15 @@ from optax_sched import (
     cosine_decay,
     cosine_restarts,
     cyclic,
+    linear,
     multistep_decay,
     one_cycle,
     piecewise_constant,
+    polynomial_decay,
     step_decay,
+    warmup,
     warmup_cosine_decay,
+    warmup_linear_decay,
     wsd,
 )
 from optax_sched.porting import Match, identify
@@ -88,6 +92,26 @@ def test_what_no_family_makes_has_the_nearest_first():
     assert matches and not any(match.is_consistent for match in matches)
     errors = [match.largest_error for match in matches]
     assert errors == sorted(errors) and errors[0] > 1.001
+
+
+LAGGING = [
+    (warmup_cosine_decay(3e-4, 100, 2000), 10, "{:.3e}"),
+    (linear(5e-5, 0.0, 10000), 50, "{:.5e}"),
+    (cosine_decay(3e-4, 2000), 10, "{!r}"),
+    (warmup_linear_decay(5e-5, 500, 10000), 50, "{!r}"),
+    (warmup(polynomial_decay(3e-4, 1900, power=2.0), 100), 10, "{!r}"),
+    (warmup_cosine_decay(3e-4, 100, 2000, end_value=3e-5), 10, "{!r}"),
+]
+
+
+@pytest.mark.parametrize(("schedule", "every", "form"), LAGGING)
+def test_skipped_updates_are_counted_where_a_log_first_shows_them(schedule, every, form):
+    steps = np.arange(0, 200 * every + 1, every)
+    lags = np.where(steps < 50, 0, np.where(steps < 700, 1, 2))
+    values = [form.format(value) for value in in_float64(schedule, steps - lags).tolist()]
+    best = identify(steps, values)[0]
+    assert repr(best.schedule) == repr(schedule) and best.is_consistent
+    assert (best.offset, best.skipped) == (0, [(50.0, 1), (700.0, 2)])
 
 
 BAD = [
