@@ -1,7 +1,7 @@
 """Fits of loss laws to logged runs, with what they leave open."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from optax_sched._core.built import is_made_by
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import CountOrZero, Rate, domain_of
 from optax_sched.planning.inputs import Given, KnownNumbers, each_of, known_rates, whole_steps
-from optax_sched.planning.kinds import KINDS, Kind, losses_of, slope_of, some_of
+from optax_sched.planning.kinds import KINDS, losses_of, slope_of, some_of
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
 from optax_sched.planning.solve import Problem, scatter_of, thinned
 
@@ -211,19 +211,14 @@ def fit_loss_law(
         rule = f"at least {len(kind.names) + 1}, more than {law.__name__} has parameters"
         raise Refusal(where, "the number of losses", rule, count).error()
     peaks = [float(rates.max()) for rates, _, _ in read]
-    _warn_of_runs([rates for rates, _, _ in read], peaks)
     problem = Problem(kind, [thinned(*run) for run in read], max(peaks))
     logs = problem.solve()
-    _warn_of_open(kind, problem.deviations_alone(logs))
     found, covariance = problem.law(logs), problem.covariance(logs)
     residuals = np.concatenate([np.log(losses / losses_of(found, *run)) for *run, losses in read])
-    size = float(np.sqrt(np.mean(residuals**2)))
-    if size > _MISFIT:
-        warnings.warn(
-            f"fit_loss_law: the law misses the losses by {size:.3f} of the loss (root mean "
-            "square): leave out up to the first third of each run, or smooth raw training losses",
-            stacklevel=2,
-        )
+    deviations = zip(kind.names, problem.deviations_alone(logs), strict=True)
+    open_ones = [name for name, deviation in deviations if deviation > _OPEN]
+    for caution in _cautions([rates for rates, _, _ in read], peaks, open_ones, residuals):
+        warnings.warn(f"{where}: {caution}", stacklevel=2)
     return LossFit(found, covariance, residuals, (min(peaks), max(peaks)), error)
 
 
@@ -249,13 +244,14 @@ def _read(where: str, of: str, run: LoggedRun) -> tuple[np.ndarray, np.ndarray, 
     return rates, steps, losses
 
 
-def _warn_of_runs(runs: list[np.ndarray], peaks: list[float]) -> None:
-    """Warn of runs at several peaks, and of runs of one shape."""
+def _cautions(
+    runs: list[np.ndarray], peaks: list[float], open_ones: list[str], residuals: np.ndarray
+) -> Iterator[str]:
+    """What makes a fit unsure: several peaks, one shape, parameters that stay open, a misfit."""
     if max(peaks) > _OFF_PEAK * min(peaks):
-        warnings.warn(
-            f"fit_loss_law: the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no "
-            "law holds at two peaks: fit the runs of one peak. To choose a peak use fit_peaks",
-            stacklevel=3,
+        yield (
+            f"the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no law holds at "
+            "two peaks: fit the runs of one peak. To choose a peak use fit_peaks"
         )
     parts = np.linspace(0.0, 1.0, _PARTS)
     shapes = []
@@ -263,19 +259,19 @@ def _warn_of_runs(runs: list[np.ndarray], peaks: list[float]) -> None:
         falling = rates[int(np.argmax(rates)) :] / peak
         shapes.append(np.interp(parts * (len(falling) - 1), np.arange(len(falling)), falling))
     if all(np.mean(np.abs(shape - shapes[0])) < _ONE_SHAPE for shape in shapes):
-        warnings.warn(
-            "fit_loss_law: all runs have one shape: the law will be wrong for others. Add a run at a "
-            "constant rate, one that decays over the whole run, or one with a sudden drop",
-            stacklevel=3,
+        yield (
+            "all runs have one shape: the law will be wrong for others. Add a run at a constant rate, "
+            "one that decays over the whole run, or one with a sudden drop"
         )
-
-
-def _warn_of_open(kind: Kind, deviations: np.ndarray) -> None:
-    open_ones = [name for name, sd in zip(kind.names, deviations, strict=True) if sd > _OPEN]
     if open_ones:
-        warnings.warn(
-            f"fit_loss_law: the runs do not tell {', '.join(open_ones)} of the law: add runs of "
-            "another shape (a constant rate, a decay over the whole run, a sudden drop), of another "
-            "length, or with more logged losses",
-            stacklevel=3,
+        yield (
+            f"the runs do not tell {', '.join(open_ones)} of the law: add runs of another shape (a "
+            "constant rate, a decay over the whole run, a sudden drop), of another length, or with "
+            "more logged losses"
+        )
+    size = float(np.sqrt(np.mean(residuals**2)))
+    if size > _MISFIT:
+        yield (
+            f"the law misses the losses by {size:.3f} of the loss (root mean square): leave out up to "
+            "the first third of each run, or smooth raw training losses"
         )

@@ -72,7 +72,7 @@ class _Run(NamedTuple):
         return np.log([scale, self.num_steps, self.batch_size or 1.0])
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """Runs of one shape, one length and one batch size."""
 
     best: _Run
@@ -96,7 +96,7 @@ class PeakFit:
     scatter: float
     """The standard deviation of one loss about the fit."""
 
-    def __init__(self, groups: list[_Group], exponents: np.ndarray):
+    def __init__(self, groups: list[Group], exponents: np.ndarray):
         self._groups, self._exponents = groups, exponents
         self._log_peaks = np.concatenate([group.log_peaks for group in groups])
         self._losses = np.concatenate([group.losses for group in groups])
@@ -304,7 +304,7 @@ def _read(where: str, of: str, run: SweptRun) -> _Run:
     return _Run(rates / peak, peak, num_steps, batch_size, loss)
 
 
-def _groups(where: str, runs: list[_Run]) -> list[_Group]:
+def _groups(where: str, runs: list[_Run]) -> list[Group]:
     """The runs in groups, without those that do not show where the best peak lies."""
     sizes = [run.batch_size for run in runs]
     if None in sizes and any(sizes):
@@ -320,7 +320,7 @@ def _groups(where: str, runs: list[_Run]) -> list[_Group]:
             best = min(converged, key=lambda run: run.loss)
             near = [run for run in converged if abs(math.log(run.peak / best.peak)) <= _NEAR]
             log_peaks, losses = np.array([(math.log(run.peak), run.loss) for run in near]).T
-            groups.append(_Group(best, best.features(), log_peaks, losses))
+            groups.append(Group(best, best.features(), log_peaks, losses))
             _warn_of_edge(best, sorted({run.peak for run in linked}))
     return groups
 
