@@ -33,9 +33,8 @@ class Built(Node):
     @classmethod
     def _unpickle(cls, builder: Callable[..., Self], packed: list[object]) -> Self:
         formula: Any = formula_of(builder)
-        domains = formula.domains.values()
-        values = [domain.unpacked(item) for domain, item in zip(domains, packed, strict=True)]
-        return cls._make(formula, values)
+        pairs = zip(formula.domains.values(), packed, strict=True)
+        return cls._make(formula, [domain.unpacked(item) for domain, item in pairs])
 
     @property
     def _formula(self) -> Formula:
