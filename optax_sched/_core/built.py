@@ -10,6 +10,7 @@ import jax
 
 from optax_sched._core.domains import Domain
 from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
 from optax_sched._core.peer_words import meant_by, translated
 
@@ -30,11 +31,10 @@ class Built(Node):
         return cls._of(formula, values, formula.is_static)  # in the order of the signature
 
     @classmethod
-    def _unpickle(cls, builder: Callable[..., Self], packed: list[Any]) -> Self:
+    def _unpickle(cls, builder: Callable[..., Self], packed: list[object]) -> Self:
         formula: Any = formula_of(builder)
-        domains = formula.domains.values()
-        values = [domain.unpacked(item) for domain, item in zip(domains, packed, strict=True)]
-        return cls._make(formula, values)
+        pairs = zip(formula.domains.values(), packed, strict=True)
+        return cls._make(formula, [domain.unpacked(item) for domain, item in pairs])
 
     @property
     def _formula(self) -> Formula:
@@ -64,7 +64,7 @@ class Built(Node):
             new value.
         """
         values = hyperparameters(self)
-        nested: dict[str, dict[str, Any]] = {}
+        nested: dict[str, dict[str, object]] = {}
         for path, value in changes.items():
             name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
             if name not in values:
@@ -103,7 +103,7 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
 
-def lengths_of(built: object) -> Iterator[tuple[str, Any]]:
+def lengths_of(built: object) -> Lengths:
     """The lengths on the clock of what a builder made, each with its path."""
     if isinstance(built, Built):
         for name, domain, value in stored(built):
@@ -161,7 +161,7 @@ _PATH = re.compile(r"([^.\[]*)\.?(.*)", re.DOTALL)
 _INDEX = re.compile(r"\[?(\d+)\]?\.?(.*)", re.DOTALL)
 
 
-def _changed(where: str, value: object, changes: dict[str, Any]) -> Any:
+def _changed(where: str, value: object, changes: dict[str, object]) -> object:
     """An operand, or a list of operands, with the new values at their paths."""
     if isinstance(value, Built):
         return value.replace(**changes)
@@ -175,7 +175,7 @@ def _changed(where: str, value: object, changes: dict[str, Any]) -> Any:
     return value
 
 
-def _path_inside(values: dict[str, Any], word: str) -> str | None:
+def _path_inside(values: dict[str, object], word: str) -> str | None:
     """The path to an operand's hyperparameter of that name, or of what other libraries call so."""
     for name, value in values.items():
         items = enumerate(value) if isinstance(value, list) else [(None, value)]

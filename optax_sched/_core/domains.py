@@ -6,7 +6,7 @@ import inspect
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
-from optax_sched._core.lengths import refuse_ratio_among
+from optax_sched._core.lengths import Lengths, refuse_ratio_among
 from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
 
@@ -65,7 +65,7 @@ class Domain:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
         return False
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: Any) -> Lengths:
         """The lengths on the clock of the call, each with its path from the parameter on."""
         return ()
 
@@ -132,7 +132,7 @@ class Number(Domain):
         is_float = jnp.issubdtype(jnp.result_type(stored), jnp.floating)
         return self.counts_units or (is_float and not self.as_float)
 
-    def lengths(self, stored: object) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Lengths:
         return [("", stored)] if self.is_length else ()
 
     def holds(self, number: float) -> bool:
@@ -185,7 +185,7 @@ class Numbers(Domain):
     def is_float_clock(self, stored: object) -> bool:
         return self.of.is_float_clock(stored)
 
-    def lengths(self, stored: object) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Lengths:
         return self.of.lengths(stored)
 
 

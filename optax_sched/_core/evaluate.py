@@ -20,7 +20,7 @@ from optax_sched._math.phases import LAST_STEP
 class Ready(NamedTuple):
     """What a schedule keeps from its first eager call on."""
 
-    program: Callable[[list[jax.Array], Any], jax.Array]
+    program: Callable[[list[jax.Array], object], jax.Array]
     leaves: list[jax.Array]
     x64: bool  # whether x64 was on when the leaves became arrays
     is_float_clock: bool
@@ -65,7 +65,7 @@ def _program(structure: object) -> Callable[..., jax.Array]:
     """The program that all schedules of one structure share."""
 
     @functools.partial(jax.jit, inline=True)
-    def evaluate(leaves: list[Any], step: jax.Array) -> jax.Array:
+    def evaluate(leaves: list[jax.Array], step: jax.Array) -> jax.Array:
         return _evaluate(jax.tree.unflatten(structure, leaves), step)
 
     return evaluate
@@ -153,7 +153,7 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
         raise
 
 
-def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
+def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
     formula = s._formula
     batched = batched_name(s)
     if batched:
@@ -172,7 +172,7 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
     return jnp.asarray(result).astype(dtype)
 
 
-def _as_computed(leaf: Any, dtype: Any) -> Any:
+def _as_computed(leaf: jax.Array, dtype: np.dtype) -> jax.Array:
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return leaf.astype(dtype)
     if jnp.issubdtype(leaf.dtype, jnp.integer):
@@ -180,7 +180,7 @@ def _as_computed(leaf: Any, dtype: Any) -> Any:
     return leaf
 
 
-def _saturated(integer: Any) -> Any:
+def _saturated(integer: jax.Array) -> jax.Array:
     if jnp.iinfo(integer.dtype).max > LAST_STEP:
         integer = jnp.minimum(integer, LAST_STEP)
     return integer.astype(jnp.int32)

@@ -1,7 +1,7 @@
 """Finds what cannot be a length: a ratio of the run beside steps, and a rate in a length's place."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +9,11 @@ from jax.core import Tracer
 
 from optax_sched._core.errors import Refusal, Unfit
 
+Lengths = Iterable[tuple[str, Any]]  # on the clock of a call, each with its path from the parameter on
+Name = TypeVar("Name", str, int)
 
-def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
+
+def refuse_ratios(where: str, lengths: Lengths) -> None:
     """Raise if a length on one clock is a float between 0 and 1, and another an integer above 1."""
     ratios, whole = _mixed(lengths)
     if ratios and whole:
@@ -20,7 +23,7 @@ def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
         raise Refusal(where, name, rule, ratio, f": {remedy(ratio, whole[other])}").error()
 
 
-def refuse_ratio_among(numbers: Sequence[Any]) -> None:
+def refuse_ratio_among(numbers: Sequence[object]) -> None:
     """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
     ratios, whole = _mixed(enumerate(numbers))
     if ratios and whole:
@@ -28,10 +31,10 @@ def refuse_ratio_among(numbers: Sequence[Any]) -> None:
         raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole.values()))}")
 
 
-def _mixed(lengths: Iterable[tuple[Any, Any]]) -> tuple[dict[Any, float], dict[Any, int]]:
+def _mixed(lengths: Iterable[tuple[Name, object]]) -> tuple[dict[Name, float], dict[Name, int]]:
     """By name the lengths that are ratios of a run, and those that are whole steps."""
-    ratios: dict[Any, float] = {}
-    whole: dict[Any, int] = {}
+    ratios: dict[Name, float] = {}
+    whole: dict[Name, int] = {}
     for name, value in lengths:
         for number in _known(value):
             if isinstance(number, float) and 0 < number < 1:
@@ -84,7 +87,7 @@ def refuse_swapped(where: str, heights: dict[str, Any], lengths: dict[str, Any])
     ).error()
 
 
-def _known(value: Any) -> list[Any]:
+def _known(value: Any) -> list[float]:
     """The numbers in a height or a length, as far as they are known."""
     if isinstance(value, int | float):
         return [value]

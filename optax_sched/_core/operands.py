@@ -11,6 +11,7 @@ from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
 from optax_sched._core.domains import Domain, as_array, read_only, refuse_no_schedule
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
+from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._math.phases import pick
@@ -81,7 +82,7 @@ class OneSchedule(Domain):
     def is_float_clock(self, stored: object) -> bool:
         return is_float_clock(stored)
 
-    def lengths(self, stored: object) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Lengths:
         if not self.has_own_clock:
             yield from ((f".{name}", length) for name, length in lengths_of(stored))
 
@@ -112,7 +113,7 @@ class ManySchedules(Domain):
     def is_float_clock(self, stored: "Parts") -> bool:
         return any(map(is_float_clock, stored._values))
 
-    def lengths(self, stored: "Parts") -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: "Parts") -> Lengths:
         for index, part in zip(stored.first_indices(), stored._values, strict=True):
             yield from ((f"[{index}].{name}", length) for name, length in lengths_of(part))
 

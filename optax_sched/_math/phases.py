@@ -37,7 +37,7 @@ def clock_since(step: Numeric, start: Numeric) -> jax.Array:
     return as_summed(clock, step, exact & (is_int(step) | is_held(start)))
 
 
-def as_summed(clock: Any, step: Any, exact: Any) -> jax.Array:
+def as_summed(clock: jax.Array, step: Numeric, exact: Any) -> jax.Array:
     """A real clock, 3 ulp of the step later unless it is exact, so that it reaches sums of lengths.
 
     0.9 + 0.7 rounds to a float32 from which 0.9 leaves less than 0.7: what lasts 0.7 from 0.9 on would
@@ -54,14 +54,14 @@ def is_held(number: Any) -> jax.Array:
     return (whole & (number < 2.0**24)) | (parts & (number < 1024))
 
 
-def later(step: Any, steps: Any) -> jax.Array:
+def later(step: Any, steps: Numeric) -> jax.Array:
     """`step + steps`; a sum of integers stops at LAST_STEP."""
     if is_int(step) and is_int(steps):
         return jnp.minimum(step, LAST_STEP - steps) + steps
     return step + steps
 
 
-def progress(step: Any, steps: Any) -> jax.Array:
+def progress(step: Numeric, steps: Numeric) -> jax.Array:
     """The fraction of a phase that is done, for use in your own formulas.
 
         min(max(t, 0), T) / T,    t = step,  T = steps
@@ -83,7 +83,7 @@ def progress(step: Any, steps: Any) -> jax.Array:
     return _fraction(jnp.clip(step, 0, steps), step, steps, outside=step >= steps)
 
 
-def remaining(step: Any, steps: Any) -> jax.Array:
+def remaining(step: Numeric, steps: Numeric) -> jax.Array:
     """The fraction of a phase that is left, for use in your own formulas.
 
         (T - min(max(t, 0), T)) / T,    t = step,  T = steps
@@ -105,7 +105,7 @@ def remaining(step: Any, steps: Any) -> jax.Array:
     return _fraction(steps - jnp.clip(step, 0, steps), step, steps, outside=step < steps)
 
 
-def _fraction(part: Numeric, step: Numeric, steps: Numeric, outside: Numeric) -> jax.Array:
+def _fraction(part: Numeric, step: Numeric, steps: Numeric, outside: Any) -> jax.Array:
     # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
     # two equal numbers need not be 1: select the ends. The divisor must not depend on the step, so
     # that it is a constant where the schedule is one: a true division would be a kernel of its own.
@@ -135,7 +135,7 @@ def phase(step: Numeric, start: Numeric, end: Numeric) -> Fractions:
     return Fractions(done, left)
 
 
-def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
+def mix(at_zero: Numeric, at_one: Numeric, weight: Numeric, complement: Any = None) -> jax.Array:
     """A blend of two values that is exact at both ends, for use in your own formulas.
 
         a (1 - w) + b w,    a = at_zero,  b = at_one,  w = weight
@@ -175,19 +175,19 @@ def reached(step: Any, boundary: Any) -> jax.Array:
     return step >= boundary
 
 
-def last_reached(step: Any, boundaries: Any) -> jax.Array:
+def last_reached(step: Numeric, boundaries: Any) -> jax.Array:
     """The last boundary at or before the step, or 0."""
     # Before the first boundary the index is -1, for which `pick` gives 0. Not jnp.max(..., initial=0):
     # a boundary at 0 would share the gradient with the initial 0.
     return pick(boundaries, jnp.sum(reached(step, boundaries)) - 1)
 
 
-def next_reached(step: Any, boundaries: Any) -> jax.Array:
+def next_reached(step: Numeric, boundaries: Any) -> jax.Array:
     """The first boundary after the step, or LAST_STEP."""
     return jnp.min(jnp.where(reached(step, boundaries), LAST_STEP, boundaries), initial=LAST_STEP)
 
 
-def ratio(step: Any, steps: Any) -> jax.Array:
+def ratio(step: Any, steps: Numeric) -> jax.Array:
     """`step / steps`, not clipped, for curves that have no end."""
     return step * 1.0 / jnp.where(steps > 0, steps, 1)
 
@@ -200,7 +200,7 @@ def whole_step(step: Any) -> jax.Array:
     return jnp.floor(jnp.minimum(step, 2.0**31 - 128)).astype(jnp.int32)
 
 
-def pick(values: Any, index: Any) -> jax.Array:
+def pick(values: Any, index: Numeric) -> jax.Array:
     """The entry at `index`, or zeros where the index is out of range.
 
     A sum over a mask, not a gather, which fails where the index `is_spread`.

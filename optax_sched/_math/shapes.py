@@ -53,16 +53,16 @@ def inside(x: Any, y: Any) -> jax.Array:
     return (x > 0) & (y > 0)
 
 
-def blend(at_zero: Any, at_one: Any, shape: Any, x: Any, y: Any) -> jax.Array:
+def blend(at_zero: Numeric, at_one: Numeric, shape: Any, x: Numeric, y: Numeric) -> jax.Array:
     """From one value to another, as the shape goes from 0 to 1 at x, of which y is the complement."""
     return mix(at_zero, at_one, *shape.weights(x, y))
 
 
-def rise(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
-    """From `init_value` to `end_value` over `steps`, with the shape read on progress."""
-    return blend(init_value, end_value, shape, progress(step, steps), remaining(step, steps))
+def rise(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
+    """From `start` to `end` over `steps`, with the shape read on progress."""
+    return blend(start, end, shape, progress(step, steps), remaining(step, steps))
 
 
-def fall(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
-    """From `init_value` to `end_value` over `steps`, with the shape read on what remains."""
-    return blend(end_value, init_value, shape, remaining(step, steps), progress(step, steps))
+def fall(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
+    """From `start` to `end` over `steps`, with the shape read on what remains."""
+    return blend(end, start, shape, remaining(step, steps), progress(step, steps))

@@ -54,7 +54,7 @@ class LiveSchedule(Built):
         """The state after an update; a closed loop needs its metric as `value`."""
         return advanced(self._at_this_update(state, extra.get("value", MISSING)))
 
-    def __call__(self, state: Any, **extra: Any) -> jax.Array:
+    def __call__(self, state: object, **extra: object) -> jax.Array:
         """The rate of the update that is being made; of a closed loop without `value`, as it stands."""
         name = formula_behind(self).name
         if not isinstance(state, ScheduleState | FeedbackState):
@@ -145,15 +145,17 @@ class LoopBuilder(Protocol[P]):
     __name__: str
 
     @overload
-    def __call__(self, schedule: Any, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
+    def __call__(self, schedule: object, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
 
     # Checkers know no keyword between P.args and P.kwargs.
     @overload
-    def __call__(self, schedule: Any, *args: Any, min_value: Any, **more: Any) -> ClosedLoop: ...
+    def __call__(
+        self, schedule: object, *args: object, min_value: object, **_: object
+    ) -> ClosedLoop: ...
 
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]  # both may be given
-        self, schedule: Any, *args: Any, observe_only: bool, **more: Any
+        self, schedule: object, *args: object, observe_only: bool, **_: object
     ) -> ClosedLoop: ...
 
 
@@ -241,12 +243,12 @@ def without_schedule(loop: ClosedLoop) -> Any:
     return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), values))
 
 
-def _settings(rule: ClosedLoop) -> OrderedDict[str, Any]:
+def _settings(rule: ClosedLoop) -> OrderedDict[str, object]:
     """The rule's own hyperparameters as its function sees them."""
     return OrderedDict((name, it) for name, _, it in stored(rule) if name not in _OF_EVERY_LOOP)
 
 
-def first_memory(rule: Any) -> Any:
+def first_memory(rule: ClosedLoop) -> Any:
     """What the rule remembers before it has seen anything, as arrays of its own."""
     formula: Any = formula_behind(rule)
     memory, settings = formula.memory, _settings(rule)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.errors import complaint
 from optax_sched._core.hyperparameters import SIZE
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
+
+T = TypeVar("T")
 
 
 def sweep(
@@ -107,7 +109,7 @@ def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextMan
     return use_mesh(mesh.abstract_mesh)
 
 
-def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
+def _at_home(results: T, mesh: jax.sharding.Mesh | None, size: int) -> T:
     """Move the results to the mesh that `jax.set_mesh` has set, where no other mesh may be used."""
     if mesh is None or mesh.abstract_mesh != jax.sharding.get_abstract_mesh():
         return results
@@ -116,7 +118,7 @@ def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
     return jax.device_put(results, jax.sharding.NamedSharding(mesh, spec))
 
 
-def _rows(batch: Any, start: int, length: int, size: int) -> Any:
+def _rows(batch: T, start: int, length: int, size: int) -> T:
     """Rows start : start + length of the batch, with the last row repeated beyond its end."""
     if length == size:
         return batch
@@ -124,7 +126,7 @@ def _rows(batch: Any, start: int, length: int, size: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[rows], batch)
 
 
-def _spread(batch: Any, mesh: jax.sharding.Mesh | None) -> Any:
+def _spread(batch: T, mesh: jax.sharding.Mesh | None) -> T:
     if mesh is None:
         return batch
     split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(mesh.axis_names))

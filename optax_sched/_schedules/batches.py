@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,8 @@ from optax_sched._core.operands import (
 )
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import select
+
+T = TypeVar("T")
 
 
 def stack(schedules: Sequence[Any]) -> Schedule:
@@ -205,7 +207,7 @@ def automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
     return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=kinds)
 
 
-def indexable(batch: Any) -> Any:
+def indexable(batch: T) -> T:
     """The batch, with leaves on explicit axes of a mesh moved to automatic axes."""
 
     def moved(leaf: Any) -> Any:

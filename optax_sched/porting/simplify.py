@@ -17,6 +17,9 @@ from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_cosine_decay, warmup_linear_decay
 from optax_sched.porting.reading import tidy
 
+# timm's and transformers' names for shapes of a phase.
+SHAPES: dict[str, Any] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
+
 
 def cosine(start: float, length: float, end: float) -> Schedule:
     """Half a wave, which is a warm-up where it rises."""

@@ -16,7 +16,7 @@ from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched.porting import simplify
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import powered, stairs
+from optax_sched.porting.simplify import SHAPES, powered, stairs
 from optax_sched.porting.torch_schedulers import closed_loop
 
 Curve = Callable[[float, float], Schedule]  # from a peak and a length
@@ -143,9 +143,6 @@ def multistep(it: Group) -> Schedule:
     later = [drop for drop in drops if drop > 0]
     height = tidy(it.peak * rate ** (len(drops) - len(later)))
     return it.warmed(stairs(height, rate, later), height if len(later) < len(drops) else None)
-
-
-SHAPES: dict[str, Any] = {"linear": "linear", "1-sqrt": "sqrt", "cosine": "cosine"}
 
 
 def warmup_stable_decay(it: Group) -> Schedule:

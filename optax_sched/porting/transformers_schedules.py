@@ -14,11 +14,10 @@ from optax_sched._schedules.retime import shift
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_inverse_sqrt_decay
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import powered, warmed
+from optax_sched.porting.simplify import SHAPES, powered, warmed
 from optax_sched.porting.torch_schedulers import Part, waves
 
 MODULE = "transformers.optimization"
-SHAPES: dict[str, Any] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
 
 
 class Bound(Settings):
