@@ -294,7 +294,7 @@ def metric(where: str, value: object) -> jax.Array:
             f"{where}: value must be a number, the metric to watch (None where there is no "
             f"observation), got {in_a_word(value)}"
         ) from None
-    if isinstance(number, jax.Array):
-        return jnp.asarray(number, jnp.float32)
-    with np.errstate(over="ignore"):  # beyond float32 is not finite
-        return jnp.asarray(np.float32(np.clip(number, -1e300, 1e300)))
+    if not isinstance(number, jax.Array):
+        with np.errstate(over="ignore"):  # beyond float32 is not finite
+            number = np.float32(np.clip(number, -1e300, 1e300))
+    return jnp.asarray(number, jnp.float32)
