@@ -130,7 +130,10 @@ class Problem:
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
         errors = np.sum(np.minimum(np.abs(self._residuals(numbers, self.log.values)), 1e9) ** 2, axis=1)
-        best = np.argsort(errors)[:count]
+        order = np.argsort(errors)
+        # With the peak at a logged step, and behind it: a fit does not find its way across a kink.
+        rises = np.unique(numbers["rise"][order], return_index=True)[1] if "rise" in numbers else ()
+        best = order[sorted({*range(count), *rises})]
         return np.stack(
             [to_fitted(name, number[best], self.log.top) for name, number in numbers.items()], -1
         )
@@ -157,7 +160,7 @@ class Problem:
         named = [name for name in self.free if name in NUMBERS]
         pairs = PAIRS.keys() & set(self.family.names)
         guesses: dict[str, list[float]] = {name: [] for name in self.free}
-        rises_at = [max(steps[peak], gap / 2), steps[peak] + gap / 2]
+        rises_at = [max(steps[peak] - gap / 2, gap / 4), steps[peak] + gap / 2]
         for ahead, rise, chosen in itertools.product(
             AHEAD, rises_at, itertools.product(*(NUMBERS[name] for name in named))
         ):
@@ -192,9 +195,9 @@ class Problem:
             jac=lambda at: np.concatenate([self._jacobian(at), weak]),  # pyright: ignore[reportArgumentType]
             method="lm",
             x_scale="jac",
-            ftol=1e-7,
+            ftol=1e-9,
             xtol=1e-11,
-            max_nfev=30,
+            max_nfev=60,
         )
         return Fit(found.x, self.residuals(found.x[None])[0], found.nfev)
 

@@ -73,9 +73,11 @@ def identify(
         return [Match(constant(0.0), 0, [], 0.0, True)]
     first, *looser = _readings(log_steps, texts, digits)
     logs = [first, *(log for log in looser if not np.allclose(log.half, first.half))]
-    searches = [Search(log, in_pieces(log)) for log in logs]
-    for search in searches:
-        if found := sorted(search.run(), key=itemgetter(0)):
+    searches = []
+    for log in logs:
+        pieces = in_pieces(log)
+        searches.append(search := Search(log, min((cost for cost, _ in pieces), default=np.inf)))
+        if found := sorted(search.run() + pieces, key=itemgetter(0)):
             return [match for _, match in found[:MOST_MATCHES]]
     return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
 

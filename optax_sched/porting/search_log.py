@@ -103,14 +103,15 @@ def matched(schedule: Schedule, log: Log, offset: int, lags: Array | None = None
 
 
 class Search:
-    """Of one log. `found`: the matches that are known, with what each costs to type."""
+    """Of one log, for schedules that cost hardly more to type than `known`, where that is known."""
 
-    def __init__(self, log: Log, found: list[tuple[float, Match]]):
-        self.log, self.whole, self.found = log, log.whole, found
+    def __init__(self, log: Log, known: float = np.inf):
+        self.log, self.whole, self.least = log, log.whole, known
         self.points = log.points_to_fit()
         self.smooth = log.away_from_rises()
         self.order = itertools.count()
         self.work = 0
+        self.found: list[tuple[float, Match]] = []  # with what each costs to type
         self.nearest: list[Near] = []
 
     def run(self) -> list[tuple[float, Match]]:
@@ -121,7 +122,7 @@ class Search:
         most = MOST_WORK
         while heap and self.work < most:
             node = heapq.heappop(heap)
-            if self.found and node.bound > min(cost for cost, _ in self.found) + SLACK:
+            if node.bound > self.least + SLACK:
                 break
             if counts[node.family] >= MOST_OF_A_FAMILY:
                 continue
@@ -265,7 +266,8 @@ class Search:
         fewest = self._fewest(node, name)
         digits = node.digits or fewest
         least = node.bound - (digits - fewest)
-        found = dict.fromkeys(roundest(low, high, digits, whole), digits)
+        near = float(from_fitted(name, np.array(node.free[name]), self.log.top))
+        found = dict.fromkeys(roundest(low, high, digits, whole, near=near), digits)
         if name in ("start", "end"):
             peak = node.fixed.get("peak") or self.log.top
             for share in (
@@ -309,6 +311,7 @@ class Search:
         if match.is_consistent:
             cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
             self.found.append((cost, match))
+            self.least = min(self.least, cost)
             return True
         errors = errors_of(schedule, self.log, node.offset)
         if len(self.points) < MOST_POINTS:

@@ -1,7 +1,6 @@
 """Numbers as a person types them: how many digits they have, and the roundest in an interval."""
 
 import math
-from collections.abc import Iterator
 
 
 def digits_of(number: float) -> int:
@@ -14,28 +13,30 @@ def as_typed(number: float, digits: int) -> float:
     return float(f"{number:.{digits - 1}e}")
 
 
-def roundest(low: float, high: float, digits: int, whole: bool, most: int = 12) -> list[float]:
-    """Numbers of so many significant digits from `low` to `high`, those near the middle first."""
-    found = {number for number in _between(low, high, digits, most) if digits_of(number) == digits}
-    if whole:
-        found = {number for number in found if number == round(number)}
-    middle = (low + high) / 2 if high < 4 * low else math.sqrt(max(low, 0.01 * high) * high)
-    return sorted(found, key=lambda number: abs(number - middle))[:most]
+def roundest(
+    low: float, high: float, digits: int, whole: bool, most: int = 12, near: float | None = None
+) -> list[float]:
+    """Numbers of so many significant digits from `low` to `high`, the nearest to `near` first.
 
-
-def _between(low: float, high: float, digits: int, most: int) -> Iterator[float]:
+    That is the middle where it is not given.
+    """
     if not (0 < high < math.inf and low < math.inf):  # without a peak, a share of it is no number
-        return
+        return []
+    near = (max(low, 0.0) + high) / 2 if near is None else min(max(near, low), high)
     top = math.floor(math.log10(high))
-    bottom = math.floor(math.log10(low)) if low > 0 else top - 3
-    for exponent in range(max(bottom, top - 12), top + 1):
-        unit = 10.0 ** (exponent - digits + 1)
-        first, last = math.ceil(low / unit - 1e-9), math.floor(high / unit + 1e-9)
-        middle = (first + last) // 2
-        for count in range(max(first, middle - 2 * most), min(last, middle + 2 * most) + 1):
-            number = as_typed(count * unit, digits)
-            if count > 0 and low <= number <= high:
-                yield number
+    bottom = max(math.floor(math.log10(low)) if low > 0 else top - 3, top - 12)
+    found = set()
+    for unit in (10.0 ** (exponent - digits + 1) for exponent in range(bottom, top + 1)):
+        middle = round(near / unit)
+        first = max(math.ceil(low / unit - 1e-9), middle - 2 * most, 1)
+        last = min(math.floor(high / unit + 1e-9), middle + 2 * most)
+        found |= {as_typed(count * unit, digits) for count in range(first, last + 1)}
+    fit = [
+        number
+        for number in found
+        if low <= number <= high and digits_of(number) == digits and not (whole and number % 1)
+    ]
+    return sorted(fit, key=lambda number: abs(number - near))[:most]
 
 
 def fewest_digits(low: float, high: float, whole: bool) -> int:
