@@ -21,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="optax_sched-programs-")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # the workers start later, and inherit it
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    if not config.option.markexpr:
+        os.environ["OPTAX_SCHED_TESTS_ASK_EVERYTHING"] = "1"  # what tests/support/amount.py reads
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
