@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
+TO_THE_BIT = ("peers", "schedules")  # folders whose programs are always compiled as a user's are
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +36,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if wrong:
         raise pytest.UsageError(f"a test's id holds an address: give parametrize ids= there: {wrong}")
+
+
+@pytest.fixture(autouse=True)
+def pains_of_the_compiler(request: pytest.FixtureRequest) -> None:
+    """Unless everything is asked, LLVM takes fewer of them where no value is asked to its last bit."""
+    import jax
+    from support.amount import EVERYTHING
+
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    fewer = not EVERYTHING and folder not in TO_THE_BIT
+    if jax.config.read("jax_disable_most_optimizations") != fewer:
+        jax.config.update("jax_disable_most_optimizations", fewer)
+        jax.clear_caches()  # no folder gets programs of the other kind
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,11 @@ def programs(page: str) -> list[tuple[Block, str]]:
 
 SLOW = [
     "docs/planning.md",
-    *(f"docs/how-to/{page}.md" for page in ("groups-and-other-hyperparameters", "resume-and-extend")),
+    "docs/how-to/groups-and-other-hyperparameters.md",
+    "docs/how-to/population.md",
+    "docs/how-to/range-test.md",
+    "docs/how-to/read-a-log.md",
+    "docs/how-to/resume-and-extend.md",
     "docs/how-to/sweep.md",
 ]
 

@@ -169,7 +169,7 @@ def test_never_nan_never_negative_never_outside_the_heights(name, example):
 @pytest.mark.parametrize(
     ("name", "example"),
     [
-        pytest.param(n, e, id=label, marks=() if e is ROWS[n].examples[0] else wide(n))
+        pytest.param(n, e, id=label, marks=() if e is ROWS[n].examples[0] else pytest.mark.wide)
         for n, label, e in CASES
     ],
 )
