@@ -174,16 +174,12 @@ def test_never_nan_never_negative_never_outside_the_heights(name, example):
     ],
 )
 def test_gradients_are_finite_and_the_formulas(name, example):
-    """By reverse mode at every step; and against 50 digits of the oracle where it does not jump.
-
-    Operation by operation where a representative answers for the compiled program.
-    """
+    """By reverse mode at every step; and against 50 digits of the oracle where it does not jump."""
     schedule = example.schedule
     some, floats = steps_to_differentiate(example), real_numbers(schedule)
     steps = np.concatenate([np.resize(some or [1], 4), example.steps()]).astype(np.int32)
-    with jax.disable_jit(not in_full(name)):
-        by_schedule, _ = gradients = gradients_at(schedule, steps)
-        by_floats = gradients_at(schedule, steps.astype(np.float32)) if in_full(name) else ()
+    by_schedule, _ = gradients = gradients_at(schedule, steps)
+    by_floats = gradients_at(schedule, steps.astype(np.float32)) if in_full(name) else ()
     for gradient in jax.tree.leaves((gradients, by_floats)):
         assert gradient.dtype == jax.dtypes.float0 or np.all(np.isfinite(gradient))
     if len(some) and floats:
