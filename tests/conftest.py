@@ -27,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
+# They hold no tests and no doctests: `--doctest-modules` would run them as it collects.
+collect_ignore = ["support", "tables"]
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
 TO_THE_BIT = ("peers", "schedules")  # folders whose programs are always compiled as a user's are
 
