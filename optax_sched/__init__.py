@@ -225,102 +225,22 @@ from optax_sched._view.plot import plot
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ClosedLoop",
-    "FeedbackState",
-    "LiveSchedule",
-    "PlateauState",
-    "RangeTest",
-    "Schedule",
-    "ScheduleState",
-    "Shape",
-    "add",
-    "chebyshev",
-    "clip",
-    "constant",
-    "cooldown",
-    "cosine_decay",
-    "cosine_restarts",
-    "cosine_waves",
-    "count_examples",
-    "count_updates",
-    "current_value",
-    "cyclic",
-    "delay",
-    "every",
-    "examples_seen",
-    "exponential",
-    "exponential_decay",
-    "feedback",
-    "from_config",
-    "from_source",
-    "greedy",
-    "grid",
-    "infinite",
-    "inverse_sqrt_decay",
-    "inverse_time_decay",
-    "join",
-    "k_decay",
-    "k_shape",
-    "kl_adaptive",
-    "knee",
-    "linear",
-    "live",
-    "log_decay",
-    "lr_range_test",
-    "maximum",
-    "minimum",
-    "mix",
-    "multiply",
-    "multistep_decay",
-    "noam",
-    "noisy",
-    "observe",
-    "one_cycle",
-    "piecewise_constant",
-    "piecewise_cubic",
-    "piecewise_interpolate",
-    "plateau",
-    "plot",
-    "polynomial_decay",
-    "power",
-    "power_law_decay",
-    "power_shape",
-    "progress",
-    "quarter_cosine_decay",
-    "recipe",
-    "reduce_on_plateau",
-    "remaining",
-    "repeat",
-    "replace_feedback",
-    "replace_schedule",
-    "retime",
-    "rex_decay",
-    "rounded",
-    "scale_by_feedback",
-    "scale_by_learning_rate",
-    "scale_by_schedule",
-    "schedule",
-    "select",
-    "shift",
-    "silver",
-    "slanted_triangular",
-    "stack",
-    "step_decay",
-    "stretch",
-    "sweep",
-    "table",
-    "tanh_decay",
-    "to_config",
-    "tri_stage",
-    "unstack",
-    "warmup",
-    "warmup_cosine_decay",
-    "warmup_inverse_sqrt_decay",
-    "warmup_linear_decay",
-    "wsd",
-    "wsd_cycles",
-]
+__all__ = ["ClosedLoop", "FeedbackState", "LiveSchedule", "PlateauState", "RangeTest", "Schedule"]
+__all__ += ["ScheduleState", "Shape", "add", "chebyshev", "clip", "constant", "cooldown"]
+__all__ += ["cosine_decay", "cosine_restarts", "cosine_waves", "count_examples", "count_updates"]
+__all__ += ["current_value", "cyclic", "delay", "every", "examples_seen", "exponential"]
+__all__ += ["exponential_decay", "feedback", "from_config", "from_source", "greedy", "grid", "infinite"]
+__all__ += ["inverse_sqrt_decay", "inverse_time_decay", "join", "k_decay", "k_shape", "kl_adaptive"]
+__all__ += ["knee", "linear", "live", "log_decay", "lr_range_test", "maximum", "minimum", "mix"]
+__all__ += ["multiply", "multistep_decay", "noam", "noisy", "observe", "one_cycle"]
+__all__ += ["piecewise_constant", "piecewise_cubic", "piecewise_interpolate", "plateau", "plot"]
+__all__ += ["polynomial_decay", "power", "power_law_decay", "power_shape", "progress"]
+__all__ += ["quarter_cosine_decay", "recipe", "reduce_on_plateau", "remaining", "repeat"]
+__all__ += ["replace_feedback", "replace_schedule", "retime", "rex_decay", "rounded"]
+__all__ += ["scale_by_feedback", "scale_by_learning_rate", "scale_by_schedule", "schedule", "select"]
+__all__ += ["shift", "silver", "slanted_triangular", "stack", "step_decay", "stretch", "sweep", "table"]
+__all__ += ["tanh_decay", "to_config", "tri_stage", "unstack", "warmup", "warmup_cosine_decay"]
+__all__ += ["warmup_inverse_sqrt_decay", "warmup_linear_decay", "wsd", "wsd_cycles"]
 
 for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):

@@ -1,25 +1,27 @@
 """The command line: draws, prints and compares schedules, and finds the one that a log followed."""
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
 
 from optax_sched._core.curve import horizon
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
-from optax_sched._core.schedule import Schedule
 from optax_sched._files.spec import read_spec
-from optax_sched._view.comparison import show_comparison
-from optax_sched._view.log_matches import picture_of_match, show_matches
-from optax_sched._view.plot import last_step_of, plot, short_source
-from optax_sched._view.terminal import show
+from optax_sched._view.plot import bare_source, draw_log, last_step_of, plot, short_source
+from optax_sched._view.terminal import print_table, show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting import identify, read_log
+from optax_sched.porting.fit_log import TIES
 from optax_sched.porting.identify import errors_at
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
@@ -33,15 +35,23 @@ steps and then falls for 900, in both forms:
   {"builder": "warmup", "warmup_steps": 100,
    "schedule": {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 900}}
 """
-
-
 LOG = """\
 A FILE is what a trainer wrote: Hugging Face's trainer_state.json, CSV (Lightning, ultralytics, exports
 of Weights & Biases) or JSON lines. The table has the schedules that agree with the logged values, those
 that a person would rather have typed first.
 """
+BEST_SCALE = (
+    "best scale: the bound is lowest if the rates are multiplied by it and by D / G, where D is the "
+    "distance from the start to the optimum and G the norm of a gradient; both are unknown, so only "
+    "the ratio of two such scales says something (--tuned prints it)"
+)
+OFFSET_AND_ERROR = "offset: added to each logged step; error: the largest, in halves of the last digit"
+NONE_AGREES = "No schedule agrees with every logged value; these come nearest."
 RATE_COLUMN = re.compile(r"(?<![a-z])(lr|learning[_ ]rate)(?![a-z])", re.IGNORECASE)
 W_AND_B_BOUND = re.compile(r"__(MIN|MAX)$")
+
+
+T = TypeVar("T")
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,49 +60,42 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def schedule_of(spec: str) -> Schedule:
-    try:
-        return read_spec(spec)
-    except (ImportError, TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def option(read: Callable[[str], T]) -> Callable[[str], T]:
+    """What reads an option, so that argparse shows why it refuses a text."""
+
+    def typed(text: str) -> T:
+        try:
+            return read(text)
+        except (ImportError, TypeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return typed
 
 
-def law_of(file: str) -> Any:
-    try:
-        return read_law(file)
-    except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
+@option
 def step_count(text: str) -> int:
-    try:
-        steps = int(text)
-    except ValueError:
-        steps = 0
+    steps = int(text) if text.replace("_", "").isdecimal() else 0
     if steps < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
+        raise ValueError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
     return steps
 
 
+@option
 def picture_file(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in SUFFIXES:
-        rule = f"must end in {', '.join(SUFFIXES)}"
-    elif path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        rule = "must be a file in a writable folder"
-    else:
-        return path
-    raise argparse.ArgumentTypeError(f"{rule}, got {in_a_word(text)}")
+        raise ValueError(f"must end in {', '.join(SUFFIXES)}, got {in_a_word(text)}")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"must be a file in a writable folder, got {in_a_word(text)}")
+    return path
 
 
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
-    commands = top.add_subparsers(
-        dest="command", required=True, metavar="plot | show | compare | identify"
-    )
+    commands = top.add_subparsers(required=True, metavar="plot | show | compare | identify")
 
-    def command(name: str, does: str, epilog: str | None = None) -> Any:
+    def command(name: str, run: Callable[..., None], does: str, epilog: str) -> Callable[..., Any]:
         made = commands.add_parser(
             name,
             help=does,
@@ -100,45 +103,43 @@ def parser() -> Parser:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        made.set_defaults(run=run)
         return made.add_argument
 
-    steps: dict[str, Any] = {
-        "type": step_count,
-        "metavar": "N",
-        "help": "the last step; without it, where the value no longer changes (1000 if it always does)",
-    }
-    out: dict[str, Any] = {"type": picture_file, "required": True, "metavar": "FILE"}
-    out["help"] = f"the picture to write, which ends in {', '.join(SUFFIXES)}"
+    spec = {"type": option(read_spec), "metavar": "SPEC"}
+    one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
+    steps = {"type": step_count, "metavar": "N"}
+    steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
+    picture = {"type": picture_file, "metavar": "FILE"}
+    picture_help = f"which ends in {', '.join(SUFFIXES)}"
 
-    spec: dict[str, Any] = {"type": schedule_of, "metavar": "SPEC"}
-
-    add = command("plot", "draw schedules into a picture", SPEC)
-    add("specs", nargs="+", help="a source text, or a JSON or YAML file; several are compared", **spec)
-    add("--steps", **steps)
+    add = command("plot", draw, "draw schedules into a picture", SPEC)
+    add("specs", nargs="+", help=f"{one_spec['help']}; several are compared", **spec)
+    add("--steps", help=steps_help, **steps)
     add("--log", action="store_true", help="put the values on a logarithmic scale")
-    add("--out", **out)
+    add("--out", required=True, help=f"the picture to write, {picture_help}", **picture)
 
-    add = command("show", "print a schedule's values as a table and its curve, without a picture", SPEC)
-    add("spec", help="a source text, or a JSON or YAML file", **spec)
-    add("--steps", **steps)
+    does = "print a schedule's values as a table and its curve, without a picture"
+    add = command("show", print_one, does, SPEC)
+    add("spec", **one_spec)
+    add("--steps", help=steps_help, **steps)
 
-    add = command("compare", "rank schedules for a run of N updates by the convex bound", SPEC)
-    add("specs", nargs="+", help="a source text, or a JSON or YAML file", **spec)
-    run = {**steps, "required": True, "help": "the number of updates"}
-    add("--steps", **run)
+    does = "rank schedules for a run of N updates by the convex bound"
+    add = command("compare", compare, does, SPEC)
+    add("specs", nargs="+", **one_spec)
+    add("--steps", required=True, help="the number of updates", **steps)
     add("--tuned", help="a schedule tuned for this run: what to multiply the others by", **spec)
     exponent = "e in: the best rate is as horizon^-e; required if the tuned schedule has another length"
     add("--horizon-exponent", type=float, metavar="E", help=exponent)
     law = 'JSON: {"law": "MultiPowerLaw" or "AnnealingLaw", its parameters, perhaps "peak_value"}'
-    add("--law", type=law_of, metavar="FILE", help=f"a loss law, to predict the last loss; {law}")
+    law = f"a loss law, to predict the last loss; {law}"
+    add("--law", type=option(read_law), default=(None, None), metavar="FILE", help=law)
     add("--json", action="store_true", help="print JSON instead of the table")
 
-    add = command("identify", "find the schedules that a trainer's log followed", LOG)
+    add = command("identify", identify_log, "find the schedules that a trainer's log followed", LOG)
     add("file", metavar="FILE", help="trainer_state.json, CSV or JSON lines, as the trainer wrote it")
     add("--column", metavar="NAME", help="the logged rate; without it, the first column named so")
-    add(
-        "--plot", type=picture_file, metavar="FILE", help=f"draw the log beside the best; {out['help']}"
-    )
+    add("--plot", help=f"draw the log beside the best; the picture to write, {picture_help}", **picture)
     return top
 
 
@@ -147,7 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
     top = parser()
     options = top.parse_args(arguments)
     try:
-        COMMANDS[options.command](options)
+        options.run(options)
     except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
 
@@ -160,8 +161,12 @@ def print_one(options: argparse.Namespace) -> None:
 
 def draw(options: argparse.Namespace) -> None:
     """Write a picture of schedules."""
-    picture(options).savefig(options.out, dpi=150)
-    print(f"picture: {options.out}")
+    with picture("plot", options.out) as axes:
+        steps = options.steps or max(map(horizon, options.specs))
+        steps = last_step_of("plot", "--steps", steps, options.specs)
+        plot(options.specs, steps, axes, log=options.log)
+        if len(options.specs) == 1:
+            axes.set_title(short_source(options.specs[0]), size=11)
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -169,8 +174,8 @@ def compare(options: argparse.Namespace) -> None:
     schedules = {repr(schedule): schedule for schedule in options.specs}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        exponent = options.horizon_exponent
-        rows = compared(schedules, options.steps, options.tuned, options.law, exponent)
+        given = options.steps, options.tuned, *options.law
+        rows = compared(schedules, *given, horizon_exponent=options.horizon_exponent)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
@@ -178,9 +183,18 @@ def compare(options: argparse.Namespace) -> None:
         about = {"num_steps": options.steps, "tuned": tuned, "assumption": ASSUMPTION}
         print(json.dumps({**about, "schedules": [row._asdict() for row in rows]}, indent=2))
         return
-    shown = [row._replace(schedule=short_source(schedules[row.schedule])) for row in rows]
-    tuned = None if options.tuned is None else short_source(options.tuned)
-    show_comparison(shown, options.steps, tuned, ASSUMPTION)
+    scale, remark = "best scale, D / G = 1", BEST_SCALE
+    if options.tuned is not None:
+        tuned = short_source(options.tuned)
+        scale, remark = "factor", f"factor: multiply its rates by it, if {tuned} is tuned for this run"
+    columns, cells = ["bound", scale, *["loss as it is"] * (options.law[0] is not None)], []
+    for row in rows:
+        share = (row.relative_bound - 1) * 100
+        worse = f"+{share:.1f} %" + ", no difference" * row.no_difference if share else "best"
+        number = row.best_scale if row.factor is None else row.factor
+        loss = [] if row.predicted_loss is None else [f"{row.predicted_loss:.4f}"]
+        cells.append([short_source(schedules[row.schedule]), worse, f"{number:.4g}", *loss])
+    print_table("compare", f"{options.steps} steps", columns, cells, ASSUMPTION, remark)
 
 
 def identify_log(options: argparse.Namespace) -> None:
@@ -195,27 +209,31 @@ def identify_log(options: argparse.Namespace) -> None:
     matches = identify(steps, values)
     others = [other for other in names if other != name and options.column is None]
     title = f"{Path(options.file).name}, {name}: {len(steps)} values"
-    show_matches(matches, title + (f" (--column also: {', '.join(others)})" if others else ""))
+    title += f" (--column also: {', '.join(others)})" if others else ""
+    rows = []
+    for match in matches:
+        error = f"{match.largest_error:.3g}" + ", too much" * (not match.is_consistent)
+        skipped = ", ".join(f"{count} by {step:g}" for step, count in match.skipped)
+        rows.append([bare_source(match.schedule), str(match.offset), error, skipped or "none"])
+    best = matches[0]
+    remark = "" if best.is_consistent else NONE_AGREES
+    print_table("identify", title, ["offset", "error", "skipped"], rows, OFFSET_AND_ERROR, remark)
     if options.plot:
-        errors = errors_at(matches[0], steps, values)
-        picture_of_match(matches[0], steps, values, errors, name).savefig(options.plot, dpi=150)
-        print(f"picture: {options.plot}")
+        starts, counts = [step for step, _ in best.skipped], [0, *(count for _, count in best.skipped)]
+        lags = np.take(counts, np.searchsorted(starts, steps, side="right"))
+        is_off = errors_at(best, steps, values) > TIES
+        with picture("identify", options.plot) as axes:
+            draw_log(axes, best.schedule, steps + best.offset - lags, steps, values, is_off)
+            axes.set(xlabel="step", ylabel=name)
 
 
-def picture(options: argparse.Namespace) -> Any:
-    """The figure that `plot` saves."""
-    figure = imported("plot", "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    steps = options.steps or max(map(horizon, options.specs))
-    steps = last_step_of("plot", "--steps", steps, options.specs)
-    plot(options.specs, steps, axes, log=options.log)
-    if len(options.specs) == 1:
-        axes.set_title(short_source(options.specs[0]), size=11)
-    return figure
-
-
-# Each verb that `parser` knows, and what it does.
-COMMANDS = {"plot": draw, "show": print_one, "compare": compare, "identify": identify_log}
+@contextlib.contextmanager
+def picture(where: str, out: Path) -> Iterator[Any]:
+    """Axes to draw into; then the picture is written."""
+    figure = imported(where, "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
+    yield figure.subplots()
+    figure.savefig(out, dpi=150)
+    print(f"picture: {out}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ A file imports from those above it:
     hyperparameters   the words that annotate formulas (`Rate`, `Steps`, ...), each with its domain
     arguments         the door: arguments bound by name, each admitted by its domain
     formula           a function with its domains, and the builder that they define
+    checks            relations between hyperparameters that several builders check
     built             what builders make: an immutable pytree of hyperparameters
     evaluate          a call: one compiled program for all schedules of a structure
     curve             how far a schedule goes, and its picture in notebooks

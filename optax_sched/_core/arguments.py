@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def admit(where: str, name: str, domain: Domain, value: Any, several: str = "") -> Any:
+def admit(where: str, name: str, domain: Domain, value: object, several: str = "") -> Any:
     """What the domain stores for the value, or an error that says who refuses what, and why.
 
     `several` is the hint for many numbers where one is meant.
@@ -31,7 +31,16 @@ def admit(where: str, name: str, domain: Domain, value: Any, several: str = "") 
         raise Refusal(where, name, domain.words, value, hint).error(kind) from None
 
 
-def _is_many(value: Any, domain: Domain) -> bool:
+def some(where: str, name: str, rule: str, values: object) -> Sequence[Any]:
+    """The values, if they are a sequence of one or more, or an error."""
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise Refusal(where, name, rule, values).error(TypeError)
+    if not values:
+        raise Refusal(where, name, rule, values).error()
+    return values
+
+
+def _is_many(value: object, domain: Domain) -> bool:
     return isinstance(domain, Number) and bool(getattr(value, "ndim", isinstance(value, list | tuple)))
 
 
@@ -41,10 +50,9 @@ def bind(
     """The arguments by name, or an error that says who was called and what it takes."""
     parameters = signature.parameters
     by_name = [it.name for it in parameters.values() if it.kind in _BY_NAME]
-    takes_any = any(it.kind is it.VAR_KEYWORD for it in parameters.values())
     try:
         # Python names what is missing first, and so hides the misspelt name that stands for it.
-        unknown = None if takes_any else next((it for it in kwargs if it not in parameters), None)
+        unknown = next((it for it in kwargs if it not in parameters), None)
         if unknown is not None:
             hint = meant_by(unknown, by_name)
             raise TypeError(f"got an unexpected keyword argument {unknown!r}{hint}")
@@ -83,14 +91,14 @@ class Word(str):
 
 
 def readable(
-    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: Any
+    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: object
 ) -> inspect.Signature:
     """A signature that shows the words of the vocabulary, not the types that they stand for."""
     named = [it.replace(annotation=_word(hints.get(it.name, it.empty))) for it in parameters]
     return inspect.Signature(named, return_annotation=result)
 
 
-def _word(annotation: Any) -> Any:
+def _word(annotation: object) -> Any:
     if typing.get_origin(annotation) is Annotated:
         return Word(
             next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")

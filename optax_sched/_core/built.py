@@ -10,6 +10,7 @@ import jax
 
 from optax_sched._core.domains import Domain
 from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
 from optax_sched._core.peer_words import meant_by, translated
 
@@ -20,19 +21,20 @@ class Built(Node):
     __module__ = "optax_sched"
     __slots__ = ()
 
-    def __init__(self, *_: Any, **__: Any):
-        raise TypeError(f"{type(self).__name__} is made by builders")
+    _such_as = ""  # one of the builders, for the error
+
+    def __init__(self, *_: object, **__: object):
+        raise TypeError(f"{type(self).__name__} is made by builders{self._such_as}")
 
     @classmethod
     def _make(cls, formula: Formula, values: Sequence[Any]) -> Self:
         return cls._of(formula, values, formula.is_static)  # in the order of the signature
 
     @classmethod
-    def _unpickle(cls, builder: Callable[..., Self], packed: list[Any]) -> Self:
+    def _unpickle(cls, builder: Callable[..., Self], packed: list[object]) -> Self:
         formula: Any = formula_of(builder)
-        domains = formula.domains.values()
-        values = [domain.unpacked(item) for domain, item in zip(domains, packed, strict=True)]
-        return cls._make(formula, values)
+        pairs = zip(formula.domains.values(), packed, strict=True)
+        return cls._make(formula, [domain.unpacked(item) for domain, item in pairs])
 
     @property
     def _formula(self) -> Formula:
@@ -51,7 +53,7 @@ class Built(Node):
         packed = [domain.packed(value) for _, domain, value in stored(self)]
         return self._unpickle, (self._formula.importable(), packed)
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """A copy with some hyperparameters changed; its builder checks them again.
 
         A name may be a path to a hyperparameter of an operand:
@@ -62,7 +64,7 @@ class Built(Node):
             new value.
         """
         values = hyperparameters(self)
-        nested: dict[str, dict[str, Any]] = {}
+        nested: dict[str, dict[str, object]] = {}
         for path, value in changes.items():
             name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
             if name not in values:
@@ -101,7 +103,7 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
 
-def lengths_of(built: Any) -> Iterator[tuple[str, Any]]:
+def lengths_of(built: object) -> Lengths:
     """The lengths on the clock of what a builder made, each with its path."""
     if isinstance(built, Built):
         for name, domain, value in stored(built):
@@ -119,7 +121,7 @@ def stored_values(built: Built) -> dict[str, Any]:
     return {name: value for name, _, value in stored(built)}
 
 
-def assembled(builder: Callable[..., Any], **values: Any) -> Any:
+def assembled(builder: Callable[..., Any], **values: object) -> Any:
     """What a builder makes of values that are already as they are stored."""
     formula: Any = formula_of(builder)
     return formula.made._make(formula, tuple(values[name] for name in formula.domains))
@@ -135,17 +137,17 @@ def formula_behind(built: Built) -> Formula:
     return built._formula
 
 
-def is_made_by(builder: Callable[..., Any], built: Any) -> bool:
+def is_made_by(builder: Callable[..., Any], built: object) -> bool:
     """Whether this builder made it."""
     return isinstance(built, Built) and built._formula is formula_of(builder)
 
 
-def is_batch(built: Any) -> bool:
+def is_batch(built: object) -> bool:
     """Whether any hyperparameter, at any depth, has the leading axis of a batch."""
     return batched_name(built) is not None
 
 
-def batched_name(built: Any) -> str | None:
+def batched_name(built: object) -> str | None:
     """The name of the first hyperparameter that has the leading axis of a batch, or None."""
     if isinstance(built, Built):
         for name, domain, value in stored(built):
@@ -159,7 +161,7 @@ _PATH = re.compile(r"([^.\[]*)\.?(.*)", re.DOTALL)
 _INDEX = re.compile(r"\[?(\d+)\]?\.?(.*)", re.DOTALL)
 
 
-def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
+def _changed(where: str, value: object, changes: dict[str, object]) -> object:
     """An operand, or a list of operands, with the new values at their paths."""
     if isinstance(value, Built):
         return value.replace(**changes)
@@ -173,7 +175,7 @@ def _changed(where: str, value: Any, changes: dict[str, Any]) -> Any:
     return value
 
 
-def _path_inside(values: dict[str, Any], word: str) -> str | None:
+def _path_inside(values: dict[str, object], word: str) -> str | None:
     """The path to an operand's hyperparameter of that name, or of what other libraries call so."""
     for name, value in values.items():
         items = enumerate(value) if isinstance(value, list) else [(None, value)]

@@ -21,33 +21,27 @@ LONGEST_SOURCE = 400
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#777777")
 
 
-def last_step_to_look_at(schedule: Any) -> int:
+def last_step_to_look_at(schedule: object) -> int:
     """The last int32; a schedule with a float length may count tokens, which are more."""
     return LAST_TOKEN if is_float_clock(schedule) else LAST_STEP
 
 
-def horizon(schedule: Any, last_step: int | None = None) -> int:
+def horizon(schedule: object, last_step: int | None = None) -> int:
     """From which step on the value stays, rounded up to two digits; a thousand if it never does."""
     last_step = last_step or last_step_to_look_at(schedule)
     steps = np.unique(np.geomspace(1, last_step, POINTS).astype(np.int64)) - 1
     settled = last_step
     for _ in range(3):  # each time between two neighbours of the last
         values = _values_at(schedule, steps, last_step)
-        last, settled = _last_change(values, steps, settled)
+        moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
+        last = steps[0]
+        if len(moving):  # the two steps between which the value changes last
+            last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
         steps = np.unique(np.linspace(last, settled, POINTS).astype(np.int64))
     if settled > last_step // 2:
         return UNENDING
     unit = 10 ** max(len(str(settled)) - 2, 0)
     return -(-settled // unit) * unit
-
-
-def _last_change(values: np.ndarray, steps: np.ndarray, settled: Any) -> tuple[Any, Any]:
-    """The two steps between which the value changes last; `settled` where it never changes."""
-    moving = np.flatnonzero(np.abs(values - values[-1]) > 1e-6 * np.abs(values).max())
-    if not len(moving):
-        return steps[0], settled
-    last, settled = steps[moving[-1] : moving[-1] + 2].tolist()
-    return last, settled
 
 
 def _values_at(schedule: Any, steps: np.ndarray, last_step: int) -> np.ndarray:
@@ -57,7 +51,7 @@ def _values_at(schedule: Any, steps: np.ndarray, last_step: int) -> np.ndarray:
     return np.asarray(schedule(padded), np.float64)[..., : len(steps)]
 
 
-def as_html(schedule: Any) -> str:
+def as_html(schedule: object) -> str:
     """The schedule's source and, where it can be drawn, its curve as an SVG that needs nothing else."""
     import html  # only a notebook needs it
 
@@ -72,7 +66,7 @@ def as_html(schedule: Any) -> str:
 
 
 @jax.jit
-def _each_at(batch: Any, steps: jax.Array) -> jax.Array:
+def _each_at(batch: object, steps: jax.Array) -> jax.Array:
     return jax.vmap(lambda schedule: schedule(steps))(batch)
 
 

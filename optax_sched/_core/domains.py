@@ -6,7 +6,7 @@ import inspect
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
-from optax_sched._core.lengths import refuse_ratio_among
+from optax_sched._core.lengths import Lengths, refuse_ratio_among
 from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
 
@@ -25,9 +25,14 @@ def default_float() -> np.dtype:
     return jnp.dtype(jnp.result_type(float))
 
 
-def is_traced(value: Any) -> bool:
+def is_traced(value: object) -> bool:
     """Whether any leaf of a value is unknown because JAX traces it."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+
+
+def is_key(value: Any) -> bool:
+    """Whether a value is a JAX random key, or an array of them."""
+    return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 # Whether a recipe composes, so that a length of 0 is a phase that it leaves out.
@@ -39,11 +44,12 @@ class Domain:
 
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
+    axes: int | None = None  # of what is stored for one schedule, where a batch may have one more
 
     def __repr__(self) -> str:
         return self.words
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         """What is stored for what the user wrote."""
         raise NotImplementedError
 
@@ -53,13 +59,13 @@ class Domain:
 
     def has_batch_axis(self, stored: Any) -> bool:
         """Whether what is stored has more axes than that of one schedule."""
-        return False
+        return self.axes is not None and getattr(stored, "ndim", 0) > self.axes
 
     def is_float_clock(self, stored: Any) -> bool:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
         return False
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: Any) -> Lengths:
         """The lengths on the clock of the call, each with its path from the parameter on."""
         return ()
 
@@ -84,17 +90,18 @@ class Domain:
 class Number(Domain):
     """A finite scalar. The number that JAX rounds it to must obey the bounds too."""
 
+    axes = 0
     words: str
     minimum: float = -math.inf
     maximum: float = math.inf
-    above_minimum: bool = False
-    below_maximum: bool = False
+    above: float = -math.inf
+    below: float = math.inf
     as_float: bool = True
     whole: bool = False
     is_length: bool = False  # whether it is counted in steps
     counts_units: bool = False  # whether it counts tokens or the like, of which no int32 holds enough
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         scalar = as_scalar(value)
         if isinstance(scalar, Tracer):
             return self._cast(scalar)
@@ -109,11 +116,8 @@ class Number(Domain):
             # A count of tokens or samples: hold as a float what int32 cannot.
             number = float(number) if number < 2**1023 else math.inf
             scalar = number
-        if isinstance(number, int) and not self.as_float:
-            rounded = number
-        else:
-            with np.errstate(over="ignore"):
-                rounded = float(default_float().type(number))
+        with np.errstate(over="ignore"):
+            rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
         seen = rounded if abs(rounded) >= jnp.finfo(default_float()).tiny else 0.0
         if not self.holds(rounded) or not self.holds(seen):
@@ -124,23 +128,16 @@ class Number(Domain):
             raise ValueError
         return self._cast(number if isinstance(scalar, int | float) else scalar)
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 0
+    def is_float_clock(self, stored: object) -> bool:
+        is_float = jnp.issubdtype(jnp.result_type(stored), jnp.floating)
+        return self.counts_units or (is_float and not self.as_float)
 
-    def is_float_clock(self, stored: Any) -> bool:
-        return self.counts_units or (not self.as_float and _is_float(stored))
-
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Lengths:
         return [("", stored)] if self.is_length else ()
 
     def holds(self, number: float) -> bool:
-        """Whether a number obeys the bounds."""
-        return (
-            math.isfinite(number)
-            and self.minimum <= number <= self.maximum
-            and not (self.above_minimum and number == self.minimum)
-            and not (self.below_maximum and number == self.maximum)
-        )
+        """Whether a number is finite and obeys the bounds."""
+        return self.above < number < self.below and self.minimum <= number <= self.maximum
 
     def _cast(self, scalar: Any) -> Any:
         if isinstance(scalar, int | float):
@@ -156,95 +153,76 @@ class Number(Domain):
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""
 
+    axes = 1
     words: str
     of: Number
     increasing: bool = False
 
-    def admit(self, value: Any) -> Any:
-        if isinstance(value, jax.Array):
-            return self._admit_array(value)
-        if isinstance(value, np.ndarray) and value.ndim == 1:
-            value = value.tolist()
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+    def admit(self, value: object) -> Any:
+        if isinstance(value, jax.Array | np.ndarray) and value.ndim != 1:
             raise TypeError
-        scalars = [self.of.admit(item) for item in value]
+        if isinstance(value, Tracer):
+            return value
+        items = value.tolist() if isinstance(value, jax.Array | np.ndarray) else value
+        if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+            raise TypeError
+        scalars = known = [self.of.admit(item) for item in items]
         if self.of.is_length:
             refuse_ratio_among(scalars)
-        if not all(isinstance(item, int | float) for item in scalars):
-            self._check_order([item for item in scalars if not isinstance(item, Tracer)])
-            return jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, scalars)))
-        array = as_array(scalars)
-        self._check_order(array.tolist())  # check the rounded ones: rounding may make two equal
+        if isinstance(value, jax.Array):
+            floats = self.of.as_float and not jnp.issubdtype(value.dtype, jnp.floating)
+            array = value.astype(default_float()) if floats else value
+        elif all(isinstance(item, int | float) for item in scalars):
+            array = as_array(scalars)
+            known = array.tolist()  # check the rounded ones: rounding may make two equal
+        else:
+            array = jnp.stack(list(map(jnp.asarray, scalars)))
+            known = [item for item in scalars if not isinstance(item, Tracer)]
+        if self.increasing and any(b <= a for a, b in itertools.pairwise(known)):
+            raise ValueError
         return array
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 1
-
-    def is_float_clock(self, stored: Any) -> bool:
+    def is_float_clock(self, stored: object) -> bool:
         return self.of.is_float_clock(stored)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Lengths:
         return self.of.lengths(stored)
 
-    def _admit_array(self, array: jax.Array) -> jax.Array:
-        if array.ndim != 1:
-            raise TypeError
-        if isinstance(array, Tracer):
-            return array
-        items = array.tolist()
-        self._check_order([self.of.admit(item) for item in items])
-        floats = self.of.as_float and not jnp.issubdtype(array.dtype, jnp.floating)
-        return array.astype(default_float()) if floats else array
 
-    def _check_order(self, items: list[Any]) -> None:
-        if self.increasing and any(b <= a for a, b in itertools.pairwise(items)):
-            raise ValueError
-
-
-@dataclasses.dataclass(repr=False, eq=False)
 class Choice(Domain):
     """One of a few words, or True or False."""
 
-    options: tuple[Hashable, ...]
     static = True
 
-    @property
-    def words(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
-        return "one of " + ", ".join(map(repr, self.options))
+    def __init__(self, options: tuple[Hashable, ...]):
+        self.options = options
+        self.words = "one of " + ", ".join(map(repr, options))
 
-    def admit(self, value: Any) -> Any:
-        if type(value) not in set(map(type, self.options)):
+    def admit(self, value: object) -> Any:
+        if not isinstance(value, type(self.options[0])):  # 1 is no True
             raise TypeError
-        if value not in self.options:
-            raise ValueError
-        return value
+        return self.options[self.options.index(value)]  # which raises ValueError
 
-    def word(self, stored: Any) -> str | None:
+    def word(self, stored: object) -> str | None:
         return None if stored is False else str(stored)
 
 
-@dataclasses.dataclass(repr=False, eq=False)
 class Optional(Domain):
     """Another domain, or None."""
 
-    of: Domain
+    def __init__(self, of: Domain):
+        self.of = of
+        self.words = f"{of.words}, or None"
+        self.static = of.static
 
-    @property
-    def words(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
-        return f"{self.of.words}, or None"
-
-    @property
-    def static(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # read only
-        return self.of.static
-
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         return None if value is None else self.of.admit(value)
 
 
 def _of_what_is_there(
     name: str, of_none: Callable[[Domain, Any], Any]
 ) -> Callable[[Optional, Any], Any]:
-    def method(self: Optional, value: Any) -> Any:
+    def method(self: Optional, value: object) -> Any:
         return of_none(self, value) if value is None else getattr(self.of, name)(value)
 
     return method
@@ -258,19 +236,17 @@ for _name, _method in vars(Domain).items():
 class KeyDomain(Domain):
     """A random key, or an integer as its seed."""
 
+    axes = 0
     words = "a JAX random key, or a whole number of 0 or more as its seed"
 
     def admit(self, value: Any) -> Any:
-        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-            if value.shape:
+        if is_key(value):
+            if value.ndim:
                 raise TypeError
             return value
         if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
             return jax.random.wrap_key_data(jnp.asarray(value))
         return Number("", 0, as_float=False, whole=True).admit(value)
-
-    def has_batch_axis(self, stored: Any) -> bool:
-        return np.ndim(stored) > 0
 
 
 def as_key(key: Any) -> Any:
@@ -281,25 +257,23 @@ def as_key(key: Any) -> Any:
 class OneOrMany(Domain):
     """A number, a sequence of numbers or, if `functions` is true, a callable."""
 
+    axes = 1  # one may be a batch of numbers or one sequence of them: only two are surely a batch
+
     def __init__(self, of: Number, many: str, functions: bool = False):
         self.one = of
         self.many = Numbers(many, of)
         self.functions = functions
         self.words = f"{of.words}, or {many}" + (", or a schedule" if functions else "")
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         if self.functions and callable(value):
             refuse_no_schedule(value)
             return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
         return (self.many if many else self.one).admit(value)
 
-    def has_batch_axis(self, stored: Any) -> bool:
-        # One axis may be a batch of numbers or one sequence of them: only two axes are surely a batch.
-        return self.many.has_batch_axis(stored) if hasattr(stored, "ndim") else False
 
-
-def refuse_no_schedule(value: Any) -> None:
+def refuse_no_schedule(value: object) -> None:
     """Raise if the value is a builder, where what it makes is meant, or a closed loop."""
     if hint := uncalled(value):
         raise Unfit(hint.removeprefix(": "))
@@ -310,7 +284,7 @@ def refuse_no_schedule(value: Any) -> None:
         )
 
 
-def as_array(items: Any) -> np.ndarray:
+def as_array(items: object) -> np.ndarray:
     """One Python number, or several, as an array of the dtype that JAX computes with."""
     whole = all(isinstance(item, int) for item in (items if isinstance(items, Sequence) else [items]))
     return read_only(np.asarray(items, np.int32 if whole else default_float()))
@@ -322,15 +296,9 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _is_float(stored: Any) -> bool:
-    return isinstance(stored, float) or (
-        hasattr(stored, "dtype") and jnp.issubdtype(stored.dtype, jnp.floating)
-    )
-
-
-def as_scalar(value: Any) -> Any:
+def as_scalar(value: object) -> Any:
     """A Python int or float, or a JAX array (perhaps traced) of shape ()."""
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+    if isinstance(value, np.generic | np.ndarray) and not value.ndim:
         value = value.item()
     if isinstance(value, bool):
         raise TypeError
@@ -341,8 +309,5 @@ def as_scalar(value: Any) -> Any:
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):
-        try:
-            return float(value)
-        except OverflowError:
-            raise ValueError from None
+        return float(value)
     raise TypeError

@@ -46,7 +46,7 @@ def refusal_of(error: Exception) -> Refusal | None:
     return getattr(error, "refusal", None)
 
 
-def complaint(where: str, name: str, rule: str, value: Any, hint: str = "") -> str:
+def complaint(where: str, name: str, rule: str, value: object, hint: str = "") -> str:
     """The line that every refusal prints."""
     return f"{where}: {name} must be {rule}, got {in_a_word(value)}{hint or uncalled(value)}"
 
@@ -57,7 +57,7 @@ def uncalled(value: Any) -> str:
     return f": it is a builder: call it, as in {value.__name__}(...)" if is_builder else ""
 
 
-def in_a_word(value: Any) -> str:
+def in_a_word(value: object) -> str:
     """A value for an error message: short, and on one line."""
     if isinstance(value, Tracer):
         return f"a traced {value.dtype}{list(value.shape)}"

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.experimental
@@ -20,13 +20,13 @@ from optax_sched._math.phases import LAST_STEP
 class Ready(NamedTuple):
     """What a schedule keeps from its first eager call on."""
 
-    program: Callable[[list[jax.Array], Any], jax.Array]
+    program: Callable[[list[jax.Array], object], jax.Array]
     leaves: list[jax.Array]
     x64: bool  # whether x64 was on when the leaves became arrays
     is_float_clock: bool
 
 
-def call(schedule: Any, step: Any) -> jax.Array:
+def call(schedule: object, step: object) -> jax.Array:
     """The value at a step as the user wrote it."""
     if isinstance(step, Tracer):
         _check_dtype(schedule, step)
@@ -40,7 +40,7 @@ def call(schedule: Any, step: Any) -> jax.Array:
     return ready.program(ready.leaves, _as_clock(schedule, step, ready.is_float_clock))
 
 
-def _ready(schedule: Any) -> Ready:
+def _ready(schedule: object) -> Ready:
     # Transfer the hyperparameters once: that is half the cost of an eager call.
     leaves, structure = jax.tree.flatten(schedule)
     leaves = [as_array(leaf) if isinstance(leaf, int | float) else leaf for leaf in leaves]
@@ -61,11 +61,11 @@ def float64() -> contextlib.AbstractContextManager[None]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _program(structure: Any) -> Callable[..., jax.Array]:
+def _program(structure: object) -> Callable[..., jax.Array]:
     """The program that all schedules of one structure share."""
 
     @functools.partial(jax.jit, inline=True)
-    def evaluate(leaves: list[Any], step: jax.Array) -> jax.Array:
+    def evaluate(leaves: list[jax.Array], step: jax.Array) -> jax.Array:
         return _evaluate(jax.tree.unflatten(structure, leaves), step)
 
     return evaluate
@@ -79,20 +79,23 @@ def weak(value: jax.Array) -> jax.Array:
     )
 
 
-def is_float_clock(schedule: Any) -> bool:
+def is_float_clock(schedule: object) -> bool:
     """Whether a length is a float, so that steps may exceed an int32."""
     return isinstance(schedule, Built) and any(
         domain.is_float_clock(value) for _, domain, value in stored(schedule)
     )
 
 
-def _check_dtype(schedule: Any, step: jax.Array) -> None:
+def _check_dtype(schedule: object, step: jax.Array) -> None:
     if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
-        name = schedule._formula.name
-        raise TypeError(f"{name}: step must be an integer or a float, got {step.dtype}")
+        _refuse_step(schedule, str(step.dtype))
 
 
-def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
+def _refuse_step(schedule: Any, got: str) -> NoReturn:
+    raise TypeError(f"{schedule._formula.name}: step must be an integer or a float, got {got}")
+
+
+def _as_clock(schedule: object, step: object, is_float_clock: bool) -> Any:
     """`step` as `jit` takes it: one dtype for all ways to write an integer, one for all floats."""
     if isinstance(step, int):
         if step > LAST_STEP and is_float_clock:
@@ -105,8 +108,7 @@ def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
             return step
     array = np.asarray(step)
     if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":
-        name = schedule._formula.name
-        raise TypeError(f"{name}: step must be an integer or a float, got {in_a_word(step)}")
+        _refuse_step(schedule, in_a_word(step))
     if array.dtype.kind not in "iu" or (is_float_clock and np.any(array > LAST_STEP)):
         return array.astype(default_float())
     # Only cap it here: an unsigned step must not be compared with a negative number.
@@ -114,14 +116,16 @@ def _as_clock(schedule: Any, step: Any, is_float_clock: bool) -> Any:
 
 
 @functools.partial(jax.jit, inline=True)
-def _evaluate(s: Any, step: jax.Array) -> jax.Array:
+def _evaluate(s: object, step: jax.Array) -> jax.Array:
     # An eager call runs this as one cached program; a trace inlines it. The formula mixes its
     # hyperparameters with the step by JAX's standard promotion, whatever mode the user has chosen.
     with jax.numpy_dtype_promotion("standard"):
         # Under jax.disable_jit the leaves arrive as Python numbers.
         s = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), s)
         step = jnp.asarray(step)
-        dtype = _result_type(s)
+        # The default float, or the wider one of a hyperparameter.
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        dtype = jnp.result_type(default_float(), *dtypes)
         if step.dtype == jnp.int64 and is_float_clock(s):
             step = step.astype(dtype)
         if jnp.issubdtype(step.dtype, jnp.integer):
@@ -149,7 +153,7 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
         raise
 
 
-def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
+def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
     formula = s._formula
     batched = batched_name(s)
     if batched:
@@ -168,14 +172,7 @@ def _value_at(s: Any, step: jax.Array, dtype: Any) -> jax.Array:
     return jnp.asarray(result).astype(dtype)
 
 
-def _result_type(s: Any) -> Any:
-    """The default float, or the wider one of a hyperparameter."""
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(s)]
-    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    return jnp.result_type(default_float(), *floats)
-
-
-def _as_computed(leaf: Any, dtype: Any) -> Any:
+def _as_computed(leaf: jax.Array, dtype: np.dtype) -> jax.Array:
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return leaf.astype(dtype)
     if jnp.issubdtype(leaf.dtype, jnp.integer):
@@ -183,7 +180,7 @@ def _as_computed(leaf: Any, dtype: Any) -> Any:
     return leaf
 
 
-def _saturated(integer: Any) -> Any:
+def _saturated(integer: jax.Array) -> jax.Array:
     if jnp.iinfo(integer.dtype).max > LAST_STEP:
         integer = jnp.minimum(integer, LAST_STEP)
     return integer.astype(jnp.int32)

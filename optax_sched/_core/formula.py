@@ -25,22 +25,17 @@ _SEVERAL = ": for several values, grid or stack makes a batch of schedules"
 class Formula:
     """A function with the domains of its hyperparameters, and the builder that they define.
 
-    `skip` names the first parameters of the function, which are not hyperparameters. `before` and
-    `after` are hyperparameters that the function does not see. `made` is the class that the builder
-    makes.
+    `skip` names the first parameters of the function, which are not hyperparameters. `made` is the
+    class that the builder makes.
     """
 
     reserved = frozenset({"init", "update", "replace", "step"})
+    # Hyperparameters that the function does not see, before and after those that it sees.
+    before: Sequence[inspect.Parameter] = ()
+    after: Sequence[inspect.Parameter] = ()
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        check: Checks | None,
-        made: Any,
-        skip: Sequence[str],
-        before: Sequence[inspect.Parameter] = (),
-        after: Sequence[inspect.Parameter] = (),
+        self, function: Callable[..., Any], name: str, check: Checks, made: Any, skip: Sequence[str]
     ):
         self.function = function
         self.name = name
@@ -51,8 +46,8 @@ class Formula:
             raise TypeError(
                 f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
             )
-        parameters = [*before, *own[len(skip) :], *after]
-        hints = {it.name: it.annotation for it in (*before, *after)} | _hints(function)
+        parameters = [*self.before, *own[len(skip) :], *self.after]
+        hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
         for parameter in parameters:
             taken = {*self.reserved, *self.domains}
@@ -75,7 +70,7 @@ class Formula:
 
     def _make_builder(self) -> Callable[..., Any]:
         @functools.wraps(self.function)
-        def builder(*args: Any, **kwargs: Any) -> Any:
+        def builder(*args: object, **kwargs: object) -> Any:
             return self.build(bind(self.name, self.signature, args, kwargs).arguments)
 
         builder.__name__ = self.name
@@ -90,18 +85,18 @@ class Formula:
             name: admit(self.name, name, domain, values[name], _SEVERAL)
             for name, domain in self.domains.items()
         }
-        lengths = [
-            (name, rest, value)
+        lengths = {
+            name + rest: value
             for name, domain in self.domains.items()
             for rest, value in domain.lengths(stored[name])
-        ]
-        own = {name: value for name, rest, value in lengths if not rest}
+        }
         heights = {
             name: value if name.endswith(("value", "values")) else self.domains[name].constants(value)
             for name, value in stored.items()
         }
+        own = {name: value for name, value in lengths.items() if name in stored}
         refuse_swapped(self.name, heights, own)
-        refuse_ratios(self.name, [(name + rest, value) for name, rest, value in lengths])
+        refuse_ratios(self.name, lengths.items())
         for check, names in self.checks:
             try:
                 violated = check(*(stored[name] for name in names))
@@ -123,7 +118,7 @@ class Formula:
             self.builder.__qualname__ = next(names, self.builder.__qualname__)
         return self.builder
 
-    def value(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+    def value(self, step: object, *args: object, **kwargs: object) -> Any:
         """What the function gives at a scalar step."""
         return self.function(step, *args, **kwargs)
 
@@ -131,32 +126,27 @@ class Formula:
         """The source text of the call that builds an object with these hyperparameters."""
         parameters = self.signature.parameters.values()
         # Python cannot pass what stands before a *sequence by name.
-        kinds = {it.kind for it in parameters}
-        by_name = [inspect.Parameter.KEYWORD_ONLY]
-        if inspect.Parameter.VAR_POSITIONAL not in kinds:
-            by_name.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        has_star = any(it.kind is it.VAR_POSITIONAL for it in parameters)
+        by_name = None if has_star else inspect.Parameter.POSITIONAL_OR_KEYWORD
         parts = []
-        for parameter in parameters:
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                parts += map(source, values[parameter.name])
+        for it in parameters:
+            if it.kind is it.VAR_POSITIONAL:
+                parts += map(source, values[it.name])
             else:
-                name = f"{parameter.name}=" if parameter.kind in by_name else ""
-                parts.append(name + source(values[parameter.name]))
+                name = f"{it.name}=" if it.kind in (by_name, it.KEYWORD_ONLY) else ""
+                parts.append(name + source(values[it.name]))
         return f"{self.name}({', '.join(parts)})"
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Its annotations, with strings evaluated unless only a type checker can do that."""
-    hints = inspect.get_annotations(function)
-    if not any(isinstance(hint, str) for hint in hints.values()):
-        return hints
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except NameError:
+    except (NameError, TypeError):  # TypeError: a callable that has none
         return {}
 
 
-def formula_of(builder: Any) -> Formula | None:
+def formula_of(builder: object) -> Formula | None:
     """The formula of a builder, or None for anything else."""
     formula = getattr(builder, "formula", None) if inspect.isfunction(builder) else None
     return formula if isinstance(formula, Formula) else None

@@ -19,30 +19,19 @@ from optax_sched._core.domains import (
     as_scalar,
     is_traced,
 )
-from optax_sched._math.phases import LAST_STEP
+from optax_sched._math.phases import LAST_STEP, Numeric
 
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
-_POSITIVE = Number("a positive finite number", minimum=0.0, above_minimum=True)
-_FACTOR = Number("a factor in (0, 1]", 0.0, 1.0, above_minimum=True)
-_PART_OF_ONE = Number("a number in [0, 1)", 0.0, 1.0, below_maximum=True)
-_FRACTION = Number(
-    "a fraction in (0, 1), ends excluded", 0.0, 1.0, above_minimum=True, below_maximum=True
-)
-_NEGATIVE = Number("a negative finite number", maximum=0.0, below_maximum=True)
-_GROWTH = Number("a finite factor, 1 or more", minimum=1.0)
-_STEPS = Number(
-    "a positive finite number of steps", 0.0, above_minimum=True, as_float=False, is_length=True
-)
+_FACTOR = Number("a factor in (0, 1]", maximum=1.0, above=0.0)
+_STEPS = Number("a positive finite number of steps", above=0.0, as_float=False, is_length=True)
 _STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False, is_length=True)
-_COUNT = Number("a whole number, 1 or more", 1, as_float=False, whole=True)
-_COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
 
 
 class Known(Number):
     """A number that Python counts with: not traced, and of any size up to its maximum."""
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: object) -> Any:
         number = as_scalar(value)
         if is_traced(number):
             raise TypeError
@@ -55,34 +44,38 @@ class Known(Number):
 SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
-Scalar = int | float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
+Scalar = Numeric
 """What may stand for one number."""
-ManyScalars = Sequence[Any] | np.ndarray[Any, Any] | jax.Array
+ManyScalars = Sequence[Any] | np.ndarray | jax.Array
 """What may stand for several numbers."""
 
 Real = Annotated[Scalar, "Real", _REAL]
 """Any finite number."""
 Rate = Annotated[Scalar, "Rate", _RATE]
 """A height: finite and not negative."""
-Positive = Annotated[Scalar, "Positive", _POSITIVE]
+Positive = Annotated[Scalar, "Positive", Number("a positive finite number", above=0.0)]
 """A positive finite number."""
 Factor = Annotated[Scalar, "Factor", _FACTOR]
 """A factor in (0, 1]."""
-Fraction = Annotated[Scalar, "Fraction", _FRACTION]
+Fraction = Annotated[
+    Scalar, "Fraction", Number("a fraction in (0, 1), ends excluded", above=0.0, below=1.0)
+]
 """A fraction in (0, 1), ends excluded."""
-Negative = Annotated[Scalar, "Negative", _NEGATIVE]
+Negative = Annotated[Scalar, "Negative", Number("a negative finite number", below=0.0)]
 """A negative finite number."""
-Growth = Annotated[Scalar, "Growth", _GROWTH]
+Growth = Annotated[Scalar, "Growth", Number("a finite factor, 1 or more", minimum=1.0)]
 """A finite factor, 1 or more."""
-PartOfOne = Annotated[Scalar, "PartOfOne", _PART_OF_ONE]
+PartOfOne = Annotated[Scalar, "PartOfOne", Number("a number in [0, 1)", minimum=0.0, below=1.0)]
 """A number in [0, 1)."""
 Steps = Annotated[Scalar, "Steps", _STEPS]
 """A length: a positive finite number of steps, exact if it is an integer."""
 StepsOrZero = Annotated[Scalar, "StepsOrZero", _STEPS_OR_ZERO]
 """A length that may also be 0."""
-Count = Annotated[Scalar, "Count", _COUNT]
+Count = Annotated[Scalar, "Count", Number("a whole number, 1 or more", 1, as_float=False, whole=True)]
 """A whole number, 1 or more."""
-CountOrZero = Annotated[Scalar, "CountOrZero", _COUNT_OR_ZERO]
+CountOrZero = Annotated[
+    Scalar, "CountOrZero", Number("a whole number, 0 or more", 0, as_float=False, whole=True)
+]
 """A whole number, 0 or more."""
 Reals = Annotated[ManyScalars, "Reals", Numbers("a sequence of finite numbers", _REAL)]
 """A sequence of finite numbers."""
@@ -110,7 +103,7 @@ Noise = Annotated[Literal["normal", "uniform"], "Noise", Choice(("normal", "unif
 """The distribution of random factors: "normal" or "uniform"."""
 
 
-def _domain_in(annotation: Any) -> Domain:
+def _domain_in(annotation: object) -> Domain:
     return next(extra for extra in typing.get_args(annotation) if isinstance(extra, Domain))
 
 
@@ -126,7 +119,7 @@ BY_NAME: dict[str, Domain] = {
 }
 
 
-def domain_of(name: str, annotation: Any) -> Domain:
+def domain_of(name: str, annotation: object) -> Domain:
     """The domain that the annotation names, else the one that belongs to the parameter's name."""
     origin = typing.get_origin(annotation)
     if origin is Annotated and any(isinstance(extra, Domain) for extra in typing.get_args(annotation)):

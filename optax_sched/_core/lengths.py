@@ -1,7 +1,7 @@
 """Finds what cannot be a length: a ratio of the run beside steps, and a rate in a length's place."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,35 +9,39 @@ from jax.core import Tracer
 
 from optax_sched._core.errors import Refusal, Unfit
 
+Lengths = Iterable[tuple[str, Any]]  # on the clock of a call, each with its path from the parameter on
+Name = TypeVar("Name", str, int)
 
-def refuse_ratios(where: str, lengths: Iterable[tuple[str, Any]]) -> None:
+
+def refuse_ratios(where: str, lengths: Lengths) -> None:
     """Raise if a length on one clock is a float between 0 and 1, and another an integer above 1."""
-    ratios: list[tuple[str, float]] = []
-    whole: dict[str, int] = {}
-    for name, value in lengths:
-        if isinstance(value, Tracer):
-            continue
-        numbers = np.asarray(value)
-        if jnp.issubdtype(numbers.dtype, jnp.integer):
-            whole |= {name: int(numbers.max())} if numbers.size and numbers.max() > 1 else {}
-        else:
-            between = numbers[(numbers > 0) & (numbers < 1)]
-            ratios += [(name, short(number)) for number in between[:1]]
+    ratios, whole = _mixed(lengths)
     if ratios and whole:
-        (name, ratio), *_ = ratios
+        (name, ratio), *_ = ratios.items()
         other = "total_steps" if "total_steps" in whole else max(whole, key=whole.__getitem__)
         rule = f"in steps as {other} = {whole[other]} is"
         raise Refusal(where, name, rule, ratio, f": {remedy(ratio, whole[other])}").error()
 
 
-def refuse_ratio_among(numbers: Sequence[Any]) -> None:
+def refuse_ratio_among(numbers: Sequence[object]) -> None:
     """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
-    known = [number for it in numbers for number in _known(it)]
-    ratios = [it for it in known if isinstance(it, float) and 0 < it < 1]
-    whole = [it for it in known if isinstance(it, int) and it > 1]
+    ratios, whole = _mixed(enumerate(numbers))
     if ratios and whole:
-        ratio = short(ratios[0])
-        raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole))}")
+        ratio = next(iter(ratios.values()))
+        raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole.values()))}")
+
+
+def _mixed(lengths: Iterable[tuple[Name, object]]) -> tuple[dict[Name, float], dict[Name, int]]:
+    """By name the lengths that are ratios of a run, and those that are whole steps."""
+    ratios: dict[Name, float] = {}
+    whole: dict[Name, int] = {}
+    for name, value in lengths:
+        for number in _known(value):
+            if isinstance(number, float) and 0 < number < 1:
+                ratios.setdefault(name, short(number))
+            elif isinstance(number, int) and number > 1:
+                whole[name] = max(number, whole.get(name, 0))
+    return ratios, whole
 
 
 def remedy(ratio: float, steps: int) -> str:
@@ -47,7 +51,7 @@ def remedy(ratio: float, steps: int) -> str:
     )
 
 
-def short(number: Any) -> float | int:
+def short(number: object) -> float | int:
     """As many digits as a float32 has: it may come from one."""
     return number if isinstance(number, int) else float(f"{number:.7g}")
 
@@ -83,7 +87,7 @@ def refuse_swapped(where: str, heights: dict[str, Any], lengths: dict[str, Any])
     ).error()
 
 
-def _known(value: Any) -> list[Any]:
+def _known(value: Any) -> list[float]:
     """The numbers in a height or a length, as far as they are known."""
     if isinstance(value, int | float):
         return [value]

@@ -53,14 +53,14 @@ class Node:
         """The key of each child in the path to a leaf."""
         raise NotImplementedError
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
 
 
-def _as_static(value: Any, is_static: bool) -> Any:
+def _as_static(value: object, is_static: bool) -> Any:
     """A value as a part of a structure, or the sign that a child stands there."""
     if is_static:
         return value
@@ -72,7 +72,7 @@ def _as_static(value: Any, is_static: bool) -> Any:
 
 
 # It checks nothing: JAX puts tracers, batches and placeholders where the leaves were.
-def _unflatten(cls: type[Any], structure: Any, children: Iterable[Any]) -> Any:
+def _unflatten(cls: type[Any], structure: object, children: Iterable[Any]) -> Any:
     node = object.__new__(cls)
     _set_children(node, tuple(children))
     _set_structure(node, structure)

@@ -11,6 +11,7 @@ from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
 from optax_sched._core.domains import Domain, as_array, read_only, refuse_no_schedule
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.hyperparameters import Real
+from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._math.phases import pick
@@ -45,9 +46,13 @@ def of_function(step, function: Any):
     return function(step)
 
 
-def as_schedule(function: Any) -> Schedule:
+def as_schedule(function: object) -> Schedule:
     """A schedule as it is; any other function of the step made into one."""
     return function if isinstance(function, Schedule) else of_function(function)
+
+
+Function = Callable[..., Any]
+"""A schedule, or another function of the step."""
 
 
 class OneSchedule(Domain):
@@ -71,13 +76,13 @@ class OneSchedule(Domain):
     def public(self, stored: Any) -> Any:
         return stored.function if is_made_by(of_function, stored) else stored
 
-    def has_batch_axis(self, stored: Any) -> bool:
+    def has_batch_axis(self, stored: object) -> bool:
         return is_batch(stored)
 
-    def is_float_clock(self, stored: Any) -> bool:
+    def is_float_clock(self, stored: object) -> bool:
         return is_float_clock(stored)
 
-    def lengths(self, stored: Any) -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: object) -> Lengths:
         if not self.has_own_clock:
             yield from ((f".{name}", length) for name, length in lengths_of(stored))
 
@@ -90,7 +95,7 @@ class ManySchedules(Domain):
 
     words = "a sequence of one or more schedules, functions of the step, or finite numbers"
 
-    def admit(self, value: Any) -> "Parts":
+    def admit(self, value: object) -> "Parts":
         if isinstance(value, Parts):
             return value
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -108,7 +113,7 @@ class ManySchedules(Domain):
     def is_float_clock(self, stored: "Parts") -> bool:
         return any(map(is_float_clock, stored._values))
 
-    def lengths(self, stored: "Parts") -> Iterable[tuple[str, Any]]:
+    def lengths(self, stored: "Parts") -> Lengths:
         for index, part in zip(stored.first_indices(), stored._values, strict=True):
             yield from ((f"[{index}].{name}", length) for name, length in lengths_of(part))
 
@@ -192,7 +197,7 @@ class Parts(Node):
         numbers = np.asarray(self.families)
         return [(it, np.flatnonzero(numbers == number)) for number, it in enumerate(self._values)]
 
-    def value_at(self, index: Any, clock: Callable[[jax.Array], Any]) -> jax.Array:
+    def value_at(self, index: object, clock: Callable[[jax.Array], Any]) -> jax.Array:
         """The value of the part at a traced index, at the step `clock(is_active)`.
 
         Each family is evaluated once, whatever the number of its members. A family that is not active
@@ -249,7 +254,7 @@ def _leaf_type(leaf: Any) -> Any:
     return jnp.shape(leaf), jnp.result_type(leaf)
 
 
-def as_number(item: Any) -> Any:
+def as_number(item: object) -> Any:
     """The shortest Python number that rounds to a NumPy scalar; any other item as it is."""
     if isinstance(item, np.generic | np.ndarray) and not item.ndim:
         return item.item() if item.dtype.kind in "iu" else float(str(item))

@@ -33,20 +33,20 @@ class Operators:
         chains = (it.schedules if is_made_by(builder, it) else [it] for it in operands)
         return builder(*(item for chain in chains for item in chain))
 
-    def __add__(self, other: Any) -> Self:
+    def __add__(self, other: object) -> Self:
         return self._combined("add", self, other)
 
-    def __radd__(self, other: Any) -> Self:
+    def __radd__(self, other: object) -> Self:
         if type(other) is int and other == 0:  # what `sum` begins with
             return self
         return self._combined("add", other, self)
 
-    def __sub__(self, other: Any) -> Self:
+    def __sub__(self, other: object) -> Self:
         number = _number(other)
         negative = self._combined("multiply", -1.0, other) if number is None else -number
         return self._combined("add", self, negative)
 
-    def __rsub__(self, other: Any) -> Self:
+    def __rsub__(self, other: object) -> Self:
         return self._combined("add", other, -self)
 
     def __neg__(self) -> Self:
@@ -55,28 +55,28 @@ class Operators:
     def __pos__(self) -> Self:
         return self
 
-    def __mul__(self, other: Any) -> Self:
+    def __mul__(self, other: object) -> Self:
         return self._combined("multiply", self, other)
 
-    def __rmul__(self, other: Any) -> Self:
+    def __rmul__(self, other: object) -> Self:
         return self._combined("multiply", other, self)
 
-    def __truediv__(self, other: Any) -> Self:
+    def __truediv__(self, other: object) -> Self:
         number = _number(other)
         if number is None or (not is_traced(number) and not 0 < abs(float(number)) < math.inf):
             _refuse(_DIVISOR, other, "a(step) / b(step)")
         return self._combined("multiply", self, 1 / number)
 
-    def __rtruediv__(self, other: Any) -> NoReturn:
+    def __rtruediv__(self, other: object) -> NoReturn:
         _refuse(_DIVISOR, self, "a / b(step)")
 
-    def __pow__(self, other: Any) -> Self:
+    def __pow__(self, other: object) -> Self:
         number = _number(other)
         if number is None or (not is_traced(number) and not 0 < float(number) < math.inf):
             _refuse(_EXPONENT, other, "a(step) ** b(step)" if callable(other) else "a(step) ** b")
         return self._combined("power", self, number)
 
-    def __rpow__(self, other: Any) -> NoReturn:
+    def __rpow__(self, other: object) -> NoReturn:
         _refuse(_EXPONENT, self, "a ** b(step)")
 
 
@@ -84,14 +84,14 @@ _DIVISOR = "divide", "divisor", "a finite number other than 0"
 _EXPONENT = "power", "exponent", "a positive finite number"
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     """A number as a scalar, or None for all else."""
     try:
         return as_scalar(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
-def _refuse(rule: tuple[str, str, str], value: Any, formula: str) -> NoReturn:
+def _refuse(rule: tuple[str, str, str], value: object, formula: str) -> NoReturn:
     hint = f": write a formula, schedule(lambda step, a, b: {formula}, name=...)(a, b)"
     raise Refusal(*rule, value, hint).error(ValueError if _number(value) is not None else TypeError)

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 
-def source(value: Any) -> str:
+def source(value: object) -> str:
     """The source text that builds a value made of numbers, sequences and named functions."""
     if isinstance(value, Tracer):
         return f"{value.dtype}{list(value.shape)}"
@@ -19,15 +18,12 @@ def source(value: Any) -> str:
         impl = str(jax.random.key_impl(value))
         other = "" if impl == "threefry2x32" else f", impl={impl!r}"
         return f"jax.random.wrap_key_data(jax.numpy.array({data}, 'uint32'){other})"
-    if isinstance(value, jax.Array | np.ndarray):
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
         if value.dtype == jax.dtypes.float0:  # the gradient of an integer
             return f"float0{list(value.shape)}"
-        if value.ndim:
-            return "[" + ", ".join(map(source, np.asarray(value))) + "]"
-        # Print the shortest digits that give the same number in the array's own precision.
-        return repr(value.item() if value.dtype.kind in "iu" else float(str(value)))
-    if isinstance(value, np.generic):
-        return source(np.asarray(value))
+        if not value.ndim:  # the shortest digits that give the same number in its own precision
+            return repr(value.item() if value.dtype.kind in "iu" else float(str(value)))
+        value = list(np.asarray(value))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(source, value)) + "]"
     if isinstance(value, functools.partial) and not value.args and not value.keywords:

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 class Recipe(Formula):
     """A function of the hyperparameters that returns a schedule."""
 
-    def composed(self, *args: Any, **kwargs: Any) -> Schedule:
+    def composed(self, *args: object, **kwargs: object) -> Schedule:
         """The schedule that the function returns."""
         token = PHASES_MAY_BE_EMPTY.set(True)
         try:
@@ -27,7 +27,7 @@ class Recipe(Formula):
         finally:
             PHASES_MAY_BE_EMPTY.reset(token)
 
-    def value(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+    def value(self, step: object, *args: object, **kwargs: object) -> Any:
         return self.composed(*args, **kwargs)(step)
 
     def build(self, values: dict[str, Any]) -> Any:

@@ -37,9 +37,7 @@ class Schedule(Operators, Built):
     """
 
     __slots__ = ("_ready",)  # what `call` keeps from the first eager call on
-
-    def __init__(self, *_: Any, **__: Any):
-        raise TypeError("Schedule is made by builders, such as cosine_decay(0.1, 1000)")
+    _such_as = ", such as cosine_decay(0.1, 1000)"
 
     def __call__(self, step: Any) -> jax.Array:
         """The value at `step`, an integer or a float, or an array of them of any shape."""
@@ -52,27 +50,18 @@ class Schedule(Operators, Built):
 
 @overload
 def schedule(
-    function: Callable[Concatenate[Any, P], Any],
-    *,
-    name: str | None = None,
-    check: Checks = (),
+    function: Callable[Concatenate[Any, P], Any], *, name: str | None = None, check: Checks = ()
 ) -> Callable[P, Schedule]: ...
 
 
 @overload
 def schedule(
-    function: None = None,
-    *,
-    name: str | None = None,
-    check: Checks = (),
+    function: None = None, *, name: str | None = None, check: Checks = ()
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Schedule]]: ...
 
 
 def schedule(
-    function: Callable[..., Any] | None = None,
-    *,
-    name: str | None = None,
-    check: Checks = (),
+    function: Callable[..., Any] | None = None, *, name: str | None = None, check: Checks = ()
 ) -> Any:
     """Turn a formula `(step, *hyperparameters) -> value` into a builder of schedules.
 

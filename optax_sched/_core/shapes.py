@@ -31,9 +31,7 @@ class Shape(Built):
     """
 
     __slots__ = ()
-
-    def __init__(self, *_: Any, **__: Any):
-        raise TypeError("Shape is made by builders, such as power_shape(2.0)")
+    _such_as = ", such as power_shape(2.0)"
 
     def __call__(self, x: Any) -> jax.Array:
         """The value at a fraction x."""
@@ -41,14 +39,14 @@ class Shape(Built):
         weight, _ = self.weights(x, 1 - x)
         return weight
 
-    def weights(self, x: Any, y: Any) -> tuple[Any, Any]:
+    def weights(self, x: object, y: object) -> tuple[Any, Any]:
         """The value and its complement to 1, at a fraction x and its exact complement y = 1 - x."""
         return self._formula.function(x, y, *self._values)
 
 
 def shape(function: Callable[..., Weights], name: str | None = None) -> Callable[..., Shape]:
     """Turn a formula `(x, y, *hyperparameters) -> Weights`, where y = 1 - x, into a builder."""
-    return Formula(function, name or function.__name__, None, Shape, skip=["x", "y"]).builder
+    return Formula(function, name or function.__name__, (), Shape, skip=["x", "y"]).builder
 
 
 @shape
@@ -68,7 +66,7 @@ class ShapeDomain(Domain):
 
     words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
 
-    def admit(self, value: Any) -> Shape:
+    def admit(self, value: object) -> Shape:
         if isinstance(value, Shape):
             return value
         if isinstance(value, str):
@@ -86,10 +84,10 @@ class ShapeDomain(Domain):
             return _NAMES[formula]
         return stored.function if formula.builder is _own else stored
 
-    def has_batch_axis(self, stored: Any) -> bool:
+    def has_batch_axis(self, stored: object) -> bool:
         return is_batch(stored)
 
-    def word(self, stored: Any) -> str | None:
+    def word(self, stored: object) -> str | None:
         if not isinstance(stored, Shape):  # one of JAX's placeholders
             return None
         public = self.public(stored)
@@ -100,7 +98,7 @@ class ShapeDomain(Domain):
     def packed(self, stored: Shape) -> Any:
         return self.public(stored)
 
-    def unpacked(self, packed: Any) -> Shape:
+    def unpacked(self, packed: object) -> Shape:
         return self.admit(packed)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import default_float
+from optax_sched._core.domains import default_float, is_key
 from optax_sched._core.errors import complaint
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
@@ -66,7 +66,7 @@ class Keyed(Protocol):
     __module__ = "optax_sched"  # as `help` shows it
 
     def keys(self) -> Iterable[Any]: ...
-    def __getitem__(self, key: Any, /) -> Any: ...
+    def __getitem__(self, key: object, /) -> Any: ...
 
 
 def from_config(
@@ -131,15 +131,12 @@ class _Writer(Walk):
         for name, domain, value in stored(schedule):
             public = domain.public(value)
             if isinstance(public, ARRAYS) and domain.has_batch_axis(value):
-                raise self._batch((*path, name))
+                raise ValueError(
+                    f"to_config: {self.text((*path, name))} has a leading axis, so this is a batch of "
+                    "schedules: write one at a time, as in [to_config(s) for s in unstack(batch)]"
+                )
             config[name] = self.plain(public, (*path, name))
         return config
-
-    def _batch(self, path: Path) -> ValueError:
-        return ValueError(
-            f"to_config: {self.text(path)} has a leading axis, so this is a batch of schedules: "
-            "write one at a time, as in [to_config(s) for s in unstack(batch)]"
-        )
 
     def plain(self, value: Any, path: Path) -> Any:
         if isinstance(value, Built):
@@ -150,7 +147,7 @@ class _Writer(Walk):
             return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
         if isinstance(value, Tracer):
             raise TypeError(self.refusal(path, "a known number", value))
-        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if is_key(value):
             words = np.asarray(jax.random.key_data(value)).tolist()
             return {"impl": str(jax.random.key_impl(value)), "key_data": words}
         if isinstance(value, ARRAYS):

@@ -127,13 +127,13 @@ class Reader(Walk):
     def hint(self, name: str) -> str:
         return called_here(name, self.known)
 
-    def value(self, formula: Formula, domain: Domain, value: Any, path: Path) -> Any:
+    def value(self, formula: Formula, domain: Domain, value: object, path: Path) -> Any:
         if isinstance(domain, Optional) and value is not None:
             domain = domain.of
+        if isinstance(domain, KeyDomain) and is_mapping(value):
+            return self.key(value, path)
         if is_mapping(value) or isinstance(value, Arithmetic):
-            return (
-                self.key(value, path) if isinstance(domain, KeyDomain) else self.schedule(value, path)
-            )
+            return self.schedule(value, path)
         if is_sequence(value):
             return self.items(formula, _domain_of_items(domain), value, path)
         if value is not None and not isinstance(value, bool | int | float | str):

@@ -26,7 +26,7 @@ def read_spec(spec: str) -> Schedule:
     except (OSError, ValueError):  # too long for a name, or with a character that none has
         is_file = False
     if is_file:
-        config = _data_in(spec)
+        config = data_in(spec)
         try:
             return _drawable(from_config(config))
         except (TypeError, ValueError) as error:
@@ -57,7 +57,8 @@ def _drawable(built: object) -> Schedule:
     return built
 
 
-def _data_in(name: str) -> Any:
+def data_in(name: str) -> Any:
+    """What a JSON or YAML file holds."""
     path = Path(name)
     is_yaml = path.suffix.lower() in YAML
     yaml = imported("read_spec", "yaml") if is_yaml else None

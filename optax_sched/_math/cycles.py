@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from optax_sched._math.phases import (
     LAST_STEP,
     ULPS,
+    Numeric,
     is_held,
     is_int,
     pick,
@@ -29,7 +30,7 @@ class Place(NamedTuple):
     remaining: jax.Array  # the fraction that is left
 
 
-def place_in_cycles(step: Any, period: Any, period_mult: Any | None) -> Place:
+def place_in_cycles(step: Numeric, period: Numeric, period_mult: Any | None) -> Place:
     """Where `step` lies, if cycle i lasts `period * period_mult**i` steps; None makes all equal."""
     if period_mult is None:
         number = whole_periods(step, period)
@@ -56,7 +57,7 @@ def _with_gradient_of(value: Any, other: Any) -> jax.Array:
     return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
-def whole_periods(step: Any, period: Any) -> jax.Array:
+def whole_periods(step: Numeric, period: Numeric) -> jax.Array:
     """`floor(step / period)`, exact on every boundary."""
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
@@ -88,12 +89,12 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
     return step - number * period
 
 
-def _whole(number: Any) -> jax.Array:
+def _whole(number: Numeric) -> jax.Array:
     """A float as an int32, at most the largest float32 below 2**31."""
     return jnp.minimum(number, 2.0**31 - 128).astype(jnp.int32)
 
 
-def _quotient(a: Any, b: Any) -> jax.Array:
+def _quotient(a: Numeric, b: Numeric) -> jax.Array:
     """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
     inverse = 1.0 / b
     guess = _whole(a * inverse)  # off by some hundreds at most
@@ -103,7 +104,7 @@ def _quotient(a: Any, b: Any) -> jax.Array:
     return guess + correction + (rest >= b) - (rest < 0)
 
 
-def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
+def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:
     """The index of the cycle that holds `step`, the steps since it began, and the steps left in it."""
     period = jnp.where(period > 0, period, 1)
     is_equal, equal = period_mult == 1, whole_periods(step, period)
@@ -116,7 +117,7 @@ def _growing_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, 
     )
 
 
-def _longer_cycle(step: Any, period: Any, period_mult: Any) -> tuple[Any, Any, Any]:
+def _longer_cycle(step: Any, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:
     """The same, where each cycle is longer than the last: in twice the digits of a float."""
     mult = jnp.minimum(period_mult, 2.0**40)
     if is_int(period):
@@ -147,7 +148,7 @@ def _near_whole(boundary: Two) -> Two:
     return Two(boundary.high, jnp.where(is_near, whole_low, boundary.low))
 
 
-def _until(boundary: Two, step: Any) -> jax.Array:
+def _until(boundary: Two, step: Numeric) -> jax.Array:
     """The steps from `step` to a boundary, negative after it."""
     if not is_int(step):
         return (boundary.high - step) + boundary.low
@@ -156,7 +157,7 @@ def _until(boundary: Two, step: Any) -> jax.Array:
     return (whole.astype(jnp.int32) - step) + ((boundary.high - whole) + boundary.low)
 
 
-def _sum_of_powers(n: Any, m: Any) -> tuple[jax.Array, jax.Array]:
+def _sum_of_powers(n: Numeric, m: Numeric) -> tuple[jax.Array, jax.Array]:
     """`1 + m + ... + m^(n-1)` and `m^n` in floats, for m >= 1; their gradients are right at 1 too."""
     n, growth, power = n * 1.0, m - 1, m ** (n * 1.0)
     near_one = n * growth < 1e-3

@@ -5,10 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from optax_sched._math.phases import Numeric
 from optax_sched._math.powers import Weights
 
 
-def end_slopes(values: Any, lengths: Any) -> tuple[jax.Array, jax.Array]:
+def end_slopes(values: Numeric, lengths: Any) -> tuple[jax.Array, jax.Array]:
     """The slopes at the start and at the end of each piece, as multiples of the piece's mean slope.
 
     They are those of Fritsch and Butland: a weighted harmonic mean between two pieces that go the same
@@ -36,13 +37,13 @@ def _in_largest(numbers: Any) -> jax.Array:
     return numbers / jnp.where(largest > 0, largest, 1.0)
 
 
-def _one_sided(h: Any, next_h: Any, mean: Any, next_mean: Any) -> jax.Array:
+def _one_sided(h: Numeric, next_h: Numeric, mean: Numeric, next_mean: Numeric) -> jax.Array:
     steep = jnp.where(mean != 0, next_mean / jnp.where(mean != 0, mean, 1.0), 0.0)
     slope = ((2 * h + next_h) - h * steep) / (h + next_h)
     return jnp.where(mean == 0, 0.0, jnp.where(slope < 0, 0.0, jnp.where(slope > 3, 3.0, slope)))
 
 
-def cubic(x: Any, y: Any, start: Any, end: Any) -> Weights:
+def cubic(x: Numeric, y: Numeric, start: Numeric, end: Numeric) -> Weights:
     """The cubic from 0 to 1 with the given slopes at both ends, for x in [0, 1] and y = 1 - x.
 
     It is written in Bernstein's form: a sum of terms of one sign, which does not cancel.

@@ -4,15 +4,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+Numeric = float | np.number | np.ndarray | jax.Array
+"""What stands for one number or several."""
 
 LAST_STEP = 2**31 - 1  # optax counts updates in int32 and stops there
 
 
-def is_int(x: Any) -> bool:
+def is_int(x: Numeric) -> bool:
     return jnp.issubdtype(jnp.result_type(x), jnp.integer)
 
 
-def since(step: Any, start: Any) -> jax.Array:
+def since(step: Numeric, start: Numeric) -> jax.Array:
     """Steps since `start`, 0 before it: exact in integers, else as exact as floats can be."""
     if is_int(step) and not is_int(start):
         # float(step) loses steps beyond 2**24: subtract the whole part in integers first.
@@ -24,7 +28,7 @@ def since(step: Any, start: Any) -> jax.Array:
 ULPS = 3  # of the step: how far a sum of real lengths may be from where float32 holds it
 
 
-def clock_since(step: Any, start: Any) -> jax.Array:
+def clock_since(step: Numeric, start: Numeric) -> jax.Array:
     """`since`, nudged so that rounding cannot delay an end past `start` + length."""
     clock = since(step, start)
     if is_int(clock):
@@ -33,7 +37,7 @@ def clock_since(step: Any, start: Any) -> jax.Array:
     return as_summed(clock, step, exact & (is_int(step) | is_held(start)))
 
 
-def as_summed(clock: Any, step: Any, exact: Any) -> jax.Array:
+def as_summed(clock: jax.Array, step: Numeric, exact: Any) -> jax.Array:
     """A real clock, 3 ulp of the step later unless it is exact, so that it reaches sums of lengths.
 
     0.9 + 0.7 rounds to a float32 from which 0.9 leaves less than 0.7: what lasts 0.7 from 0.9 on would
@@ -50,14 +54,14 @@ def is_held(number: Any) -> jax.Array:
     return (whole & (number < 2.0**24)) | (parts & (number < 1024))
 
 
-def later(step: Any, steps: Any) -> jax.Array:
+def later(step: Any, steps: Numeric) -> jax.Array:
     """`step + steps`; a sum of integers stops at LAST_STEP."""
     if is_int(step) and is_int(steps):
         return jnp.minimum(step, LAST_STEP - steps) + steps
     return step + steps
 
 
-def progress(step: Any, steps: Any) -> jax.Array:
+def progress(step: Numeric, steps: Numeric) -> jax.Array:
     """The fraction of a phase that is done, for use in your own formulas.
 
         min(max(t, 0), T) / T,    t = step,  T = steps
@@ -79,7 +83,7 @@ def progress(step: Any, steps: Any) -> jax.Array:
     return _fraction(jnp.clip(step, 0, steps), step, steps, outside=step >= steps)
 
 
-def remaining(step: Any, steps: Any) -> jax.Array:
+def remaining(step: Numeric, steps: Numeric) -> jax.Array:
     """The fraction of a phase that is left, for use in your own formulas.
 
         (T - min(max(t, 0), T)) / T,    t = step,  T = steps
@@ -101,7 +105,7 @@ def remaining(step: Any, steps: Any) -> jax.Array:
     return _fraction(steps - jnp.clip(step, 0, steps), step, steps, outside=step < steps)
 
 
-def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
+def _fraction(part: Numeric, step: Numeric, steps: Numeric, outside: Any) -> jax.Array:
     # XLA multiplies by the rounded reciprocal of a constant (or scalar) divisor, so the quotient of
     # two equal numbers need not be 1: select the ends. The divisor must not depend on the step, so
     # that it is a constant where the schedule is one: a true division would be a kernel of its own.
@@ -109,7 +113,7 @@ def _fraction(part: Any, step: Any, steps: Any, outside: Any) -> jax.Array:
     return jnp.where(inside, part / _not_zero(steps), outside * 1.0)
 
 
-def _not_zero(steps: Any) -> jax.Array:
+def _not_zero(steps: Numeric) -> jax.Array:
     """The length as a float, or 1.0 instead of 0."""
     return jnp.where(steps > 0, steps, 1) * 1.0  # int32 by int32 is float32 even in x64
 
@@ -121,7 +125,7 @@ class Fractions(NamedTuple):
     remaining: jax.Array
 
 
-def phase(step: Any, start: Any, end: Any) -> Fractions:
+def phase(step: Numeric, start: Numeric, end: Numeric) -> Fractions:
     """Where a step lies between two others; each fraction is exact at both ends and near its own 0."""
     begun, ended = reached(step, start), reached(step, end)
     inside = begun & ~ended
@@ -131,7 +135,7 @@ def phase(step: Any, start: Any, end: Any) -> Fractions:
     return Fractions(done, left)
 
 
-def mix(at_zero: Any, at_one: Any, weight: Any, complement: Any = None) -> jax.Array:
+def mix(at_zero: Numeric, at_one: Numeric, weight: Numeric, complement: Any = None) -> jax.Array:
     """A blend of two values that is exact at both ends, for use in your own formulas.
 
         a (1 - w) + b w,    a = at_zero,  b = at_one,  w = weight
@@ -171,19 +175,19 @@ def reached(step: Any, boundary: Any) -> jax.Array:
     return step >= boundary
 
 
-def last_reached(step: Any, boundaries: Any) -> jax.Array:
+def last_reached(step: Numeric, boundaries: Any) -> jax.Array:
     """The last boundary at or before the step, or 0."""
     # Before the first boundary the index is -1, for which `pick` gives 0. Not jnp.max(..., initial=0):
     # a boundary at 0 would share the gradient with the initial 0.
     return pick(boundaries, jnp.sum(reached(step, boundaries)) - 1)
 
 
-def next_reached(step: Any, boundaries: Any) -> jax.Array:
+def next_reached(step: Numeric, boundaries: Any) -> jax.Array:
     """The first boundary after the step, or LAST_STEP."""
     return jnp.min(jnp.where(reached(step, boundaries), LAST_STEP, boundaries), initial=LAST_STEP)
 
 
-def ratio(step: Any, steps: Any) -> jax.Array:
+def ratio(step: Any, steps: Numeric) -> jax.Array:
     """`step / steps`, not clipped, for curves that have no end."""
     return step * 1.0 / jnp.where(steps > 0, steps, 1)
 
@@ -196,7 +200,7 @@ def whole_step(step: Any) -> jax.Array:
     return jnp.floor(jnp.minimum(step, 2.0**31 - 128)).astype(jnp.int32)
 
 
-def pick(values: Any, index: Any) -> jax.Array:
+def pick(values: Any, index: Numeric) -> jax.Array:
     """The entry at `index`, or zeros where the index is out of range.
 
     A sum over a mask, not a gather, which fails where the index `is_spread`.
@@ -208,7 +212,7 @@ def pick(values: Any, index: Any) -> jax.Array:
     return jnp.sum(jnp.where(chosen, values, 0), axis=0, dtype=values.dtype)
 
 
-def is_spread(index: Any) -> bool:
+def is_spread(index: Numeric) -> bool:
     """Whether an index is on explicit axes of a mesh: JAX cannot gather by one that is."""
     mesh = jax.typeof(index).sharding.mesh
     return jax.sharding.AxisType.Explicit in (mesh.axis_types or ())

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._math.phases import Numeric, mix, progress, remaining
 from optax_sched._math.powers import Weights
 
 
-def half_wave(x: Any, y: Any) -> Weights:
+def half_wave(x: Numeric, y: Numeric) -> Weights:
     """`sin^2(pi x / 2)` and its complement `sin^2(pi y / 2)`, for x in [0, 1] and y = 1 - x.
 
     It sums the series of (1 - cos(pi x)) / 2 at the smaller of the two. That has half the error of a
@@ -21,38 +21,30 @@ def half_wave(x: Any, y: Any) -> Weights:
     # Not jnp.minimum: where x = y it gives each half of the gradient, and the halves cancel.
     small = jnp.where(x <= y, x, y) ** 2
     series = 0.0
-    for k in range(8 if small.dtype == jnp.float32 else 13, 0, -1):
+    for k in range(7 if small.dtype == jnp.float32 else 12, 0, -1):
         series = (-1) ** (k + 1) * np.pi ** (2 * k) / (2 * math.factorial(2 * k)) + series * small
     wave = small * series
     return Weights(jnp.where(x <= y, wave, 1 - wave), jnp.where(x <= y, 1 - wave, wave))
 
 
-def square_root(x: Any) -> jax.Array:
+def square_root(x: Numeric) -> jax.Array:
     """`sqrt(x)` for x >= 0, with a finite gradient at 0 too."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
-ShapeFunction = Callable[[Any, Any], Weights]
+ShapeFunction = Callable[[Numeric, Numeric], Weights]
 
 
-def _linear(x: Any, y: Any) -> Weights:
-    return Weights(x, y)
-
-
-def _sqrt(x: Any, y: Any) -> Weights:
+def _sqrt(x: Numeric, y: Numeric) -> Weights:
     root = square_root(y)
     return Weights(x / (1 + root), root)
 
 
-def _square(x: Any, y: Any) -> Weights:
-    return Weights(x * (1 + y), y**2)
-
-
 SHAPES: dict[str, ShapeFunction] = {
-    "linear": _linear,
+    "linear": lambda x, y: Weights(x, y),
     "cosine": half_wave,
     "sqrt": _sqrt,
-    "square": _square,
+    "square": lambda x, y: Weights(x * (1 + y), y**2),
 }
 
 
@@ -61,11 +53,16 @@ def inside(x: Any, y: Any) -> jax.Array:
     return (x > 0) & (y > 0)
 
 
-def rise(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
-    """From `init_value` to `end_value` over `steps`, with the shape read on progress."""
-    return mix(init_value, end_value, *shape.weights(progress(step, steps), remaining(step, steps)))
+def blend(at_zero: Numeric, at_one: Numeric, shape: Any, x: Numeric, y: Numeric) -> jax.Array:
+    """From one value to another, as the shape goes from 0 to 1 at x, of which y is the complement."""
+    return mix(at_zero, at_one, *shape.weights(x, y))
 
 
-def fall(step: Any, steps: Any, init_value: Any, end_value: Any, shape: Any) -> jax.Array:
-    """From `init_value` to `end_value` over `steps`, with the shape read on what remains."""
-    return mix(end_value, init_value, *shape.weights(remaining(step, steps), progress(step, steps)))
+def rise(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
+    """From `start` to `end` over `steps`, with the shape read on progress."""
+    return blend(start, end, shape, progress(step, steps), remaining(step, steps))
+
+
+def fall(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
+    """From `start` to `end` over `steps`, with the shape read on what remains."""
+    return blend(end, start, shape, remaining(step, steps), progress(step, steps))

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optax_sched._math.phases import Numeric
+
 _EXPM1_WHOLE = np.expm1(np.arange(88.0))  # e^88 exceeds a float32
 _EXPM1_PARTS = np.expm1(np.arange(65) / 64)
 _DECIMALS = 10.0 ** np.arange(6)
@@ -22,7 +24,7 @@ class Two(NamedTuple):
     low: Any
 
 
-def two(high: Any, low: Any) -> Two:
+def two(high: Numeric, low: Numeric) -> Two:
     """The sum of two floats, the first of which is the larger."""
     total = high + low
     return Two(total, low - (total - high))

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, overload
@@ -31,6 +30,7 @@ from optax_sched._optax.state import (
 MISSING: Any = object()
 
 P = ParamSpec("P")
+Rule = Callable[Concatenate[Any, Any, P], Any]  # of the memory, the value and hyperparameters
 
 
 class LiveSchedule(Built):
@@ -50,11 +50,11 @@ class LiveSchedule(Built):
             )
         return start(stored_values(self)["schedule"])
 
-    def update(self, state: Any, **extra: Any) -> Any:
+    def update(self, state: object, **extra: object) -> Any:
         """The state after an update; a closed loop needs its metric as `value`."""
         return advanced(self._at_this_update(state, extra.get("value", MISSING)))
 
-    def __call__(self, state: Any, **extra: Any) -> jax.Array:
+    def __call__(self, state: object, **extra: object) -> jax.Array:
         """The rate of the update that is being made; of a closed loop without `value`, as it stands."""
         name = formula_behind(self).name
         if not isinstance(state, ScheduleState | FeedbackState):
@@ -66,11 +66,11 @@ class LiveSchedule(Built):
             )
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 
-    def _at_this_update(self, state: Any, value: Any, where: str | None = None) -> Any:
+    def _at_this_update(self, state: Any, value: object, where: str | None = None) -> Any:
         del value, where
         return at_this_update(state)
 
-    def _no_arithmetic(self, other: Any = None) -> NoReturn:
+    def _no_arithmetic(self, other: object = None) -> NoReturn:
         del other
         name = formula_behind(self).name
         raise TypeError(f"{name}: a closed loop has no arithmetic: put it inside, {name}(0.1 * s, ...)")
@@ -113,13 +113,21 @@ class ClosedLoop(LiveSchedule):
         return state._replace(memory=remembered(state.rule, state.memory, metric(where, value)))
 
 
+def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
+    """The hyperparameters of every closed loop; its own stand after the schedule."""
+
+
+_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
+
+
 class _Rule(Formula):
     """A rule with its hyperparameters, and what it remembers before it has seen anything."""
 
     reserved = Formula.reserved | {"reset"}  # a keyword of `replace_feedback`
+    before, after = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
 
-    def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: Any):
-        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"], _BEFORE, _AFTER)
+    def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: object):
+        super().__init__(rule, name, check, ClosedLoop, ["memory", "value"])
         self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
@@ -131,52 +139,42 @@ class _Rule(Formula):
                 raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
 
 
-def _every_loop(schedule: Operand, *, min_value: Rate = 0.0, observe_only: Switch = False) -> None:
-    """The hyperparameters of every closed loop; its own stand after the schedule."""
-
-
-_OF_EVERY_LOOP = inspect.signature(_every_loop).parameters
-_BEFORE, _AFTER = list(_OF_EVERY_LOOP.values())[:1], list(_OF_EVERY_LOOP.values())[1:]
-
-
 class LoopBuilder(Protocol[P]):
     """What `feedback` makes, for type checkers: it takes the schedule, then the hyperparameters."""
 
     __name__: str
 
     @overload
-    def __call__(self, schedule: Any, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
+    def __call__(self, schedule: object, *args: P.args, **kwargs: P.kwargs) -> ClosedLoop: ...
 
     # Checkers know no keyword between P.args and P.kwargs.
     @overload
-    def __call__(self, schedule: Any, *args: Any, min_value: Any, **more: Any) -> ClosedLoop: ...
+    def __call__(
+        self, schedule: object, *args: object, min_value: object, **_: object
+    ) -> ClosedLoop: ...
 
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]  # both may be given
-        self, schedule: Any, *args: Any, observe_only: bool, **more: Any
+        self, schedule: object, *args: object, observe_only: bool, **_: object
     ) -> ClosedLoop: ...
 
 
 @overload
 def feedback(
-    rule: Callable[Concatenate[Any, Any, P], Any],
-    *,
-    init: Any = None,
-    name: str | None = None,
-    check: Checks = (),
+    rule: Rule[P], *, init: object = None, name: str | None = None, check: Checks = ()
 ) -> LoopBuilder[P]: ...
 
 
 @overload
 def feedback(
-    rule: None = None, *, init: Any = None, name: str | None = None, check: Checks = ()
-) -> Callable[[Callable[Concatenate[Any, Any, P], Any]], LoopBuilder[P]]: ...
+    rule: None = None, *, init: object = None, name: str | None = None, check: Checks = ()
+) -> Callable[[Rule[P]], LoopBuilder[P]]: ...
 
 
 def feedback(
     rule: Callable[..., Any] | None = None,
     *,
-    init: Any = None,
+    init: object = None,
     name: str | None = None,
     check: Checks = (),
 ) -> Any:
@@ -245,12 +243,12 @@ def without_schedule(loop: ClosedLoop) -> Any:
     return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), values))
 
 
-def _settings(rule: ClosedLoop) -> OrderedDict[str, Any]:
+def _settings(rule: ClosedLoop) -> OrderedDict[str, object]:
     """The rule's own hyperparameters as its function sees them."""
     return OrderedDict((name, it) for name, _, it in stored(rule) if name not in _OF_EVERY_LOOP)
 
 
-def first_memory(rule: Any) -> Any:
+def first_memory(rule: ClosedLoop) -> Any:
     """What the rule remembers before it has seen anything, as arrays of its own."""
     formula: Any = formula_behind(rule)
     memory, settings = formula.memory, _settings(rule)
@@ -287,18 +285,16 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
         return jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), new, memory)
 
 
-def metric(where: str, value: Any) -> jax.Array:
+def metric(where: str, value: object) -> jax.Array:
     """A value to observe as float32; not finite is allowed, not a number is not."""
     try:
         number = as_scalar(value)
-    except (TypeError, ValueError):
+    except (TypeError, OverflowError):
         raise TypeError(
             f"{where}: value must be a number, the metric to watch (None where there is no "
             f"observation), got {in_a_word(value)}"
         ) from None
-    if isinstance(number, jax.Array):
-        return jnp.asarray(number, jnp.float32)
-    with np.errstate(over="ignore"):  # beyond float32 is not finite
-        return jnp.asarray(
-            np.float32(min(max(number, -1e300), 1e300) if number == number else math.nan)
-        )
+    if not isinstance(number, jax.Array):
+        with np.errstate(over="ignore"):  # beyond float32 is not finite
+            number = np.float32(np.clip(number, -1e300, 1e300))
+    return jnp.asarray(number, jnp.float32)

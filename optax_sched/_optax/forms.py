@@ -43,7 +43,7 @@ class Place:
         self.state = self.state._replace(schedule=schedule) if is_loop else schedule
 
 
-def opened(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
+def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
     """The state in NamedTuples of plain arrays, and the way back to the form in which it came."""
     if isinstance(opt_state, optax.GradientTransformation):
         rule = "an optimizer's state, as optimizer.init(params) gives it"
@@ -54,7 +54,7 @@ def opened(where: str, opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     return _typed(plain), lambda new: wrapped(_as_before(plain, new))
 
 
-def places(where: str, opt_state: Any) -> tuple[list[Place], Callable[[], Any]]:
+def places(where: str, opt_state: object) -> tuple[list[Place], Callable[[], Any]]:
     """All places in a state, and the state with what they hold by then."""
     found: list[Place] = []
     typed, closed = opened(where, opt_state)
@@ -69,7 +69,7 @@ def is_rate(hyperparameter: str) -> bool:
     return hyperparameter == "learning_rate" or hyperparameter.endswith("_learning_rate")
 
 
-def _with_places(tree: Any, names: tuple[Any, ...], rate: bool, found: list[Place]) -> Any:
+def _with_places(tree: object, names: tuple[Any, ...], rate: bool, found: list[Place]) -> Any:
     def visited(node: Any) -> Any:
         if isinstance(node, KEPT):
             found.append(Place(node, names, rate))
@@ -101,7 +101,7 @@ def _is_dict(node: object) -> bool:
     return _kind(node) is not None
 
 
-def _typed(tree: Any) -> Any:
+def _typed(tree: object) -> Any:
     def one(node: Any) -> Any:
         kind = _kind(node)
         if kind is None:
@@ -149,7 +149,7 @@ def _as_before(old: Any, new: Any) -> Any:
 # --- nnx
 
 
-def _without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _without_variables(opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
     """A state of plain arrays, and the way back to nnx Variables where Variables were."""
     nnx: Any = sys.modules.get("flax.nnx")
     if nnx is None:
@@ -169,7 +169,7 @@ def _without_variables(opt_state: Any) -> tuple[Any, Callable[[Any], Any]]:
     # parameters. What a new structure adds is a Variable in the first case alone.
     wrap: Any = type(leaves[0]) if all(map(is_variable, leaves)) else lambda leaf: leaf
 
-    def back(state: Any) -> Any:
+    def back(state: object) -> Any:
         new = []
         for path, leaf in flat(state).items():
             if path not in before:

@@ -14,7 +14,7 @@ from optax_sched._optax.state import FeedbackState, laid, refuse_batch, refuse_z
 State = TypeVar("State")
 
 
-def observe(opt_state: State, value: Any) -> State:
+def observe(opt_state: State, value: object) -> State:
     """Feed a metric to every closed loop in an optimizer's state, outside `update`.
 
     The scale changes immediately.
@@ -50,7 +50,7 @@ def observe(opt_state: State, value: Any) -> State:
     return closed()
 
 
-def replace_feedback(opt_state: State, *, reset: bool = False, **settings: Any) -> State:
+def replace_feedback(opt_state: State, *, reset: bool = False, **settings: object) -> State:
     """Give a running closed loop, such as a plateau, other settings: nothing compiles again.
 
     Args:
@@ -114,7 +114,8 @@ def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:
     # The builder wants some schedule there.
     whole = assembled(formula_behind(rule).builder, **values | {"schedule": constant(1.0)})
     new = without_schedule(whole.replace(**given))
-    if _form(new) != _form(rule):
+    forms = [(jax.tree.structure(it), list(map(jnp.shape, jax.tree.leaves(it)))) for it in (new, rule)]
+    if forms[0] != forms[1]:
         raise ValueError(
             f"replace_feedback: {', '.join(settings)} must keep the structure of the rule, {rule!r}, "
             f"got {new!r}"
@@ -122,16 +123,12 @@ def _changed(rule: ClosedLoop, settings: dict[str, Any]) -> Any:
     return _as_laid(new, rule)
 
 
-def _form(rule: Any) -> Any:
-    return jax.tree.structure(rule), list(map(jnp.shape, jax.tree.leaves(rule)))
-
-
-def _as_laid(new: Any, old: Any) -> Any:
+def _as_laid(new: object, old: object) -> Any:
     leaves, structure = jax.tree.flatten(new)
     return jax.tree.unflatten(structure, laid(leaves, jax.tree.leaves(old)))
 
 
-def _loops(where: str, opt_state: Any) -> Any:
+def _loops(where: str, opt_state: object) -> Any:
     """The closed loops in an optimizer's state, and that state with what has become of them."""
     found, closed = places(where, opt_state)
     loops: list[Place] = [place for place in found if isinstance(place.state, FeedbackState)]

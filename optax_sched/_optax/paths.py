@@ -5,27 +5,19 @@ from typing import Any
 import jax
 
 
-def flat(tree: Any) -> dict[str, Any]:
+def flat(tree: object) -> dict[str, Any]:
     """The leaves by their paths: the same for a tree and for the dicts or lists it comes back as."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {"/".join(map(_name, path)): leaf for path, leaf in leaves}
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def as_dicts(tree: Any) -> dict[str, Any]:
+def as_dicts(tree: object) -> dict[str, Any]:
     """The tree in nested dicts, as flax's `to_state_dict` and orbax write it."""
     dicts: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        *folders, last = map(_name, path)
+        *folders, last = (jax.tree_util.keystr((key,), simple=True) for key in path)
         inner = dicts
         for folder in folders:
             inner = inner.setdefault(folder, {})
         inner[last] = leaf
     return dicts
-
-
-def _name(key: Any) -> str:
-    """A key of a path: an attribute's name, a dict's key, an index."""
-    for attribute in ("name", "key", "idx"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)

@@ -1,16 +1,20 @@
 """The rules that come with the library, written with `feedback` as users write theirs."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
-from optax_sched._core.formula import Violation
+from optax_sched._core.checks import at_most
+from optax_sched._core.formula import Violation, formula_of
 from optax_sched._core.hyperparameters import Count, CountOrZero, Growth, Positive, Rate, Scalar, Switch
 from optax_sched._core.operands import constant
+from optax_sched._math.phases import later
 from optax_sched._optax.feedback import feedback
-from optax_sched._optax.plateau_rule import Cut, Mode, PlateauState, Scale, ThresholdMode, observed
+from optax_sched._optax.plateau_rule import Cut, Mode, PlateauState, Scale, ThresholdMode
 from optax_sched._optax.transform import scaling
 
 
@@ -90,7 +94,7 @@ def plateau(
     >>> print(f"{state.hyperparams['learning_rate']:.3f} {optax_sched.current_value(state):.3f}")
     0.045 0.045
     """
-    return observed(**locals())
+    return _GREEDY.function(**locals(), min_scale=0.0, max_scale=0.0)  # no gain raises the scale
 
 
 @feedback(init=PlateauState())
@@ -146,7 +150,43 @@ def greedy(
     >>> print(f"{optax_sched.current_value(state):.1f}")
     0.2
     """
-    return observed(**locals())
+    relative: Any = threshold_mode  # 1 where the threshold is a part of |best|, else 0
+    sign: Any = mode  # 1 where lower is better, -1 where higher is
+    window_count = memory.window_count + 1
+    # A running mean: a sum of many values would drift, or overflow.
+    window_mean = memory.window_mean + (value - memory.window_mean) / window_count.astype(jnp.float32)
+    waiting = memory._replace(window_mean=window_mean, window_count=window_count)
+    between = memory._replace(window_mean=0.0, window_count=0)
+    ignored = between._replace(start_count=memory.start_count + 1)
+
+    # The margin is a part of |best|, not of best: a constant negative loss is no improvement.
+    first = ~jnp.isfinite(memory.best)
+    best = jnp.where(first, 0.0, memory.best)
+    gain = sign * (best - window_mean)
+    margin = threshold * jnp.where(relative > 0, jnp.abs(best), 1.0)
+    better = jnp.isfinite(window_mean) & (first | (gain > margin))
+    cooling = memory.cooldown_count > 0
+    bad_count = jnp.where(better | cooling, 0, later(memory.bad_count, 1))
+    good_count = jnp.where(better, later(memory.good_count, 1), 0)
+    cut, rise = bad_count > patience, good_count > patience
+    lower = jnp.maximum(memory.scale * factor, min_scale)
+    higher = jnp.maximum(jnp.minimum(memory.scale / factor, max_scale), memory.scale)
+    decided = between._replace(
+        scale=jnp.where(cut, lower, jnp.where(rise, higher, memory.scale)),
+        best=jnp.where(better, window_mean, memory.best),
+        bad_count=jnp.where(cut, 0, bad_count),
+        good_count=jnp.where(rise, 0, good_count),
+        cooldown_count=jnp.where(cut, cooldown, memory.cooldown_count - cooling),
+    )
+
+    def chosen(if_decided: Any, if_ignored: Any, if_waiting: Any) -> jax.Array:
+        acted = jnp.where(memory.start_count < start, if_ignored, if_decided)
+        return jnp.where(window_count < window, if_waiting, acted)
+
+    return jax.tree.map(chosen, decided, ignored, waiting)
+
+
+_GREEDY: Any = formula_of(greedy)
 
 
 def _moves(factor: Scalar) -> Violation:
@@ -157,11 +197,7 @@ def _leaves_a_band(tolerance: Scalar) -> Violation:
     return ("tolerance", "a finite number above 1") if tolerance <= 1 else None
 
 
-def _bounds(min_scale: Scalar, max_scale: Scalar) -> Violation:
-    return ("min_scale", f"at most max_scale = {max_scale}") if min_scale > max_scale else None
-
-
-@feedback(check=(_moves, _leaves_a_band, _bounds))
+@feedback(check=(_moves, _leaves_a_band, at_most("min_scale", "max_scale")))
 def kl_adaptive(
     memory: jax.Array,
     value: jax.Array,

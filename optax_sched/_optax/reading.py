@@ -9,7 +9,7 @@ from optax_sched._optax.forms import INJECTED, KEPT, PARTITION, TELLING, is_rate
 from optax_sched._optax.state import ScheduleState, rate_of, refuse_zeros
 
 
-def current_value(opt_state: Any) -> Any:
+def current_value(opt_state: object) -> Any:
     """The rate that the last update used; before the first, the one that it will use.
 
     The rate stands in the states of `scale_by_schedule`, `scale_by_learning_rate` and
@@ -58,7 +58,7 @@ class _Factor(NamedTuple):
     is_rate: bool
 
 
-def _factor(tree: Any) -> Any:
+def _factor(tree: object) -> Any:
     """The product of all factors in a state: None, one, or a dict of them by label or by name."""
     product = None
     for node in jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, TELLING)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import batched_name, is_made_by
-from optax_sched._core.domains import is_traced
+from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
 from optax_sched._core.hyperparameters import CountOrZero, domain_of
@@ -18,7 +18,6 @@ from optax_sched._optax.forms import Place, places
 from optax_sched._optax.paths import flat
 from optax_sched._optax.state import (
     ScheduleState,
-    is_key,
     laid,
     refuse_batch,
     refuse_zeros,
@@ -30,7 +29,7 @@ State = TypeVar("State")
 
 
 def replace_schedule(
-    opt_state: State, schedule: Any = None, *, count: Any = None, retrace: bool = False
+    opt_state: State, schedule: object = None, *, count: object = None, retrace: bool = False
 ) -> State:
     """Put a new schedule into a running job; it goes on from the same count.
 
@@ -94,7 +93,9 @@ def replace_schedule(
         for name, wanted, _, inside in _meant(found, count, "count", 0):
             number = admit("replace_schedule", name, domain_of("count", CountOrZero), wanted)
             for place in goes_on if inside is found else inside:
-                place.put(_read_at(place.schedule, number))
+                state = place.schedule
+                (new,) = laid([number], [state.count])
+                place.put(_at_start(state._replace(count=new), state.count, state.schedule))
     for place, old in zip(found, before, strict=True):
         if place.schedule.schedule is old.schedule:
             refuse_zeros("replace_schedule", place.schedule)
@@ -102,7 +103,7 @@ def replace_schedule(
 
 
 def _meant(
-    inside: Sequence[Place], wanted: Any, name: str, level: int
+    inside: Sequence[Place], wanted: object, name: str, level: int
 ) -> Iterator[tuple[str, Any, int, Sequence[Place]]]:
     """What is wanted for which places: by its name in nested dicts, of which `level` are around it."""
     if not isinstance(wanted, Mapping):
@@ -131,7 +132,7 @@ def _no_rate(inside: Sequence[Place]) -> ValueError:
     )
 
 
-def _replace(rates: Sequence[Place], wanted: Any, name: str, retrace: bool) -> None:
+def _replace(rates: Sequence[Place], wanted: object, name: str, retrace: bool) -> None:
     """One new schedule for all of some places, or what a function makes of each."""
     olds = [place.schedule.schedule for place in rates]
     if callable(wanted) and jax.tree_util.all_leaves([wanted]) and not formula_of(wanted):
@@ -178,7 +179,7 @@ def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
     return True
 
 
-def _with(state: ScheduleState, new: Any, name: str, retrace: bool) -> ScheduleState:
+def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> ScheduleState:
     """The state with a new schedule, in the dtypes of the old one where it fits there."""
     old = state.schedule
     rule, leaves, olds = _matched(new, old)
@@ -194,27 +195,25 @@ def _with(state: ScheduleState, new: Any, name: str, retrace: bool) -> ScheduleS
     return _at_start(state._replace(schedule=held), state.count, new)
 
 
-def _matched(new: Any, old: Any) -> tuple[str | None, list[Any], list[Any]]:
+def _matched(new: object, old: object) -> tuple[str | None, list[Any], list[Any]]:
     """What keeps a schedule from the other's place, if anything, and the leaves of both in order."""
+    leaves, structure = jax.tree.flatten(new)
     if callable(old):
-        leaves, structure = jax.tree.flatten(new)
         olds, before = jax.tree.flatten(old)
         fits = structure == before
     else:
-        named, held = flat(new), flat(old)
-        leaves, fits = list(named.values()), named.keys() == held.keys()
-        olds = [held[path] for path in named] if fits else []
-    rule = "be of the old one's structure"
-    if not fits:
-        return rule, leaves, olds
-    pairs = list(zip(leaves, olds, strict=True))
-    # A random key is held as its words where only these are restored.
-    held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
-    if any(jnp.shape(a) != b.shape or is_key(a) != is_key(b) for a, b in zip(held, olds, strict=True)):
-        return rule, leaves, olds
-    if any(map(_is_cut, held, olds)):
-        return "have whole numbers where the old one has", leaves, olds
-    return None, held, olds
+        paths, by_path = flat(new).keys(), flat(old)
+        fits = paths == by_path.keys()
+        olds = [by_path[path] for path in paths] if fits else []
+    if fits:
+        # A random key is held as its words where only these are restored.
+        pairs = zip(leaves, olds, strict=True)
+        held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
+        pairs = zip(held, olds, strict=True)
+        if all(jnp.shape(a) == b.shape and is_key(a) == is_key(b) for a, b in pairs):
+            cut = "have whole numbers where the old one has" if any(map(_is_cut, held, olds)) else None
+            return cut, leaves if cut else held, olds
+    return "be of the old one's structure", leaves, olds
 
 
 def _is_cut(new: Any, old: Any) -> bool:
@@ -225,19 +224,13 @@ def _is_cut(new: Any, old: Any) -> bool:
     return bool(np.any((number != np.round(number)) | (np.abs(number) > most)))
 
 
-def _remedy(new: Any, old: Any) -> str:
+def _remedy(new: object, old: object) -> str:
     if name := batched_name(new):
         return f"{name} of the new one has the leading axis of a batch: give one schedule"
     takes = "retrace=True takes it, at the cost of one new trace"
     if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
         return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
     return takes
-
-
-def _read_at(state: ScheduleState, count: Any) -> ScheduleState:
-    """The state from another count on."""
-    (new,) = laid([count], [state.count])
-    return _at_start(state._replace(count=new), state.count, state.schedule)
 
 
 def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from optax_sched._core.built import Built, formula_behind, stored
-from optax_sched._core.domains import Number, default_float, is_traced
+from optax_sched._core.domains import Number, default_float, is_key, is_traced
 from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
 from optax_sched._optax.paths import as_dicts, flat
@@ -45,7 +45,7 @@ class FeedbackState(NamedTuple):
         raise AttributeError(f"FeedbackState has no field {name!r}")
 
 
-def strong(leaf: Any) -> jax.Array:
+def strong(leaf: object) -> jax.Array:
     """As an array of a fixed dtype, so that `init` and `update` agree on it."""
     dtype = jnp.result_type(leaf)
     if isinstance(leaf, jax.Array):
@@ -64,11 +64,6 @@ def single(leaf: ArrayLike) -> jax.Array:
     if jnp.issubdtype(dtype, jnp.floating):
         return owned(jnp.asarray(leaf, jnp.float32))
     return owned(jnp.asarray(leaf, jnp.int32) if jnp.issubdtype(dtype, jnp.integer) else leaf)
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf is a random key, or an array of them."""
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def laid(leaves: Sequence[Any], olds: Sequence[Any], cast: bool = True) -> list[Any]:
@@ -138,17 +133,14 @@ def _zeros(tree: object) -> Iterator[str]:
     if isinstance(tree, Built):
         for name, domain, value in stored(tree):
             number = getattr(domain, "of", domain)
-            is_told = isinstance(number, Number) and not number.holds(0) and _is_known(value)
-            if is_told and not np.all(np.asarray(value)):
+            refused = isinstance(number, Number) and not number.holds(0) and value is not None
+            # Never wait for a step that still runs.
+            is_known = not is_traced(value) and getattr(value, "is_ready", lambda: True)()
+            if refused and is_known and not np.all(np.asarray(value)):
                 yield f"{formula_behind(tree).name}.{name}"
     if isinstance(tree, Node | tuple):
         for part in tree if isinstance(tree, tuple) else tree._children:
             yield from _zeros(part)
-
-
-def _is_known(value: object) -> bool:
-    """Whether a number can be looked at without waiting for a step that still runs."""
-    return value is not None and not is_traced(value) and getattr(value, "is_ready", lambda: True)()
 
 
 def start(schedule: Callable[[jax.Array], jax.Array]) -> ScheduleState:
@@ -187,34 +179,24 @@ def register_with_flax() -> None:
     serialization: Any = sys.modules.get("flax.serialization")
     if serialization is None:
         return
-    for kind in _kinds(Node):
+    kinds: list[type] = [Node]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
         if not serialization.is_serializable(kind):
             serialization.register_serialization_state(kind, _to_state_dict, _from_state_dict)
 
 
-def _kinds(kind: type) -> list[type]:
-    return [kind, *(inner for sub in kind.__subclasses__() for inner in _kinds(sub))]
-
-
-def _impl(key: Any) -> Any:
-    # A target may be of shapes alone, of which JAX does not tell the kind.
-    return jax.random.key_impl(jnp.empty((), key.dtype))
-
-
-def _to_state_dict(built: Any) -> dict[str, Any]:
+def _to_state_dict(built: Node) -> dict[str, Any]:
     # msgpack knows no random keys.
-    plain = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, built)
-    return as_dicts(plain)
+    return as_dicts(jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, built))
 
 
-def _from_state_dict(target: Any, state: Any) -> Any:
+def _from_state_dict(target: object, state: object) -> Any:
     wanted, found = flat(target), flat(state)
     if wanted.keys() != found.keys():
         raise ValueError(f"the state to restore has {', '.join(found)} where {target!r} is")
-    leaves = [
-        jax.random.wrap_key_data(jnp.asarray(found[path]), impl=_impl(leaf))
-        if is_key(leaf)
-        else found[path]
-        for path, leaf in wanted.items()
-    ]
-    return jax.tree.unflatten(jax.tree.structure(target), leaves)
+    for path, leaf in wanted.items():
+        if is_key(leaf):  # perhaps of a shape alone, of which JAX does not tell the kind
+            impl = jax.random.key_impl(jnp.empty((), leaf.dtype))
+            found[path] = jax.random.wrap_key_data(jnp.asarray(found[path]), impl=impl)
+    return jax.tree.unflatten(jax.tree.structure(target), [found[path] for path in wanted])

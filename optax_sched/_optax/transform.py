@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
-    return Formula(function, function.__name__, None, LiveSchedule, skip=[]).builder
+    return Formula(function, function.__name__, (), LiveSchedule, skip=[]).builder
 
 
 @_builder
@@ -148,7 +148,7 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
     return scaling("scale_by_feedback", closed_loop)
 
 
-def _plain(where: str, schedule: Any, sign: int) -> optax.GradientTransformation:
+def _plain(where: str, schedule: object, sign: int) -> optax.GradientTransformation:
     loop = live(admit(where, "schedule", OneSchedule(), schedule))
     return optax.GradientTransformation(*scaling(where, loop, sign))
 

@@ -62,16 +62,6 @@ class RangeTest(NamedTuple):
     slide: jax.Array
 
 
-class _Progress(NamedTuple):
-    """What one step hands on to the next."""
-
-    carry: Any
-    total: jax.Array  # the sum of the losses, each weighted by smoothing^age
-    weight: jax.Array  # the sum of those weights
-    best: jax.Array  # the lowest smoothed loss so far
-    going: jax.Array  # whether the run has not diverged yet
-
-
 @checked
 def lr_range_test(
     step_fn: StepFunction,
@@ -165,7 +155,9 @@ def lr_range_test(
     >>> print(f"{result.rates[result.mask][-1]:.2f} {result.minimum:.2f} {result.valley:.2f}")
     2.39 0.24 0.10
     """
-    low, high = (jnp.asarray(value, default_float()) for value in (min_value, max_value))
+    # Arrays of one dtype, so that Python numbers and tracers share one program.
+    numbers = min_value, max_value, smoothing, diverge_factor
+    settings = low, high, *_ = [jnp.asarray(value, default_float()) for value in numbers]
     if not is_traced((low, high)) and not low < high:
         rule = f"above min_value = {float(low):.7g}"
         raise ValueError(complaint("lr_range_test", "max_value", rule, max_value))
@@ -175,9 +167,7 @@ def lr_range_test(
     if any(shape[:1] != (num_steps,) for shape in shapes):
         rule = f"a pytree of arrays whose leading axis is num_steps = {num_steps}, one entry per step"
         raise Refusal("lr_range_test", "batches", rule, shapes, _STACK).error()
-    # Make arrays of one dtype, so that Python numbers and tracers share one program.
-    decay, factor = (jnp.asarray(value, default_float()) for value in (smoothing, diverge_factor))
-    return _run(step_fn, carry, batches, low, high, num_steps, decay, factor)
+    return _run(step_fn, carry, batches, num_steps, settings)
 
 
 _PARTITION = ": eqx.partition(model, eqx.is_array) takes a model apart, eqx.combine puts it together"
@@ -191,38 +181,34 @@ def _check_arrays(name: str, tree: Any, hint: str) -> None:
             raise Refusal("lr_range_test", odd, "an array or a number", leaf, hint).error(TypeError)
 
 
-@functools.partial(jax.jit, static_argnames="num_steps")
+@functools.partial(jax.jit, static_argnums=3)
 def _run(
-    step_fn: Any,
-    carry: Any,
-    batches: Any,
-    low: jax.Array,
-    high: jax.Array,
-    num_steps: int,
-    smoothing: jax.Array,
-    diverge_factor: jax.Array,
+    step_fn: Any, carry: Any, batches: Any, num_steps: int, settings: list[jax.Array]
 ) -> RangeTest:
+    low, high, smoothing, diverge_factor = settings
     rates = exponential(low, high, num_steps - 1)(jnp.arange(num_steps))
     dtype = rates.dtype
 
-    def step(before: _Progress, rate_and_batch: tuple[jax.Array, Any]) -> Any:
-        rate, batch = rate_and_batch
+    def step(before: Any, rate_and_batch: tuple[jax.Array, Any]) -> Any:
+        # The sum of the losses, each weighted by smoothing^age, that of the weights, the lowest mean so
+        # far, and whether the run has not diverged yet.
+        (carry, total, weight, best, going), (rate, batch) = before, rate_and_batch
         carry, loss = jax.lax.cond(
-            before.going,
+            going,
             lambda carry: _stepped(step_fn, carry, batch, weak(rate), dtype),
             lambda carry: (carry, jnp.full((), jnp.inf, dtype)),
-            before.carry,
+            carry,
         )
-        total, weight = smoothing * before.total + loss, smoothing * before.weight + 1
+        total, weight = smoothing * total + loss, smoothing * weight + 1
         smoothed = total / weight
-        best = jnp.minimum(before.best, smoothed)
+        best = jnp.minimum(best, smoothed)
         too_high = smoothed - best > (diverge_factor - 1) * jnp.abs(best)
-        going = before.going & jnp.isfinite(loss) & jnp.isfinite(smoothed) & ~too_high
+        going = going & jnp.isfinite(loss) & jnp.isfinite(smoothed) & ~too_high
         seen = (jnp.where(going, loss, jnp.inf), jnp.where(going, smoothed, jnp.inf), going)
-        return _Progress(carry, total, weight, best, going), seen
+        return (carry, total, weight, best, going), seen
 
     zero = jnp.zeros((), dtype)
-    start = _Progress(carry, zero, zero, jnp.full((), jnp.inf, dtype), jnp.array(True))
+    start = carry, zero, zero, jnp.full((), jnp.inf, dtype), jnp.array(True)
     _, (losses, smoothed, mask) = jax.lax.scan(step, start, (rates, batches))
     return RangeTest(rates, losses, smoothed, mask, *_suggestions(rates, smoothed, mask))
 

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ from optax_sched._core.arguments import admit
 from optax_sched._core.errors import complaint
 from optax_sched._core.hyperparameters import SIZE
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
+
+T = TypeVar("T")
 
 
 def sweep(
@@ -68,7 +70,10 @@ def sweep(
     most = size if chunk_size is None else admit("sweep", "chunk_size", SIZE, chunk_size)
     whole = -(-size // devices) * devices
     length = min(max(most // devices, 1) * devices, whole)
-    program = _cached_program(run, inner) if _is_hashable(run) else _program(run, inner)
+    try:
+        program = _cached_program(run, inner)
+    except TypeError:  # no hash: for example an equinox module that holds arrays
+        program = _program(run, inner)
     batch = indexable(batch)
     with _context_of(inner):
         results = [
@@ -78,14 +83,6 @@ def sweep(
         if len(results) > 1 or length > size:
             results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
     return _at_home(results[0], mesh, size)
-
-
-def _is_hashable(run: Any) -> bool:
-    try:
-        hash(run)
-    except TypeError:  # for example an equinox module that holds arrays
-        return False
-    return True
 
 
 def _program(run: Callable[[Any], Any], mesh: jax.sharding.Mesh | None) -> Callable[[Any], Any]:
@@ -112,7 +109,7 @@ def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextMan
     return use_mesh(mesh.abstract_mesh)
 
 
-def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
+def _at_home(results: T, mesh: jax.sharding.Mesh | None, size: int) -> T:
     """Move the results to the mesh that `jax.set_mesh` has set, where no other mesh may be used."""
     if mesh is None or mesh.abstract_mesh != jax.sharding.get_abstract_mesh():
         return results
@@ -121,7 +118,7 @@ def _at_home(results: Any, mesh: jax.sharding.Mesh | None, size: int) -> Any:
     return jax.device_put(results, jax.sharding.NamedSharding(mesh, spec))
 
 
-def _rows(batch: Any, start: int, length: int, size: int) -> Any:
+def _rows(batch: T, start: int, length: int, size: int) -> T:
     """Rows start : start + length of the batch, with the last row repeated beyond its end."""
     if length == size:
         return batch
@@ -129,7 +126,7 @@ def _rows(batch: Any, start: int, length: int, size: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[rows], batch)
 
 
-def _spread(batch: Any, mesh: jax.sharding.Mesh | None) -> Any:
+def _spread(batch: T, mesh: jax.sharding.Mesh | None) -> T:
     if mesh is None:
         return batch
     split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(mesh.axis_names))

@@ -8,16 +8,7 @@ from optax_sched._schedules.by_factors import (
     multistep_decay,
     step_decay,
 )
-from optax_sched._schedules.combine import (
-    clip,
-    cooldown,
-    join,
-    maximum,
-    minimum,
-    noisy,
-    select,
-    warmup,
-)
+from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
@@ -37,11 +28,7 @@ from optax_sched._schedules.piecewise import (
     piecewise_interpolate,
     table,
 )
-from optax_sched._schedules.power_laws import (
-    inverse_sqrt_decay,
-    inverse_time_decay,
-    power_law_decay,
-)
+from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
 from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles

@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
+from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import (
     Built,
     assembled,
@@ -19,7 +19,7 @@ from optax_sched._core.built import (
     stored_values,
 )
 from optax_sched._core.domains import is_traced, read_only
-from optax_sched._core.errors import Refusal, complaint, in_a_word
+from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.operands import (
     ManySchedules,
     Mixture,
@@ -30,6 +30,8 @@ from optax_sched._core.operands import (
 )
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import select
+
+T = TypeVar("T")
 
 
 def stack(schedules: Sequence[Any]) -> Schedule:
@@ -55,9 +57,7 @@ def stack(schedules: Sequence[Any]) -> Schedule:
     >>> [f"{rate:.3f}" for rate in jax.vmap(lambda schedule: schedule(1))(batch)]
     ['0.750', '0.854']
     """
-    if isinstance(schedules, str | bytes) or not isinstance(schedules, Sequence) or not schedules:
-        kind = ValueError if isinstance(schedules, Sequence) and not schedules else TypeError
-        raise Refusal("stack", "schedules", ManySchedules.words, schedules).error(kind)
+    schedules = some("stack", "schedules", ManySchedules.words, schedules)
     if any(isinstance(item, Built) and not isinstance(item, Schedule) for item in schedules):
         return _closed_loops(schedules)
     items = [admit("stack", f"schedules[{i}]", OneSchedule(), item) for i, item in enumerate(schedules)]
@@ -70,27 +70,27 @@ def stack(schedules: Sequence[Any]) -> Schedule:
 def _closed_loops(loops: Sequence[Any]) -> Any:
     """Closed loops of one builder, their schedules stacked as schedules are, all else leaf by leaf."""
     names = [formula_behind(it).name if isinstance(it, Built) else in_a_word(it) for it in loops]
-    rule = "schedules alone, or closed loops of one builder and structure"
-    if not all(is_made_by(formula_behind(loops[0]).builder, it) for it in loops):
-        raise TypeError(complaint("stack", "schedules", rule, names))
+    refusal = Refusal(
+        "stack", "schedules", "schedules alone, or closed loops of one builder and structure", names
+    )
+    builder = formula_behind(next(it for it in loops if isinstance(it, Built))).builder
+    if not all(is_made_by(builder, it) for it in loops):
+        raise refusal.error(TypeError)
     values: dict[str, Any] = {}
-    for (name, domain, _), column in zip(
-        stored(loops[0]), zip(*(stored_values(it).values() for it in loops), strict=True), strict=True
-    ):
+    for name, domain, value in stored(loops[0]):
+        column = [stored_values(it)[name] for it in loops]
         if isinstance(domain, OneSchedule):
             values[name] = stack(column)
-        elif domain.static and any(value != column[0] for value in column):
-            raise ValueError(
-                complaint("stack", f"{name} in schedules", "the same in all", list(column))
-            )
-        else:
+        elif not domain.static:
             try:
-                values[name] = (
-                    column[0] if domain.static else jax.tree.map(lambda *x: stacked(x), *column)
-                )
+                values[name] = jax.tree.map(lambda *x: stacked(x), *column)
             except ValueError:
-                raise ValueError(complaint("stack", "schedules", rule, names)) from None
-    return assembled(formula_behind(loops[0]).builder, **values)
+                raise refusal.error() from None
+        elif all(other == value for other in column):
+            values[name] = value
+        else:
+            raise Refusal("stack", f"{name} in schedules", "the same in all", column).error()
+    return assembled(builder, **values)
 
 
 def _form(leaf: Any) -> Any:
@@ -181,8 +181,12 @@ transition_steps=[10, 20, 10, 20])
     >>> settings[1]
     {'init_value': 0.1, 'end_value': 0.0, 'transition_steps': 20}
     """
-    if not callable(builder):
-        raise TypeError(complaint("grid", "builder", "a function that makes a schedule", builder))
+    if not callable(builder) or isinstance(builder, Built):
+        made = (
+            f": pass the builder, {formula_behind(builder).name}" if isinstance(builder, Built) else ""
+        )
+        rule = "a function that makes a schedule"
+        raise Refusal("grid", "builder", rule, builder, made).error(TypeError)
     if not values:
         raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]
@@ -194,11 +198,7 @@ def _choices(name: str, tried: Any) -> list[Any]:
     rule = "a sequence of one or more values to try (of one value: [value])"
     if isinstance(tried, np.ndarray | jax.Array) and tried.ndim and not is_traced(tried):
         tried = list(tried) if jnp.issubdtype(tried.dtype, jax.dtypes.prng_key) else tried.tolist()
-    if not isinstance(tried, Sequence) or isinstance(tried, str | bytes):
-        raise TypeError(complaint("grid", name, rule, tried))
-    if not tried:
-        raise ValueError(complaint("grid", name, rule, tried))
-    return list(tried)
+    return list(some("grid", name, rule, tried))
 
 
 def automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
@@ -207,7 +207,7 @@ def automatic(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
     return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=kinds)
 
 
-def indexable(batch: Any) -> Any:
+def indexable(batch: T) -> T:
     """The batch, with leaves on explicit axes of a mesh moved to automatic axes."""
 
     def moved(leaf: Any) -> Any:
@@ -222,9 +222,8 @@ def indexable(batch: Any) -> Any:
 
 def size_of(where: str, batch: Any) -> int:
     """The length of the leading axis that all leaves share, or an error."""
-    sizes: set[Any] = {getattr(leaf, "shape", ())[:1] for leaf in jax.tree.leaves(batch)}
-    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
+    sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
+    if len(sizes) != 1 or not any(*sizes):
         rule = "a batch, with the same leading axis on every leaf (see optax_sched.stack)"
-        raise ValueError(complaint(where, "batch", rule, batch))
-    ((size,),) = sizes
-    return size
+        raise Refusal(where, "batch", rule, batch).error()
+    return sizes.pop()[0]

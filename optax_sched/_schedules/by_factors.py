@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 
+from optax_sched._core.checks import decay_falls
 from optax_sched._core.hyperparameters import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.cycles import whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
 from optax_sched._math.powers import as_float
-from optax_sched._schedules.checks import decay_falls
 
 
 @schedule(check=decay_falls)
@@ -77,16 +77,10 @@ def step_decay(step, init_value: Rate, decay_steps: Steps, decay_rate: Factor, e
 def _one_rate_a_boundary(boundaries, decay_rate):
     if np.ndim(decay_rate) and len(decay_rate) != len(boundaries):
         return "decay_rate", f"one factor, or one for each of the {len(boundaries)} boundaries"
-    return None
 
 
 @schedule(check=_one_rate_a_boundary)
-def multistep_decay(
-    step,
-    init_value: Rate,
-    boundaries: Boundaries,
-    decay_rate: FactorOrFactors,
-):
+def multistep_decay(step, init_value: Rate, boundaries: Boundaries, decay_rate: FactorOrFactors):
     """A staircase with stairs of any length: each boundary multiplies the rate by a factor.
 
         i r^n,    n = the number of boundaries <= t

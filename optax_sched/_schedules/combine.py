@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most
 from optax_sched._core.domains import as_key, default_float
 from optax_sched._core.hyperparameters import (
     Boundaries,
@@ -27,7 +28,6 @@ from optax_sched._math.shapes import fall, rise
 def _one_boundary_less(schedules: Parts, boundaries):
     if len(boundaries) != len(schedules) - 1:
         return "boundaries", f"one fewer than the {len(schedules)} schedules"
-    return None
 
 
 @decorate(check=_one_boundary_less)
@@ -209,7 +209,6 @@ def maximum(step, *schedules: Operands):
 def _index_in_range(index, schedules: Parts):
     if int(index) >= len(schedules):
         return "index", f"below the number of schedules, {len(schedules)}"
-    return None
 
 
 @decorate(check=_index_in_range)
@@ -240,13 +239,7 @@ def select(step, index: CountOrZero, schedules: Operands):
     return schedules.value_at(index, lambda active: step * active)
 
 
-def _bounds_in_order(min_value, max_value):
-    if min_value > max_value:
-        return "min_value", f"at most max_value = {max_value}"
-    return None
-
-
-@decorate(check=_bounds_in_order)
+@decorate(check=at_most("min_value", "max_value"))
 def clip(step, schedule: Operand, min_value: Real, max_value: Real):
     """A schedule between two bounds.
 
@@ -276,7 +269,6 @@ def clip(step, schedule: Operand, min_value: Real, max_value: Real):
 def _starts_before_it_ends(start, end):
     if end is not None and end <= start:
         return "end", f"above start = {start}"
-    return None
 
 
 @decorate(check=_starts_before_it_ends)

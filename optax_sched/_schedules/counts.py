@@ -3,26 +3,27 @@
 import fractions
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.domains import Choice, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Known
-from optax_sched._core.operands import OneSchedule, as_schedule
+from optax_sched._core.hyperparameters import Known, Scalar
+from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 
 _COUNT = Known("a known whole number, 1 or more", 1, whole=True)
-_EPOCHS = Known("a known positive finite number", 0.0, above_minimum=True)
+_COUNT_OR_ZERO = Known("a known whole number, 0 or more", 0, whole=True)
+_EPOCHS = Known("a known positive finite number", above=0.0)
 
 
-def rounded(schedule: Any) -> Callable[[Any], jax.Array]:
+def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
     """A schedule of whole numbers: the nearest ones, as int32.
 
         round(s(t))
@@ -54,7 +55,7 @@ def rounded(schedule: Any) -> Callable[[Any], jax.Array]:
     )
 
 
-def _nearest(schedule: Any, step: Any) -> jax.Array:
+def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:
     value = jnp.round(schedule(step))
     # The largest float32 below 2**31; an int32 does not hold 2**31 itself.
     inside = jnp.clip(value, -(2.0**31), 2.0**31 - 128).astype(jnp.int32)
@@ -63,7 +64,7 @@ def _nearest(schedule: Any, step: Any) -> jax.Array:
 
 def count_updates(
     num_examples: int,
-    batch_size: int | Callable[..., Any],
+    batch_size: int | Function,
     epochs: float = 1,
     *,
     processes: int = 1,
@@ -135,7 +136,7 @@ def count_updates(
     return math.floor(passes * batches) // accumulate
 
 
-def count_examples(num_steps: int, batch_size: int | Callable[..., Any], *, processes: int = 1) -> int:
+def count_examples(num_steps: int, batch_size: int | Function, *, processes: int = 1) -> int:
     """How many examples the first updates of a training take: where a restored job goes on in its data.
 
         p (b(0) + b(1) + ... + b(T - 1))
@@ -162,16 +163,16 @@ def count_examples(num_steps: int, batch_size: int | Callable[..., Any], *, proc
     >>> count_examples(18_789, optax_sched.piecewise_constant([128, 256, 512], [10_000, 15_000]))
     4499968
     """
-    steps, processes = _steps_and_processes("count_examples", num_steps, processes)
+    where = "count_examples"
+    steps = admit(where, "num_steps", _COUNT_OR_ZERO, num_steps)
+    processes = admit(where, "processes", _COUNT, processes)
     if not callable(batch_size):
-        return steps * processes * admit("count_examples", "batch_size", _COUNT, batch_size)
-    sizes = _examples_by_update("count_examples", batch_size, processes, steps)
+        return steps * processes * admit(where, "batch_size", _COUNT, batch_size)
+    sizes = _examples_by_update(where, batch_size, processes, steps)
     return sum(int(some.sum()) for some in sizes)
 
 
-def examples_seen(
-    num_steps: int, batch_size: int | Callable[..., Any], *, processes: int = 1
-) -> Schedule:
+def examples_seen(num_steps: int, batch_size: int | Function, *, processes: int = 1) -> Schedule:
     """A clock of examples for `retime`: how many the updates before a step have taken.
 
         p (b(0) + b(1) + ... + b(t - 1)),    t = min(step, T)
@@ -205,7 +206,8 @@ def examples_seen(
     ['0.100', '0.075', '0.025', '0.000']
     """
     where = "examples_seen"
-    steps, processes = _steps_and_processes(where, num_steps, processes, fewest=1)
+    steps = admit(where, "num_steps", _COUNT, num_steps)
+    processes = admit(where, "processes", _COUNT, processes)
     values, boundaries, done, total, last = [0], [], 0, 0, None
     for some in _examples_by_update(where, batch_size, processes, steps):
         changed = np.flatnonzero(np.diff(some, prepend=last or some[0]))
@@ -215,18 +217,11 @@ def examples_seen(
     return piecewise_interpolate([*values, total], [*boundaries, steps])
 
 
-def _steps_and_processes(
-    where: str, num_steps: Any, processes: Any, fewest: int = 0
-) -> tuple[int, int]:
-    known = Known(f"a known whole number, {fewest} or more", fewest, whole=True)
-    return admit(where, "num_steps", known, num_steps), admit(where, "processes", _COUNT, processes)
-
-
 _MANY = 2**15  # updates at a time
 
 
 def _examples_by_update(
-    where: str, batch_size: Any, processes: int, num_steps: int = LAST_STEP
+    where: str, batch_size: int | Function, processes: int, num_steps: int = LAST_STEP
 ) -> Iterator[np.ndarray]:
     """The examples of updates 0, 1, 2, ..., many updates at a time."""
     schedule = as_schedule(admit(where, "batch_size", OneSchedule(), batch_size))

@@ -1,9 +1,8 @@
 """Cycles: curves that rise and fall, once or again and again."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
+from optax_sched._core.checks import decay_falls
 from optax_sched._core.hyperparameters import (
     Count,
     Factor,
@@ -19,8 +18,7 @@ from optax_sched._core.shapes import ShapeName
 from optax_sched._math.cycles import place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
 from optax_sched._math.powers import as_float
-from optax_sched._math.shapes import half_wave
-from optax_sched._schedules.checks import decay_falls
+from optax_sched._math.shapes import blend, half_wave
 
 
 @schedule(check=decay_falls)
@@ -134,7 +132,6 @@ def cyclic(
 def _early_enough(pct_start, three_phase):
     if three_phase and pct_start >= 0.5:
         return "pct_start", "below 0.5 where there are three phases"
-    return None
 
 
 @schedule(check=_early_enough)
@@ -182,19 +179,16 @@ def one_cycle(
     >>> [f"{one_cycle(1.0, 10)(t):.3f}" for t in range(0, 12, 2)]
     ['0.040', '0.760', '0.950', '0.611', '0.188', '0.000']
     """
-    f: Any = shape
     low = peak_value / div_factor
     last = low / final_div_factor
     top = pct_start * total_steps
-    rise = phase(step, 0, top)
-    rising = mix(low, peak_value, *f.weights(*rise))
+    rise, fall = phase(step, 0, top), phase(step, top, 2 * top if three_phase else total_steps)
+    falling = blend(low if three_phase else last, peak_value, shape, *fall[::-1])
+    value = jnp.where(reached(step, top), falling, blend(low, peak_value, shape, *rise))
     if not three_phase:
-        fall = phase(step, top, total_steps)
-        return jnp.where(reached(step, top), mix(last, peak_value, *f.weights(*fall[::-1])), rising)
-    fall, tail = phase(step, top, 2 * top), phase(step, 2 * top, total_steps)
-    falling = mix(low, peak_value, *f.weights(*fall[::-1]))
-    ending = mix(last, low, *f.weights(*tail[::-1]))
-    return jnp.where(reached(step, 2 * top), ending, jnp.where(reached(step, top), falling, rising))
+        return value
+    ending = blend(last, low, shape, *phase(step, 2 * top, total_steps)[::-1])
+    return jnp.where(reached(step, 2 * top), ending, value)
 
 
 @schedule

@@ -4,18 +4,16 @@ The code reads as the formulas do: `mix(e, i, w, 1 - w)` is `e + (i - e) w`. Whe
 shape or a power, the function for it returns the pair (w, 1 - w), each exact near its own 0.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most, decay_falls
 from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._math.powers import raised
-from optax_sched._math.shapes import half_wave
-from optax_sched._schedules.checks import decay_falls
+from optax_sched._math.shapes import blend, half_wave
 
 
 @schedule
@@ -199,7 +197,7 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     return mix(end_value, init_value, wave, rest)
 
 
-@schedule(check=decay_falls)
+@schedule(check=[decay_falls, at_most("lower", "upper", ", or it rises")])
 def tanh_decay(
     step,
     init_value: Rate,
@@ -221,12 +219,12 @@ def tanh_decay(
       init_value: the rate at step 0, 0 or more.
       decay_steps: the length of the decay in steps, positive.
       end_value: the rate from `decay_steps` on, 0 to init_value.
-      lower: the argument of the tangent at the start, any finite number.
+      lower: the argument of the tangent at the start, any finite number up to `upper`.
       upper: its argument at the end, any finite number.
 
     Raises:
       TypeError, ValueError: a rate is negative or not finite, the end above the start, the length
-        not positive, a bound not finite.
+        not positive, a bound not finite, or the two out of order.
 
     Elsewhere: timm's `tanh`, which is not exactly init_value at step 0. Not to be confused with the
     hyperbola of `inverse_time_decay`.
@@ -316,9 +314,8 @@ def k_decay(
     ['1.000', '0.990', '0.854', '0.402', '0.000', '0.000']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    f: Any = shape
     done, left = raised(z, u, k)  # z^k and 1 - z^k
-    return mix(end_value, init_value, *f.weights(left, done))
+    return blend(end_value, init_value, shape, left, done)
 
 
 @schedule(check=decay_falls)

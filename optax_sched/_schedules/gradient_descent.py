@@ -5,23 +5,18 @@ import math
 import jax
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most
 from optax_sched._core.hyperparameters import Count, Positive
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import pick, whole_step
 from optax_sched._math.shapes import half_wave
 
 
-def _bounds_in_order(min_curvature, max_curvature):
-    if min_curvature > max_curvature:
-        return "min_curvature", f"at most max_curvature = {max_curvature}"
-    return None
-
-
 def _a_power_of_two(num_steps):
     return ("num_steps", "a power of two") if int(num_steps) & (int(num_steps) - 1) else None
 
 
-@schedule(check=[_bounds_in_order, _a_power_of_two])
+@schedule(check=[at_most("min_curvature", "max_curvature"), _a_power_of_two])
 def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps: Count):
     """The reciprocal roots of a Chebyshev polynomial, in the fractal order that keeps them stable.
 
@@ -50,19 +45,14 @@ def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps:
     >>> [f"{chebyshev(0.1, 1.0, 4)(t):.3f}" for t in range(5)]
     ['7.449', '1.035', '2.647', '1.385', '7.449']
     """
-    t = whole_step(step) & (num_steps - 1)
-    sigma = _bits_reversed(_prefix_xor(t.astype(jnp.uint32)), num_steps)
+    bits = (whole_step(step) & (num_steps - 1)).astype(jnp.uint32)
+    for shift in (1, 2, 4, 8, 16):  # make each bit the sum, modulo 2, of those from the lowest up to it
+        bits ^= bits << shift
+    sigma = _bits_reversed(bits, num_steps)
     x, y = (sigma + 0.5) / num_steps, (num_steps - sigma - 0.5) / num_steps
     # With c the cosine, the divisor is M (1 - c) / 2 + m (1 + c) / 2, in which nothing cancels.
     high, low = half_wave(x, y)
     return 1 / (max_curvature * high + min_curvature * low)
-
-
-def _prefix_xor(bits):
-    """Each bit of the result is the sum, modulo 2, of the bits from the lowest up to it."""
-    for shift in (1, 2, 4, 8, 16):
-        bits ^= bits << shift
-    return bits
 
 
 def _bits_reversed(bits, size):

@@ -1,7 +1,5 @@
 """Curves through given values: flat between boundaries, interpolated, or one value per step."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from optax_sched._core.hyperparameters import Boundaries, Reals
@@ -18,12 +16,12 @@ from optax_sched._math.phases import (
     reached,
     whole_step,
 )
+from optax_sched._math.shapes import blend
 
 
 def _one_more_value(values, boundaries):
     if len(values) != len(boundaries) + 1:
         return "values", f"one more than the {len(boundaries)} boundaries"
-    return None
 
 
 def _one_value_at_least(values):
@@ -87,13 +85,11 @@ def piecewise_interpolate(step, values: Reals, boundaries: Boundaries, shape: Sh
     >>> [f"{piecewise_interpolate([0.0, 1.0, 0.5], [2, 4])(t):.2f}" for t in range(6)]
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.50']
     """
-    f: Any = shape
     index = jnp.sum(reached(step, boundaries))
     here, there = pick(values, index), pick(values, jnp.minimum(index + 1, len(boundaries)))
     x, y = phase(step, last_reached(step, boundaries), next_reached(step, boundaries))  # y = 1 - x
     falling = there < here
-    rise, fall = mix(here, there, *f.weights(x, y)), mix(there, here, *f.weights(y, x))
-    return jnp.where(falling, fall, rise)
+    return jnp.where(falling, blend(there, here, shape, y, x), blend(here, there, shape, x, y))
 
 
 @schedule(check=_one_more_value)

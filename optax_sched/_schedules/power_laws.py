@@ -4,15 +4,13 @@ from typing import Annotated
 
 import jax.numpy as jnp
 
+from optax_sched._core.checks import decay_falls
 from optax_sched._core.domains import Number
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio
-from optax_sched._schedules.checks import decay_falls
 
-_UNITS = Number("a positive finite number", minimum=0.0, above_minimum=True, counts_units=True)
-
-Units = Annotated[Scalar, "Positive", _UNITS]
+Units = Annotated[Scalar, "Positive", Number("a positive finite number", above=0.0, counts_units=True)]
 
 
 @schedule(check=decay_falls)

@@ -1,14 +1,12 @@
 """Shapes with a number: how a phase goes from its start to its end, by one parameter."""
 
-from typing import Any
-
 from optax_sched._core.hyperparameters import Positive
 from optax_sched._core.shapes import shape
 from optax_sched._math.powers import Weights, raised
 
 
 @shape
-def power_shape(x: Any, y: Any, exponent: Positive) -> Weights:
+def power_shape(x: object, y: object, exponent: Positive) -> Weights:
     """A power as the shape of a phase: a slow start above 1, a fast start below.
 
         x^p,    p = exponent
@@ -34,7 +32,7 @@ def power_shape(x: Any, y: Any, exponent: Positive) -> Weights:
 
 
 @shape
-def k_shape(x: Any, y: Any, k: Positive) -> Weights:
+def k_shape(x: object, y: object, k: Positive) -> Weights:
     """A power upside down as the shape of a phase: a fall that ends late for k above 1, early below.
 
         1 - (1 - x)^k

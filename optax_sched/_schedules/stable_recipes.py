@@ -1,9 +1,8 @@
 """Recipes with a stable phase: a rise, a long time at one rate, and a fall at the end."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
+from optax_sched._core.checks import falls, holds_all, peak_falls, start_below_peak
 from optax_sched._core.hyperparameters import (
     Boundaries,
     Factor,
@@ -17,19 +16,14 @@ from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
-from optax_sched._math.phases import mix, next_reached, phase, reached
+from optax_sched._math.phases import next_reached, phase, reached
+from optax_sched._math.shapes import blend
 from optax_sched._schedules.by_factors import exponential
-from optax_sched._schedules.checks import at_least_the_sum, falls, peak_falls, start_below_peak
 from optax_sched._schedules.combine import cooldown, warmup
 from optax_sched._schedules.retime import delay
 
 
-def _phases_fit(warmup_steps, decay_steps, total_steps):
-    phases = {"warmup_steps": warmup_steps, "decay_steps": decay_steps}
-    return at_least_the_sum("total_steps", total_steps, **phases)
-
-
-@recipe(check=[start_below_peak, peak_falls, _phases_fit])
+@recipe(check=[start_below_peak, peak_falls, holds_all("total_steps", "warmup_steps", "decay_steps")])
 def wsd(
     peak_value: Rate,
     warmup_steps: StepsOrZero,
@@ -90,7 +84,6 @@ def _decays_apart(warmup_steps, budgets, decay_fraction):
             rule = "so far apart that the first decay begins after the warm-up"
             return "budgets", f"{rule}, and every later one after the previous budget"
         before = budget
-    return None
 
 
 @schedule(check=[peak_falls, _one_budget_at_least, _decays_apart])
@@ -138,25 +131,14 @@ def wsd_cycles(
     budget = next_reached(step, boundaries := jnp.asarray(budgets))
     stable = warmup(constant(peak_value), warmup_steps)(step)
     fall = phase(step, budget - decay_fraction * budget, budget)
-    f: Any = shape
-    value = mix(end_value, stable, *f.weights(fall.remaining, fall.progress))
+    value = blend(end_value, stable, shape, fall.remaining, fall.progress)
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 
-def _stable_below_peak(peak_value, stable_value):
-    return falls(peak_value=peak_value, stable_value=stable_value)
+_TWO_FALLS = falls("peak_value", "stable_value"), falls("stable_value", "end_value")
 
 
-def _end_below_stable(stable_value, end_value):
-    return falls(stable_value=stable_value, end_value=end_value)
-
-
-def _anneal_after_cooldown(warmup_steps, cooldown_steps, anneal_start):
-    phases = {"warmup_steps": warmup_steps, "cooldown_steps": cooldown_steps}
-    return at_least_the_sum("anneal_start", anneal_start, **phases)
-
-
-@recipe(check=[_stable_below_peak, _end_below_stable, _anneal_after_cooldown])
+@recipe(check=[*_TWO_FALLS, holds_all("anneal_start", "warmup_steps", "cooldown_steps")])
 def infinite(
     peak_value: Rate,
     warmup_steps: StepsOrZero,
@@ -245,13 +227,7 @@ def tri_stage(
     return warmup(delay(fall, hold_steps), warmup_steps, peak_value * init_scale)
 
 
-def _exploration_fits(warmup_steps, explore_steps, total_steps):
-    return at_least_the_sum(
-        "total_steps", total_steps, warmup_steps=warmup_steps, explore_steps=explore_steps
-    )
-
-
-@recipe(check=_exploration_fits)
+@recipe(check=holds_all("total_steps", "warmup_steps", "explore_steps"))
 def knee(peak_value: Rate, warmup_steps: StepsOrZero, explore_steps: StepsOrZero, total_steps: Steps):
     """Explore at a high rate to find a wide minimum, then go straight down to 0 into it.
 

@@ -2,20 +2,16 @@
 
 import jax.numpy as jnp
 
+from optax_sched._core.checks import at_most, peak_falls, start_below_peak
 from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
-from optax_sched._schedules.checks import peak_falls, start_below_peak
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.decays import cosine_decay, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay
 from optax_sched._schedules.retime import shift
 
-
-def _warmup_fits(warmup_steps, total_steps):
-    if warmup_steps > total_steps:
-        return "warmup_steps", f"at most total_steps = {total_steps}"
-    return None
+_warmup_fits = at_most("warmup_steps", "total_steps")
 
 
 @recipe(check=[_warmup_fits, start_below_peak, peak_falls])
@@ -101,15 +97,11 @@ def warmup_linear_decay(
 def _timescale_known(warmup_steps, timescale):
     if timescale is None and warmup_steps == 0:
         return "warmup_steps", "positive where timescale is None"
-    return None
 
 
 @recipe(check=[_timescale_known, start_below_peak])
 def warmup_inverse_sqrt_decay(
-    peak_value: Rate,
-    warmup_steps: StepsOrZero,
-    init_value: Rate = 0.0,
-    timescale: Steps | None = None,
+    peak_value: Rate, warmup_steps: StepsOrZero, init_value: Rate = 0.0, timescale: Steps | None = None
 ):
     """A straight rise to a peak, and then one over the square root of time.
 

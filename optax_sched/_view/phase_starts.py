@@ -9,6 +9,7 @@ import numpy as np
 
 from optax_sched._core.built import formula_behind, is_made_by
 from optax_sched._core.curve import horizon
+from optax_sched._core.operands import Function
 from optax_sched._core.recipe import composition
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import cooldown, join, select, warmup
@@ -17,7 +18,7 @@ from optax_sched._schedules.stable_recipes import wsd_cycles
 from optax_sched._schedules.warmup_recipes import noam
 
 
-def phase_boundaries(schedule: Any) -> list[float]:
+def phase_boundaries(schedule: Function) -> list[float]:
     """The steps after 0 at which a phase begins, in order, each once.
 
     They include the phases of operands, on the clock of the whole. There are none for `repeat`, whose
@@ -30,7 +31,7 @@ def phase_boundaries(schedule: Any) -> list[float]:
     return sorted(step for step in steps if step > 0)
 
 
-def _own(schedule: Any) -> list[Any]:
+def _own(schedule: Schedule) -> list[Any]:
     builder = formula_behind(schedule).builder
     if builder is noam:
         return [schedule.warmup_steps - 1]  # its first update is number 1
@@ -47,7 +48,7 @@ def _own(schedule: Any) -> list[Any]:
     ]
 
 
-def _of_operands(schedule: Any) -> Iterator[float]:
+def _of_operands(schedule: Schedule) -> Iterator[float]:
     builder = formula_behind(schedule).builder
     if builder is join:
         begins = [0.0, *map(float, schedule.boundaries)]
@@ -72,7 +73,7 @@ def _of_operands(schedule: Any) -> Iterator[float]:
             yield from (float(clock(step, schedule)) for step in (*phase_boundaries(operand), *ends))
 
 
-def operands(schedule: Any) -> list[Schedule]:
+def operands(schedule: Schedule) -> list[Schedule]:
     """The operands of a schedule, in order."""
     values = [getattr(schedule, name) for name in formula_behind(schedule).domains]
     nodes = jax.tree.leaves(values, is_leaf=lambda node: isinstance(node, Schedule))
@@ -80,7 +81,7 @@ def operands(schedule: Any) -> list[Schedule]:
 
 
 # From a step on an operand's own clock to the step on the clock of the whole.
-_CLOCKS: dict[Callable[..., Schedule], Callable[[float, Any], Any]] = {
+_CLOCKS: dict[Callable[..., Schedule], Callable[[float, Schedule], float]] = {
     warmup: lambda step, s: s.warmup_steps + step,
     cooldown: lambda step, s: step if step < s.start else 0,  # from `start` on the operand is not read
     delay: lambda step, s: s.steps + step,

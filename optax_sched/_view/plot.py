@@ -1,6 +1,5 @@
 """Draws schedules as curves with matplotlib, which it imports only when it draws."""
 
-import inspect
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ from optax_sched._core.errors import complaint
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, Switch, domain_of
-from optax_sched._core.operands import OneSchedule, as_schedule, constant
+from optax_sched._core.operands import Function, OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
 from optax_sched._math.phases import LAST_STEP
@@ -85,7 +84,9 @@ def plot(
         # A curve that lies on others is dashed, so that they are seen through it.
         dashes = {"linestyle": (0, (4, 2 + 2 * covered))} if covered else {}
         axes.plot(curve.steps, curve.values, **style, **dashes)
-        mark(axes, curve.boundaries, color)
+        # Thin dotted lines from bottom to top, which leave the scale of the values alone.
+        place = {"transform": axes.get_xaxis_transform(), "zorder": 0}
+        axes.vlines(curve.boundaries, 0, 1, color, "dotted", linewidth=0.8, alpha=0.6, **place)
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
@@ -96,7 +97,28 @@ def plot(
     return axes
 
 
-def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Any]) -> int:
+def draw_log(
+    axes: "Axes",
+    schedule: Schedule,
+    at: np.ndarray,
+    steps: np.ndarray,
+    values: np.ndarray,
+    is_off: np.ndarray,
+) -> None:
+    """Draw a log, and a schedule at the same steps on its own clock; mark what is off."""
+    at = np.maximum(at, 0)
+    is_whole = np.all(at == np.rint(at)) and at[-1] <= LAST_STEP
+    axes.plot(steps, values_at(schedule, at.astype(np.int32) if is_whole else at), label="best match")
+    axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
+    if is_off.any():
+        axes.plot(steps[is_off], values[is_off], ".", color="#d55e00", markersize=4, label="off")
+        first = steps[np.argmax(is_off)]
+        axes.axvline(first, color="#d55e00", linestyle=":", label=f"they part at step {first:g}")
+    axes.set_title(short_source(schedule), size=10)
+    axes.legend()
+
+
+def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Function]) -> int:
     """A last step to show; beyond int32 only where a float length says that the clock counts tokens."""
     counts_tokens = type(num_steps) is int and any(map(is_float_clock, schedules))
     if counts_tokens and LAST_STEP < num_steps <= LAST_TOKEN:
@@ -111,7 +133,7 @@ class Curve(NamedTuple):
     boundaries: list[float]
 
 
-def _curve(label: str, schedule: Any, num_steps: int) -> Curve:
+def _curve(label: str, schedule: Function, num_steps: int) -> Curve:
     boundaries = [step for step in phase_boundaries(schedule) if step < num_steps]
     steps = steps_to_show(num_steps, boundaries)
     return Curve(label, steps, values_at(schedule, steps), boundaries)
@@ -127,34 +149,19 @@ def _covered(curves: list[Curve]) -> list[int]:
     return np.sum(np.tril(share >= 0.25, -1), axis=1).tolist()
 
 
-def mark(ax: Any, boundaries: list[float], color: Any) -> None:
-    """Thin dotted lines from bottom to top, which leave the scale of the values alone."""
-    ax.vlines(
-        boundaries,
-        0,
-        1,
-        transform=ax.get_xaxis_transform(),
-        colors=color,
-        linestyles="dotted",
-        linewidth=0.8,
-        alpha=0.6,
-        zorder=0,
-    )
-
-
-def steps_to_show(num_steps: int, boundaries: Any, most: int = MOST_POINTS) -> np.ndarray:
+def steps_to_show(num_steps: int, boundaries: list[float], most: int = MOST_POINTS) -> np.ndarray:
     """Whole steps from 0 to `num_steps`, evenly, and those just before and at each boundary."""
     even = np.linspace(0, num_steps, min(num_steps, most) + 1).round()
     first = np.ceil([step for step in boundaries if step <= num_steps])  # of the new phase
     return np.unique(np.concatenate([even, first, first - 1])).astype(np.int64)
 
 
-def values_at(schedule: Any, steps: np.ndarray) -> np.ndarray:
+def values_at(schedule: Function, steps: np.ndarray) -> np.ndarray:
     """All values at once."""
     return np.asarray(as_schedule(schedule)(steps), np.float64)
 
 
-def _by_label(schedules: Any) -> list[tuple[str, Any]]:
+def _by_label(schedules: Any) -> list[tuple[str, Function]]:
     if isinstance(schedules, Mapping):
         items = [(str(label), f"schedules[{label!r}]", item) for label, item in schedules.items()]
     elif isinstance(schedules, list | tuple):
@@ -163,21 +170,17 @@ def _by_label(schedules: Any) -> list[tuple[str, Any]]:
         items = [(None, "schedules", schedules)]
     if not items:
         raise ValueError(complaint("plot", "schedules", "one schedule or more", schedules))
-    curves = [(label, _drawable(name, item)) for label, name, item in items]
-    return [
-        (short_source(schedule) if label is None else label, schedule) for label, schedule in curves
-    ]
+    found = []
+    for label, name, item in items:
+        schedule = admit("plot", name, OneSchedule(), item)
+        if is_batch(schedule):
+            rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
+            raise ValueError(f"plot: {name} must be {rule}")
+        found.append((short_source(schedule) if label is None else label, schedule))
+    return found
 
 
-def _drawable(name: str, item: Any) -> Any:
-    schedule = admit("plot", name, OneSchedule(), item)
-    if is_batch(schedule):
-        rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
-        raise ValueError(f"plot: {name} must be {rule}")
-    return schedule
-
-
-def short_source(schedule: Any) -> str:
+def short_source(schedule: Function) -> str:
     """A schedule's source without its defaults, cut to fit a legend."""
     text = bare_source(schedule) if isinstance(schedule, Schedule) else _short(schedule)
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
@@ -202,12 +205,8 @@ def _arguments(schedule: Schedule) -> list[str]:
         value = getattr(schedule, name)
         if parameter.kind is parameter.VAR_POSITIONAL:
             parts += map(_short, value)
-        elif parameter.default is inspect.Parameter.empty or not _same(value, parameter.default):
+        elif not isinstance(value, type(parameter.default)) or value != parameter.default:
             parts.append(f"{name}={_short(value)}" if skipped else _short(value))
         else:
             skipped = True
     return parts
-
-
-def _same(value: Any, default: Any) -> bool:
-    return isinstance(value, type(default)) and value == default

@@ -1,23 +1,23 @@
-"""A schedule in the terminal: a table of steps and values, and a small curve."""
-
-from typing import Any
+"""Tables in the terminal: of a schedule's values, with a small curve, and of several schedules."""
 
 import numpy as np
 
+from optax_sched._core.extras import imported
+from optax_sched._core.schedule import Schedule
 from optax_sched._view.phase_starts import phase_boundaries
-from optax_sched._view.plot import imported, steps_to_show, values_at
+from optax_sched._view.plot import steps_to_show, values_at
 
 ROWS = 10  # of the table, besides those where a phase begins
 MOST_PHASES = 10
 WIDTH, HEIGHT = 50, 10  # of the curve, in characters; these make its ticks round numbers
 
 
-def show(schedule: Any, num_steps: int) -> None:
+def show(schedule: Schedule, num_steps: int) -> None:
     """Print a schedule's source, a table of its values from step 0 to `num_steps`, and its curve."""
     console = imported("show", "rich.console").Console(highlight=False)
-    table = imported("show", "rich.table").Table("step", "value", "")
-    for column in table.columns[:2]:
-        column.justify = "right"
+    table = imported("show", "rich.table").Table()
+    for title in ("step", "value", ""):
+        table.add_column(title, justify="right" if title else "left")
     boundaries = phase_boundaries(schedule)[:MOST_PHASES]
     steps = steps_to_show(num_steps, boundaries, ROWS)
     begins = set(np.ceil(boundaries).tolist())
@@ -33,7 +33,24 @@ def show(schedule: Any, num_steps: int) -> None:
     console.print(curve, markup=False, soft_wrap=True)
 
 
-def _curve(schedule: Any, num_steps: int) -> str:
+def print_table(
+    where: str, title: str, columns: list[str], rows: list[list[str]], caption: str, remark: str
+) -> None:
+    """Print a row for each schedule, which stands in the first column, and a remark below."""
+    table = imported(where, "rich.table").Table(
+        "schedule", title=title, caption=caption, caption_justify="left"
+    )
+    for column in columns:
+        table.add_column(column, justify="right")
+    for source, *cells in rows:
+        table.add_row(imported(where, "rich.text").Text(source, overflow="fold"), *cells)
+    console = imported(where, "rich.console").Console(highlight=False)
+    console.print(table)
+    if remark:
+        console.print(remark, markup=False, soft_wrap=True)
+
+
+def _curve(schedule: Schedule, num_steps: int) -> str:
     steps = steps_to_show(num_steps, phase_boundaries(schedule), 4 * WIDTH)
     values = values_at(schedule, steps)
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
+from optax_sched._core.arguments import checked
 from optax_sched._core.built import is_made_by
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Count, CountOrZero, Positive, Rate, domain_of
+from optax_sched._core.hyperparameters import Count, CountOrZero, Positive, Rate
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import warmup
 from optax_sched._schedules.piecewise import piecewise_interpolate
@@ -19,13 +19,14 @@ from optax_sched.planning.fit import LossFit, warn_off_peak
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw
 
 
+@checked
 def best_schedule(
     law: Any,
-    num_steps: int,
-    peak_value: float,
-    warmup_steps: int = 0,
-    min_value: float = 0.0,
-    num_knots: int = 64,
+    num_steps: Count,
+    peak_value: Positive,
+    warmup_steps: CountOrZero = 0,
+    min_value: Rate = 0.0,
+    num_knots: Count = 64,
 ) -> Schedule:
     """The non-increasing schedule whose last loss is least under a law, after a linear warm-up.
 
@@ -71,32 +72,30 @@ def best_schedule(
     ['0.0e+00', '3.0e-04', '3.0e-04', '1.8e-04', '1.9e-05']
     """
     where = "best_schedule"
-    peak_values = None
-    if isinstance(law, LossFit):
-        law, peak_values = law.law, law.peak_values
+    fit = law if isinstance(law, LossFit) else None
+    law = fit.law if fit else law
     if not isinstance(law, LossLaw) or is_traced(law):
         rule = "a MultiPowerLaw, an AnnealingLaw or a LossFit, not traced"
         raise Refusal(where, "law", rule, law).error(TypeError)
-    sizes = (num_steps, Count), (warmup_steps, CountOrZero), (num_knots, Count)
-    names = "num_steps", "warmup_steps", "num_knots"
-    total, rise, knots = (
-        _known(where, name, value, word) for name, (value, word) in zip(names, sizes, strict=True)
-    )
-    peak = _known(where, "peak_value", peak_value, Positive)
-    low = _known(where, "min_value", min_value, Rate)
+    sizes = {"num_steps": num_steps, "warmup_steps": warmup_steps, "num_knots": num_knots}
+    for name, value in {**sizes, "peak_value": peak_value, "min_value": min_value}.items():
+        if is_traced(value):
+            raise Refusal(where, name, "a number that is not traced", value).error(TypeError)
+    total, rise, knots = map(int, sizes.values())
+    peak, low = float(peak_value), float(min_value)
     if knots < 2:
         raise Refusal(where, "num_knots", "2 or more", num_knots).error()
     if total < rise + 3:
         raise Refusal(where, "num_steps", f"{rise + 3} or more, warm-up included", num_steps).error()
     if low > peak:
         raise Refusal(where, "min_value", f"at most peak_value = {peak}", min_value).error()
-    if peak_values:
-        warn_off_peak(where, peak, peak_values)
+    if fit:
+        warn_off_peak(where, peak, fit.peak_values)
     if is_made_by(AnnealingLaw, law):
         warnings.warn(
             "best_schedule: under an AnnealingLaw a late, sudden drop is free: in real runs its "
             "proposals were 0.007 to 0.03 worse than known shapes. Use a MultiPowerLaw",
-            stacklevel=2,
+            stacklevel=3,
         )
     last = total - 1 - rise
     boundaries = _boundaries(last, min(knots, last + 1))
@@ -105,22 +104,14 @@ def best_schedule(
     return warmup(piecewise_interpolate([float(v) for v in values], boundaries), rise)
 
 
-def _known(where: str, name: str, value: Any, word: Any) -> Any:
-    if is_traced(value):
-        rule = f"{domain_of(name, word)} that is not traced"
-        raise Refusal(where, name, rule, value).error(TypeError)
-    admitted = admit(where, name, domain_of(name, word), value)
-    return getattr(admitted, "item", lambda: admitted)()
-
-
 def _boundaries(last: int, count: int) -> list[int]:
     """The steps of the knots after the first: the nearer to the end, the denser."""
     remaining = np.linspace(1.0, 0.0, count) ** 2
     steps = np.round(last * (1 - remaining)).astype(int)
     # From the end on, no two at one step; there is room, since there are at most last + 1 of them.
-    for place in range(count - 2, -1, -1):
-        steps[place] = min(steps[place], steps[place + 1] - 1)
-    return np.maximum(steps, np.arange(count))[1:].tolist()
+    order = np.arange(count)
+    steps = np.minimum.accumulate((steps - order)[::-1])[::-1] + order
+    return np.maximum(steps, order)[1:].tolist()
 
 
 def _best_ratios(
@@ -137,32 +128,27 @@ def _best_ratios(
     fixed = peak * np.arange(rise, dtype=dtype) / max(rise, 1), before, (places - before).astype(dtype)
 
     def objective(ratios: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, slope = _last_loss(ratios.astype(dtype), rest, *fixed, peak, low)
+        loss, slope = _last_loss(ratios.astype(dtype), rest, fixed, peak, low)
         return float(loss), np.asarray(slope, np.float64)
 
     found = []
     for flat in (0.8, 0.5, 0.0):
         # A straight line to a twentieth: a ratio of 0 would hide from the slope all that comes after.
         values = 1 - 0.95 * np.maximum(knots / knots[-1] - flat, 0.0) / (1 - flat)
-        found.append(
-            scipy.optimize.minimize(
-                objective,
-                values[1:] / values[:-1],
-                jac=True,
-                method="L-BFGS-B",
-                bounds=[(0.0, 1.0)] * len(boundaries),
-                options={"maxiter": 150, "ftol": 1e-8, "gtol": 1e-8},
-            )
-        )
+        start, bounds = values[1:] / values[:-1], [(0.0, 1.0)] * len(boundaries)
+        options = {"maxiter": 150, "ftol": 1e-8, "gtol": 1e-8}
+        how = {"jac": True, "method": "L-BFGS-B", "bounds": bounds, "options": options}
+        found.append(scipy.optimize.minimize(objective, start, **how))
     return min(found, key=lambda it: it.fun).x
 
 
 @jax.jit
 @jax.value_and_grad
 def _last_loss(
-    ratios: Any, law: Any, rising: Any, before: Any, part: Any, peak: Any, low: Any
+    ratios: jax.Array, law: LossLaw, fixed: tuple[np.ndarray, ...], peak: float, low: float
 ) -> jax.Array:
     """The last loss where the rates after the warm-up are interpolated between knots."""
+    rising, before, part = fixed
     values = low + (peak - low) * jnp.cumprod(jnp.concatenate([jnp.ones(1), ratios]))
     falling = values[before] * (1 - part) + values[before + 1] * part
     rates = jnp.concatenate([rising, falling])

@@ -1,6 +1,6 @@
 """The last-iterate bound of convex optimisation, as a score of schedules."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,8 @@ import numpy as np
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float
-from optax_sched._core.hyperparameters import Positive
-from optax_sched.planning.inputs import PositiveOrMany, Run, Sizes, one_each, rates_of
+from optax_sched._core.hyperparameters import ManyScalars, Positive, Scalar
+from optax_sched.planning.inputs import Array, Given, PositiveOrMany, Run, Sizes, one_each, rates_of
 
 
 class ConvexBound(NamedTuple):
@@ -83,7 +83,7 @@ def convex_bound(
     return _bounds(rates, grad_norms, distance, np.asarray(num_steps, np.int32))
 
 
-def best_scale(where: str, name: str, schedule: Any, num_steps: Any) -> jax.Array:
+def best_scale(where: str, name: str, schedule: Given, num_steps: int) -> jax.Array:
     """`best_scale` of a schedule's bound, for another function that was given it by that name."""
     return _bound(rates_of(where, schedule, num_steps, name), 1.0, 1.0).best_scale
 
@@ -96,7 +96,9 @@ def best_scale_of(rates: np.ndarray) -> float:
 
 
 @jax.jit
-def _bounds(rates: jax.Array, norms: Any, distance: Any, horizons: Any) -> ConvexBound:
+def _bounds(
+    rates: Array, norms: Scalar | ManyScalars, distance: Scalar, horizons: np.ndarray
+) -> ConvexBound:
     """For each horizon; one after the other, so that the memory does not grow with their number."""
 
     def until(horizon: jax.Array) -> ConvexBound:
@@ -106,7 +108,7 @@ def _bounds(rates: jax.Array, norms: Any, distance: Any, horizons: Any) -> Conve
 
 
 @jax.jit
-def _bound(rates: jax.Array, norms: Any, distance: Any) -> ConvexBound:
+def _bound(rates: Array, norms: Scalar | ManyScalars, distance: Scalar) -> ConvexBound:
     dtype = jnp.result_type(default_float(), rates, norms, distance)
     rates, norms, distance = (jnp.asarray(x, dtype) for x in (rates, norms, distance))
     # In units of the highest rate and norm, so that no square of a small number is lost. Any units

@@ -1,15 +1,15 @@
 """Several schedules for one run, side by side: what `python -m optax_sched compare` shows."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.hyperparameters import Positive, domain_of
+from optax_sched._core.schedule import Schedule
+from optax_sched._files.spec import data_in
 from optax_sched.planning.bound import convex_bound
 from optax_sched.planning.fit import warn_off_peak
 from optax_sched.planning.inputs import known_rates
@@ -39,18 +39,12 @@ class Compared(NamedTuple):
     predicted_loss: float | None  # at its rates as they are
 
 
-class LawFile(NamedTuple):
-    """A loss law, and the peak of the runs that it was fitted to, if the file has it."""
-
-    law: LossLaw
-    peak_value: float | None
-
-
 def compared(
-    schedules: Mapping[str, Any],
+    schedules: Mapping[str, Schedule],
     num_steps: int,
-    tuned: Any = None,
-    law: LawFile | None = None,
+    tuned: Schedule | None = None,
+    law: LossLaw | None = None,
+    peak_value: float | None = None,
     horizon_exponent: float | None = None,
 ) -> list[Compared]:
     """A row for each schedule, by its name, the best first."""
@@ -72,23 +66,23 @@ def compared(
             raise ValueError(f"{name}: {error}") from None
     best = min(float(bound.best_value) for bound in bounds.values())
     rows = []
-    for name, schedule in schedules.items():
-        relative = float(bounds[name].best_value) / best
+    for name, bound in bounds.items():
+        schedule, relative = schedules[name], float(bound.best_value) / best
         loss = factor = None
         if tuned is not None:
             pair = tuned, tuned_steps, schedule, num_steps, horizon_exponent
             factor = float(transfer_factor(*pair))
         if law is not None:
-            loss = max(float(law.law(schedule, num_steps - 1)), 0.0)
-            if law.peak_value is not None:
-                peak = float(known_rates("compare", schedule, num_steps).max())
-                warn_off_peak(f"compare: {name}", peak, (law.peak_value, law.peak_value))
-        scale = float(bounds[name].best_scale)
-        rows.append(Compared(name, relative, relative < NO_DIFFERENCE, scale, factor, loss))
+            loss = max(float(law(schedule, num_steps - 1)), 0.0)
+        if peak_value is not None:
+            peak = float(known_rates("compare", schedule, num_steps).max())
+            warn_off_peak(f"compare: {name}", peak, (peak_value, peak_value))
+        no_difference, scale = relative < NO_DIFFERENCE, float(bound.best_scale)
+        rows.append(Compared(name, relative, no_difference, scale, factor, loss))
     return sorted(rows, key=lambda row: row.relative_bound)
 
 
-def _length(schedule: Any, num_steps: int) -> int | None:
+def _length(schedule: Schedule, num_steps: int) -> int | None:
     """The step from which on it is constant; None if it is always, never, or between jumps."""
     steps = _FARTHEST * num_steps
     moves = np.flatnonzero(np.diff(known_rates("compare", schedule, steps, must_move=False)))
@@ -97,32 +91,25 @@ def _length(schedule: Any, num_steps: int) -> int | None:
     return int(moves[-1]) + 1
 
 
-def read_law(name: str) -> LawFile:
+def read_law(name: str) -> tuple[LossLaw, float | None]:
     """The loss law in a JSON file: {"law": "MultiPowerLaw", "L0": ..., ...}, its parameters by name.
 
-    The file may hold "peak_value" too.
+    The file may hold "peak_value" too, the peak of the runs that the law was fitted to.
 
     Raises ValueError or TypeError, with one line.
     """
-    try:
-        data = json.loads(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"must be JSON, {name} is not: {' '.join(str(error).split())}") from None
+    data = data_in(name)
     law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None
     if law is None:
         known = " or ".join(f'"{known}"' for known in KINDS)
         raise ValueError(f'{name}: must be an object with "law": {known}, got {in_a_word(data)}')
-    numbers = {key: value for key, value in data.items() if key not in ("law", "peak_value")}
-    if set(numbers) != set(law.names):
-        rule = f"{law.name} has the parameters {', '.join(law.names)}"
-        raise ValueError(f"{name}: {rule}, got {', '.join(numbers) or 'none'}")
+    kind, peak = data.pop("law"), data.pop("peak_value", None)
+    if set(data) != set(law.names):
+        rule = f"{kind} has the parameters {', '.join(law.names)}"
+        raise ValueError(f"{name}: {rule}, got {', '.join(data) or 'none'}")
     try:
-        peak = data.get("peak_value")
         if peak is not None:
             peak = float(admit("law", "peak_value", domain_of("", Positive), peak))
-        return LawFile(law.law(**numbers), peak)
+        return law.law(**data), peak
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None

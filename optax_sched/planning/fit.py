@@ -1,18 +1,18 @@
 """Fits of loss laws to logged runs, with what they leave open."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_made_by
-from optax_sched._core.domains import is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import CountOrZero, Rate, domain_of
-from optax_sched.planning.inputs import known_rates, whole_steps
-from optax_sched.planning.kinds import KINDS, Kind, losses_of, slope_of
+from optax_sched.planning.inputs import Given, KnownNumbers, each_of, known_rates, whole_steps
+from optax_sched.planning.kinds import KINDS, losses_of, slope_of, some_of
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
 from optax_sched.planning.solve import Problem, scatter_of, thinned
 
@@ -33,11 +33,11 @@ class LoggedRun(NamedTuple):
     [200, 400]
     """
 
-    schedule: Any
+    schedule: Given
     """A schedule, a function of the step, or the rates that were used, one for each update from 0."""
-    steps: Any
+    steps: ArrayLike | Sequence[int]
     """The updates, from 0, at which the loss was logged; not before the first rate above 0."""
-    losses: Any
+    losses: ArrayLike | Sequence[float]
     """The loss logged at each of them, positive."""
 
 
@@ -55,7 +55,9 @@ class LossFit(NamedTuple):
     model_error: float
     """The error of the law itself, as a part of the loss."""
 
-    def predict(self, schedule: Any, steps: Any) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, schedule: Given, steps: ArrayLike | Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The loss at `steps`, and the standard deviation of one loss logged there.
 
         The deviation has three parts: what the runs leave open of the parameters, the scatter of the
@@ -81,15 +83,14 @@ class LossFit(NamedTuple):
         deviations = np.full(at.shape, np.inf)
         moved = np.isfinite(losses)
         if moved.any():
-            known = np.unique(at[moved])
-            known = known[np.linspace(0, len(known) - 1, min(len(known), _MOST_SLOPES)).astype(int)]
+            known = some_of(np.unique(at[moved]), _MOST_SLOPES)
             slope = slope_of(self.law, rates, known)
             open_by = np.interp(at, known, np.einsum("ij,jk,ik->i", slope, self.covariance, slope))
             relative = scatter_of(self.residuals) ** 2 + self.model_error**2
             deviations[moved] = np.sqrt(np.maximum(open_by[moved], 0.0) + losses[moved] ** 2 * relative)
         return np.maximum(losses, 0.0), deviations
 
-    def difference(self, schedule: Any, other: Any, step: Any) -> tuple[float, float]:
+    def difference(self, schedule: Given, other: Given, step: int) -> tuple[float, float]:
         """The predicted loss of `schedule` less that of `other` at one step, and its deviation.
 
         The errors of two predictions are alike: of 70 fits to real runs, differences were off by 0.008
@@ -105,8 +106,7 @@ class LossFit(NamedTuple):
         """
         where = "LossFit.difference"
         at = np.full(1, admit(where, "step", domain_of("", CountOrZero), step))
-        names = {"schedule": schedule, "other": other}
-        both = [self._rates(where, one, at, name) for name, one in names.items()]
+        both = self._rates(where, schedule, at), self._rates(where, other, at, "other")
         (loss,), (other_loss,) = (losses_of(self.law, rates, at) for rates in both)
         if not np.isfinite(loss + other_loss):
             raise Refusal(where, "step", "one at which both have spent a rate", step).error()
@@ -116,15 +116,13 @@ class LossFit(NamedTuple):
         variance = max(float((one - two) @ self.covariance @ (one - two)), 0.0) + error**2
         return float(loss - other_loss), float(variance**0.5)
 
-    def _rates(self, where: str, schedule: Any, at: np.ndarray, name: str = "schedule") -> np.ndarray:
+    def _rates(self, where: str, schedule: Given, at: np.ndarray, name: str = "schedule") -> np.ndarray:
         rates = known_rates(where, schedule, int(at.max(initial=0)) + 1, name, must_move=False)
-        warn_off_peak(where, float(rates.max()), self.peak_values, stacklevel=4)
+        warn_off_peak(where, float(rates.max()), self.peak_values)
         return rates
 
 
-def warn_off_peak(
-    where: str, peak: float, peak_values: tuple[float, float], stacklevel: int = 3
-) -> None:
+def warn_off_peak(where: str, peak: float, peak_values: tuple[float, float]) -> None:
     """Warn if the highest rate is not one at which the law was fitted."""
     low, high = peak_values
     if peak and not low / _OFF_PEAK <= peak <= high * _OFF_PEAK:
@@ -132,14 +130,12 @@ def warn_off_peak(
         warnings.warn(
             f"{where}: the highest rate is {peak:.3g}, and the law was fitted at {at}: it is wrong at "
             "other peaks (by 0.02 to 0.26 in real runs). To choose a peak use fit_peaks",
-            stacklevel=stacklevel + 1,
+            stacklevel=4,  # two calls below the user's
         )
 
 
 def fit_loss_law(
-    runs: Sequence[LoggedRun],
-    law: Callable[..., LossLaw] = MultiPowerLaw,
-    model_error: float = 0.004,
+    runs: Sequence[LoggedRun], law: Callable[..., LossLaw] = MultiPowerLaw, model_error: float = 0.004
 ) -> LossFit:
     """Fit a loss law to a few logged runs.
 
@@ -208,71 +204,54 @@ def fit_loss_law(
     kind = next((kind for kind in KINDS.values() if kind.law is law), None)
     if kind is None:
         raise Refusal(where, "law", " or ".join(KINDS), law).error(TypeError)
-    if isinstance(runs, LoggedRun) or not isinstance(runs, Sequence) or not runs:
-        rule = "a sequence of one or more LoggedRun(schedule, steps, losses)"
-        raise Refusal(where, "runs", rule, runs).error(ValueError if runs == [] else TypeError)
     error = float(admit(where, "model_error", domain_of("", Rate), model_error))
-    read = [_read(where, run, f"runs[{number}].") for number, run in enumerate(runs)]
+    read = [_read(where, name, run) for name, run in each_of(where, runs, LoggedRun)]
     count = sum(len(steps) for _, steps, _ in read)
     if count <= len(kind.names):
-        rule = f"at least {len(kind.names) + 1}, more than {kind.name} has parameters"
+        rule = f"at least {len(kind.names) + 1}, more than {law.__name__} has parameters"
         raise Refusal(where, "the number of losses", rule, count).error()
     peaks = [float(rates.max()) for rates, _, _ in read]
-    _warn_of_runs([rates for rates, _, _ in read], peaks)
     problem = Problem(kind, [thinned(*run) for run in read], max(peaks))
     logs = problem.solve()
-    _warn_of_open(kind, problem.deviations_alone(logs))
     found, covariance = problem.law(logs), problem.covariance(logs)
     residuals = np.concatenate([np.log(losses / losses_of(found, *run)) for *run, losses in read])
-    size = float(np.sqrt(np.mean(residuals**2)))
-    if size > _MISFIT:
-        warnings.warn(
-            f"fit_loss_law: the law misses the losses by {size:.3f} of the loss (root mean "
-            "square): leave out up to the first third of each run, or smooth raw training losses",
-            stacklevel=2,
-        )
+    deviations = zip(kind.names, problem.deviations_alone(logs), strict=True)
+    open_ones = [name for name, deviation in deviations if deviation > _OPEN]
+    for caution in _cautions([rates for rates, _, _ in read], peaks, open_ones, residuals):
+        warnings.warn(f"{where}: {caution}", stacklevel=2)
     return LossFit(found, covariance, residuals, (min(peaks), max(peaks)), error)
 
 
-def _read(where: str, run: Any, of: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read(where: str, of: str, run: LoggedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A run's rates, steps and losses, checked."""
-    if not isinstance(run, tuple) or len(run) != 3:
-        raise Refusal(where, of[:-1], "a LoggedRun(schedule, steps, losses)", run).error(TypeError)
-    schedule, steps, losses = run
-    steps = whole_steps(where, steps, of)
-    rule = "positive finite numbers that are not traced"
-    if is_traced(losses):
-        raise Refusal(where, f"{of}losses", rule, losses).error(TypeError)
-    try:
-        losses = np.asarray(losses, np.float64)
-    except (TypeError, ValueError):
-        raise Refusal(where, f"{of}losses", rule, losses).error(TypeError) from None
+    steps = whole_steps(where, run.steps, of)
+    domain = KnownNumbers("positive finite numbers")
+    losses = admit(where, f"{of}losses", domain, run.losses).astype(np.float64)
     if steps.ndim != 1 or losses.shape != steps.shape or not steps.size:
         rule = f"one for each of the steps, of shape {steps.shape} with one axis"
         raise Refusal(where, f"{of}losses", rule, losses).error()
     bad = ~((losses > 0) & (losses < np.inf))
     if bad.any():
         hint = f" at step {steps[bad][0]}: leave out what came after a divergence"
-        raise Refusal(where, f"{of}losses", rule, losses[bad][0], hint).error()
-    rates = known_rates(where, schedule, int(steps.max()) + 1, f"{of}schedule", must_move=False)
+        raise Refusal(where, f"{of}losses", domain.words, losses[bad][0], hint).error()
+    rates = known_rates(where, run.schedule, int(steps.max()) + 1, f"{of}schedule", must_move=False)
     unmoved = np.cumsum(rates)[steps] <= 0
     if unmoved.any():
-        rule = (
-            f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
-            if rates.any()
-            else ("steps of a schedule with a rate above 0")
-        )
+        rule = "steps of a schedule with a rate above 0"
+        if rates.any():
+            rule = f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
         raise Refusal(where, f"{of}steps", rule, steps[unmoved][0]).error()
     return rates, steps, losses
 
 
-def _warn_of_runs(runs: list[np.ndarray], peaks: list[float]) -> None:
-    """Warn of runs at several peaks, and of runs of one shape."""
+def _cautions(
+    runs: list[np.ndarray], peaks: list[float], open_ones: list[str], residuals: np.ndarray
+) -> Iterator[str]:
+    """What makes a fit unsure: several peaks, one shape, parameters that stay open, a misfit."""
     if max(peaks) > _OFF_PEAK * min(peaks):
-        warnings.warn(
-            f"fit_loss_law: the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no "
-            "law holds at two peaks: fit the runs of one peak. To choose a peak use fit_peaks",
-            stacklevel=3,
+        yield (
+            f"the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no law holds at "
+            "two peaks: fit the runs of one peak. To choose a peak use fit_peaks"
         )
     parts = np.linspace(0.0, 1.0, _PARTS)
     shapes = []
@@ -280,19 +259,19 @@ def _warn_of_runs(runs: list[np.ndarray], peaks: list[float]) -> None:
         falling = rates[int(np.argmax(rates)) :] / peak
         shapes.append(np.interp(parts * (len(falling) - 1), np.arange(len(falling)), falling))
     if all(np.mean(np.abs(shape - shapes[0])) < _ONE_SHAPE for shape in shapes):
-        warnings.warn(
-            "fit_loss_law: all runs have one shape: the law will be wrong for others. Add a run at a "
-            "constant rate, one that decays over the whole run, or one with a sudden drop",
-            stacklevel=3,
+        yield (
+            "all runs have one shape: the law will be wrong for others. Add a run at a constant rate, "
+            "one that decays over the whole run, or one with a sudden drop"
         )
-
-
-def _warn_of_open(kind: Kind, deviations: np.ndarray) -> None:
-    open_ones = [name for name, sd in zip(kind.names, deviations, strict=True) if sd > _OPEN]
     if open_ones:
-        warnings.warn(
-            f"fit_loss_law: the runs do not tell {', '.join(open_ones)} of the law: add runs of "
-            "another shape (a constant rate, a decay over the whole run, a sudden drop), of another "
-            "length, or with more logged losses",
-            stacklevel=3,
+        yield (
+            f"the runs do not tell {', '.join(open_ones)} of the law: add runs of another shape (a "
+            "constant rate, a decay over the whole run, a sudden drop), of another length, or with "
+            "more logged losses"
+        )
+    size = float(np.sqrt(np.mean(residuals**2)))
+    if size > _MISFIT:
+        yield (
+            f"the law misses the losses by {size:.3f} of the loss (root mean square): leave out up to "
+            "the first third of each run, or smooth raw training losses"
         )

@@ -1,13 +1,13 @@
 """The drops of a run as a fit sees them: in groups that matter alike, in float64."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from optax_sched.planning.pieces import Pieces, powers, run_at
+from optax_sched.planning.pieces import Gain, Pieces, powers, run_at
 
 _GROWTH = 1.1  # a group ends where the rates spent since have grown by this factor
 _LEAST = 1e-3  # of one step at the highest rate: nothing is told apart below it
@@ -20,22 +20,22 @@ _LOG_0 = -1e4  # stands for the log of 0: what a drop gains has its limit there
 class GroupedRun(NamedTuple):
     """A run at some of its steps, with the drops before each of them in groups, a row for each step."""
 
-    spent: Any
+    spent: np.ndarray
     """The sum of the rates up to each of the steps."""
-    drops: Any
+    drops: np.ndarray
     """The drops of a group, added up."""
-    log_since: Any
+    log_since: np.ndarray
     """The log of the rates spent since, a mean over the group weighted by the size of its drops."""
-    log_rates: Any
+    log_rates: np.ndarray
     """The log of the rate after a drop, the same mean."""
-    counts: Any
+    counts: np.ndarray
     """The steps since, the same mean."""
 
-    def gained(self, gain: Callable[[Any, Any], jax.Array]) -> jax.Array:
+    def gained(self, gain: Gain) -> jax.Array:
         """As `Run.gained`."""
         return jnp.sum(self.drops * gain(self.log_since, self.log_rates), axis=1)
 
-    def area(self, decay: Any) -> jax.Array:
+    def area(self, decay: ArrayLike) -> jax.Array:
         """As `Run.area`."""
         return jnp.sum(self.drops * (1.0 + powers(decay, self.counts - 1)[1]), axis=1)
 

@@ -1,18 +1,21 @@
 """What planning functions take: sizes known before tracing, arrays checked at once, rates of steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.arguments import admit
+from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
-from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import SIZE, Count, domain_of
-from optax_sched._core.operands import OneSchedule, as_schedule
+from optax_sched._core.errors import Misplaced, Refusal
+from optax_sched._core.hyperparameters import SIZE, Count, ManyScalars, Scalar, domain_of
+from optax_sched._core.operands import Function, OneSchedule, as_schedule
+
+Array = np.ndarray | jax.Array
 
 
 class SizesDomain(Domain):
@@ -32,24 +35,33 @@ class SizesDomain(Domain):
 class ArrayDomain(Domain):
     """Numbers in an array, all checked at once: a log may hold millions of them."""
 
-    def __init__(self, words: str, positive: bool, or_one: bool):
-        self.words = words
-        self.positive = positive
-        self.or_one = or_one
+    def __init__(self, words: str, positive: bool = False, or_one: bool = True):
+        self.words, self.positive, self.or_one = words, positive, or_one
 
-    def admit(self, value: Any) -> Any:
-        array = _as_numbers(value)
+    def admit(self, value: Any) -> Array:
+        array = _in_float(value)
         if array.ndim > 1 or (not array.ndim and not self.or_one):
             raise TypeError
         if not array.size:
             raise ValueError
-        if isinstance(array, Tracer):
-            return array
-        rounded = np.asarray(array, default_float())
-        low, high = rounded.min(), rounded.max()
-        if not (low > 0 if self.positive else low >= 0) or not np.isfinite(high):
-            raise ValueError
+        if not isinstance(array, Tracer):
+            rounded = np.asarray(array, default_float())
+            low, high = rounded.min(), rounded.max()
+            if not (low > 0 if self.positive else low >= 0) or not np.isfinite(high):
+                raise ValueError
         return array
+
+
+class KnownNumbers(Domain):
+    """Numbers of any shape that are not traced, in NumPy as they are."""
+
+    def __init__(self, words: str):
+        self.words = f"{words} that are not traced"
+
+    def admit(self, value: Any) -> np.ndarray:
+        if is_traced(value):
+            raise Misplaced("make them with NumPy")
+        return np.asarray(_numbers(value))
 
 
 class RunDomain(OneSchedule):
@@ -60,7 +72,7 @@ class RunDomain(OneSchedule):
     def admit(self, value: Any) -> Any:
         if callable(value) or not (isinstance(value, Sequence) or getattr(value, "ndim", 0)):
             return super().admit(value)
-        rates = _as_numbers(value)
+        rates = _in_float(value)
         if rates.ndim != 1 or not rates.size:
             raise TypeError
         return rates
@@ -75,118 +87,111 @@ class BatchSizeDomain(OneSchedule):
         return super().admit(value) if callable(value) else domain_of("", Count).admit(value)
 
 
-def _as_numbers(value: Any) -> Any:
+def _numbers(value: Any) -> Array:
+    """Real numbers as an array, in NumPy unless some are traced."""
+    array = jnp.asarray(value) if is_traced(value) else np.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.number) or jnp.iscomplexobj(array):
+        raise TypeError
+    return array
+
+
+def _in_float(value: Any) -> Array:
     """Real numbers as an array, in the default float unless it is traced or wider."""
-    if isinstance(value, str | bytes) or value is None:
-        raise TypeError
-    if isinstance(value, Tracer):
-        array = value
-    elif is_traced(value):  # a list that holds tracers
-        array = jnp.stack([jnp.asarray(item) for item in value])
-    else:
-        array = np.asarray(value)
-    if array.dtype == bool or not jnp.issubdtype(array.dtype, jnp.number):
-        raise TypeError
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError
-    wide = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize > 4
-    return array if isinstance(array, Tracer) or wide else array.astype(default_float())
+    array = _numbers(value)
+    is_wide = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize > 4
+    return array if isinstance(array, Tracer) or is_wide else array.astype(default_float())
 
 
-Size = Annotated[Any, "Size", SIZE]
-Sizes = Annotated[Any, "Sizes", SizesDomain()]
+Given = Function | Scalar | ManyScalars
+"""A schedule, a function of the step, a number, or the rates that were used."""
+Run = Annotated[Given, "Run", RunDomain()]
+BatchSize = Annotated[Function | int, "BatchSize", BatchSizeDomain()]
+Size = Annotated[int, "Size", SIZE]
+Sizes = Annotated[int | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
 PositiveOrMany = Annotated[
-    Any,
+    Scalar | ManyScalars,
     "PositiveOrMany",
-    ArrayDomain("a positive finite number, or a sequence of them", positive=True, or_one=True),
+    ArrayDomain("a positive finite number, or a sequence of them", positive=True),
 ]
 RateOrMany = Annotated[
-    Any,
-    "RateOrMany",
-    ArrayDomain("a finite number, 0 or more, or a sequence of them", positive=False, or_one=True),
+    Scalar | ManyScalars, "RateOrMany", ArrayDomain("a finite number, 0 or more, or a sequence of them")
 ]
-ManyRates = Annotated[
-    Any,
-    "ManyRates",
-    ArrayDomain("a sequence of finite numbers, 0 or more", positive=False, or_one=False),
-]
-BatchSize = Annotated[Any, "BatchSize", BatchSizeDomain()]
-Run = Annotated[Any, "Run", RunDomain()]
-"""A schedule, a function of the step, a number, or the rates that were used."""
 ManyPositive = Annotated[
-    Any,
+    ManyScalars,
     "ManyPositive",
     ArrayDomain("a sequence of positive finite numbers", positive=True, or_one=False),
 ]
-
+ManyRates = Annotated[
+    ManyScalars, "ManyRates", ArrayDomain("a sequence of finite numbers, 0 or more", or_one=False)
+]
 
 _BLOCK = 4096  # steps: schedules of one structure share a program, whatever the length of the run
 
 
 def rates_of(
-    where: str, schedule: Any, num_steps: int, name: str = "schedule", must_move: bool = True
-) -> Any:
+    where: str, schedule: Given, num_steps: int, name: str = "schedule", must_move: bool = True
+) -> Array:
     """The rates of updates 0 to num_steps - 1. Where they are concrete, bad ones are refused."""
-    schedule = admit(where, name, RunDomain(), schedule)
-    if is_batch(schedule):
+    rates = admit(where, name, RunDomain(), schedule)
+    if is_batch(rates):
         rule = "one schedule, not a batch (map over it: jax.vmap)"
         raise Refusal(where, name, rule, schedule).error()
-    if callable(schedule):
-        rates = as_schedule(schedule)(jnp.arange(num_steps, dtype=jnp.int32))
-    elif len(schedule) < num_steps:
-        raise Refusal(where, name, f"at least {num_steps} rates, one an update", schedule).error()
-    else:
-        rates = schedule
+    if callable(rates):
+        rates = as_schedule(rates)(jnp.arange(num_steps, dtype=jnp.int32))
+    if len(rates) < num_steps:
+        raise Refusal(where, name, f"at least {num_steps} rates, one an update", rates).error()
     if not is_traced(rates):
-        _check(where, name, np.asarray(rates), num_steps, must_move)
+        known = np.asarray(rates)
+        bad = ~((known >= 0) & (known < np.inf))
+        if bad.any():
+            rule = f"a schedule of finite rates, 0 or more, up to step {num_steps - 1}"
+            at = f" at step {int(np.argmax(bad))}"
+            raise Refusal(where, name, rule, known[bad][0], at).error()
+        if must_move and not known[:num_steps].max() > 0:
+            rule = f"a schedule with a rate above 0 before step {num_steps}"
+            raise Refusal(where, name, rule, known[-1], " at the last").error()
     return rates[:num_steps]
 
 
 def known_rates(
-    where: str, schedule: Any, num_steps: int, name: str = "schedule", must_move: bool = True
+    where: str, schedule: Given, num_steps: int, name: str = "schedule", must_move: bool = True
 ) -> np.ndarray:
     """The same in float64, of a schedule that is not traced."""
-    operand = admit(where, name, RunDomain(), schedule)
-    if callable(operand) and not is_traced(operand) and not is_batch(operand):
-        read = as_schedule(operand)
+    run = admit(where, name, RunDomain(), schedule)
+    if callable(run) and not is_batch(run):
+        read = as_schedule(run)
         starts = np.arange(0, num_steps, _BLOCK, dtype=np.int32)
         blocks = [read(start + np.arange(_BLOCK, dtype=np.int32)) for start in starts]
-        operand = blocks if is_traced(blocks) else np.concatenate(blocks)
-    if is_traced(operand):
+        run = blocks if is_traced(blocks) else np.concatenate(blocks)
+    if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)
-    return np.asarray(rates_of(where, operand, num_steps, name, must_move), np.float64)
-
-
-def _check(where: str, name: str, rates: np.ndarray, num_steps: int, must_move: bool) -> None:
-    bad = ~((rates >= 0) & (rates < np.inf))
-    if bad.any():
-        at = f" at step {int(np.argmax(bad))}"
-        rule = f"a schedule of finite rates, 0 or more, up to step {num_steps - 1}"
-        raise Refusal(where, name, rule, rates[bad][0], at).error()
-    if must_move and not rates[:num_steps].max() > 0:
-        rule = f"a schedule with a rate above 0 before step {num_steps}"
-        raise Refusal(where, name, rule, rates[-1], " at the last").error()
+    return np.asarray(rates_of(where, run, num_steps, name, must_move), np.float64)
 
 
 def whole_steps(where: str, steps: Any, of: str = "") -> np.ndarray:
     """The steps as int64, of any shape. `of` is what they belong to, for errors: `runs[0].`, say."""
-    name = f"{of}steps"
-    rule = "whole numbers, 0 or more, that are not traced"
-    if is_traced(steps):
-        raise Refusal(where, name, rule, steps, ": make them with NumPy").error(TypeError)
-    try:
-        array = np.asarray(steps)
-    except ValueError:  # a ragged list
-        raise Refusal(where, name, rule, steps).error(TypeError) from None
-    if array.dtype.kind not in "iuf":
-        raise Refusal(where, name, rule, steps).error(TypeError)
+    words = KnownNumbers("whole numbers, 0 or more,")
+    array = admit(where, f"{of}steps", words, steps)
     bad = ~((array >= 0) & (array < 2**31) & (array == np.floor(array)))
     if bad.any():
-        raise Refusal(where, name, rule, array[bad].flat[0]).error()
+        raise Refusal(where, f"{of}steps", words.words, array[bad].flat[0]).error()
     return array.astype(np.int64)
 
 
 def one_each(where: str, name: str, values: Any, count: int, of: str) -> None:
     """Refuse an array that does not have one entry for each of `count` things."""
-    if jnp.ndim(values) and len(values) != count:
+    if jnp.shape(values) not in ((), (count,)):
         raise Refusal(where, name, f"one number, or one for each of the {count} {of}", values).error()
+
+
+def each_of(where: str, runs: Any, kind: Any) -> Iterator[tuple[str, Any]]:
+    """Each run of a sequence of them, a NamedTuple of this kind, with its name for errors."""
+    required = [name for name in kind._fields if name not in kind._field_defaults]
+    words = f"{kind.__name__}({', '.join(required)})"
+    rule = f"a sequence of one or more {words}"
+    if isinstance(runs, kind):
+        raise Refusal(where, "runs", rule, runs).error(TypeError)
+    for number, run in enumerate(some(where, "runs", rule, runs)):
+        if not isinstance(run, tuple) or len(run) != len(kind._fields):
+            raise Refusal(where, f"runs[{number}]", f"a {words}", run).error(TypeError)
+        yield f"runs[{number}].", kind(*run)

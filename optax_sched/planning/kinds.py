@@ -3,15 +3,13 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.evaluate import float64
-from optax_sched._core.formula import formula_of
-from optax_sched.planning.groups import grouped
+from optax_sched.planning.groups import GroupedRun, grouped
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
 from optax_sched.planning.pieces import constant_pieces
 
@@ -23,23 +21,14 @@ class Kind:
     """A law, and how it is fitted: L0, A, alpha and a size come first, then what shapes its drops."""
 
     law: Callable[..., LossLaw]
-    to_law: Callable[[Any, Any], Any]
-    """The parameters from the logs that are fitted, with rates in a unit, the highest of the runs."""
+    to_law: Callable[[jax.Array, float], LossLaw]
+    """The law from the logs that are fitted, with rates in a unit, the highest of the runs."""
     starts: np.ndarray
     """Logs of the shape to start from, a row for each."""
     low: np.ndarray
     high: np.ndarray
     prior_mean: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     prior_sd: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def name(self) -> str:
-        return self.law.__name__
-
-    @property
-    def formula(self) -> Callable[..., Any]:
-        formula: Any = formula_of(self.law)
-        return formula.function
 
     @property
     def names(self) -> list[str]:
@@ -56,12 +45,17 @@ def losses_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:
         exact_at = np.unique(steps)
         if len(exact_at) <= _MOST_EXACT:
             return np.asarray(law(rates, steps))
-        exact_at = exact_at[np.linspace(0, len(exact_at) - 1, _MOST_EXACT).astype(int)]
+        exact_at = some_of(exact_at, _MOST_EXACT)
         pieces = constant_pieces(rates)
         some, all_ = (np.asarray(law.losses(grouped(pieces, at))) for at in (exact_at, steps))
         exact = np.asarray(law(rates, exact_at))
         moved = np.isfinite(exact)
         return all_ * np.interp(steps, exact_at[moved], exact[moved] / some[moved])
+
+
+def some_of(steps: np.ndarray, most: int) -> np.ndarray:
+    """The steps, or as many of them as that, spread evenly."""
+    return steps[np.linspace(0, len(steps) - 1, min(len(steps), most)).astype(int)]
 
 
 def slope_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -74,19 +68,20 @@ def slope_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 @jax.jit
-def _by_law(law: LossLaw, seen: Any) -> Any:
+def _by_law(law: LossLaw, seen: GroupedRun) -> LossLaw:
     with jax.numpy_dtype_promotion("standard"):
         return jax.jacfwd(lambda law: law.losses(seen))(law)
 
 
-def _multi_power(logs: Any, unit: Any) -> Any:
+def _multi_power(logs: jax.Array, unit: float) -> LossLaw:
     L0, A, alpha, B, C, beta, gamma = jnp.exp(logs)
-    return jnp.stack([L0, A * unit**alpha, alpha, B / unit, C * unit ** (gamma - 1), beta, gamma])
+    A, B, C = A * unit**alpha, B / unit, C * unit ** (gamma - 1)
+    return MultiPowerLaw(L0, A, alpha, B, C, beta, gamma)
 
 
-def _annealing(logs: Any, unit: Any) -> Any:
+def _annealing(logs: jax.Array, unit: float) -> LossLaw:
     L0, A, alpha, C, forgotten = jnp.exp(logs)
-    return jnp.stack([L0, A * unit**alpha, alpha, C / unit, 1 - forgotten])
+    return AnnealingLaw(L0, A * unit**alpha, alpha, C / unit, 1 - forgotten)
 
 
 # The published fits to models of 25M and 100M at a highest rate of 3e-4 lie within 8 % of these.

@@ -5,13 +5,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from optax_sched._core.built import Built
-from optax_sched._core.domains import default_float, is_traced
+from optax_sched._core.domains import is_traced
 from optax_sched._core.formula import Formula
 from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate
-from optax_sched.planning.inputs import rates_of, whole_steps
-from optax_sched.planning.pieces import Run, constant_pieces, every_step, padded, run_at
+from optax_sched.planning.groups import GroupedRun
+from optax_sched.planning.inputs import Given, rates_of, whole_steps
+from optax_sched.planning.pieces import Run, constant_pieces, padded, run_at
 
 
 class LossLaw(Built):
@@ -30,28 +32,25 @@ class LossLaw(Built):
     def __init__(self, *_: Any, **__: Any):
         raise TypeError("LossLaw is made by MultiPowerLaw or AnnealingLaw")
 
-    def __call__(self, schedule: Any, steps: Any) -> jax.Array:
+    def __call__(self, schedule: Given, steps: ArrayLike) -> jax.Array:
         """The loss logged at `steps`, an array of their shape. The builder describes both arguments."""
         where = self._formula.name
         at = whole_steps(where, steps)
         rates = rates_of(where, schedule, int(at.max(initial=0)) + 1, must_move=False)
         with jax.numpy_dtype_promotion("standard"):  # counts times rates
-            if is_traced(rates):
-                pieces = every_step(rates.astype(jnp.promote_types(rates.dtype, default_float())))
-                run = run_at(pieces, at.reshape(-1))
-            else:
-                pieces = constant_pieces(rates)
-                run = run_at(pieces, at.reshape(-1))._replace(pieces=padded(pieces))
+            run = run_at(constant_pieces(rates), at.reshape(-1))
+            if not is_traced(rates):
+                run = run._replace(pieces=padded(run.pieces))
             return _losses(self, run).reshape(at.shape)
 
-    def losses(self, run: Any) -> jax.Array:
+    def losses(self, run: Run | GroupedRun) -> jax.Array:
         """The formula."""
         return self._formula.function(run, *self._values)
 
 
 def loss_law(function: Callable[..., Any]) -> Callable[..., LossLaw]:
     """Turn a formula `(run, *parameters) -> losses` into a builder of loss laws."""
-    return Formula(function, function.__name__, None, LossLaw, skip=["the run"]).builder
+    return Formula(function, function.__name__, (), LossLaw, skip=["the run"]).builder
 
 
 @jax.jit
@@ -63,14 +62,7 @@ def _losses(law: LossLaw, run: Run) -> jax.Array:
 
 @loss_law
 def MultiPowerLaw(
-    run: Any,
-    L0: Rate,
-    A: Rate,
-    alpha: Positive,
-    B: Rate,
-    C: Positive,
-    beta: Positive,
-    gamma: Positive,
+    run: Any, L0: Rate, A: Rate, alpha: Positive, B: Rate, C: Positive, beta: Positive, gamma: Positive
 ) -> Any:
     """The multi-power law: a power law in the rates spent, less what each drop of the rate gained.
 
@@ -125,7 +117,7 @@ def MultiPowerLaw(
     ['3.033', '2.925']
     """
 
-    def gain(log_since: Any, log_rate: Any) -> Any:
+    def gain(log_since: jax.Array, log_rate: jax.Array) -> jax.Array:
         """G_k, in logs: no power of a small rate overflows."""
         log_x = jnp.log(C) - gamma * log_rate + log_since
         # log(1 + x) as jax.nn.softplus has it, without the cost of its care for NaN.

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.domains import as_scalar
+from optax_sched._core.domains import Domain, as_scalar
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import SIZE
+from optax_sched._core.hyperparameters import SIZE, Known, Scalar
 from optax_sched.planning.bound import best_scale_of
-from optax_sched.planning.inputs import known_rates
+from optax_sched.planning.inputs import Given, each_of, known_rates
 
 _LINKED = 0.02  # the largest mean difference between the shapes of runs of one group
 _NEAR = math.log(4) + 1e-6  # further away from the best peak the loss is no parabola
@@ -28,13 +28,13 @@ class SweptRun(NamedTuple):
     3.21
     """
 
-    schedule: Any
+    schedule: Given
     """The schedule at the rates that were used, a function of the step, or an array of the rates."""
-    num_steps: Any
+    num_steps: int
     """The number of updates."""
-    loss: Any
+    loss: Scalar
     """The last loss: a validation loss, or a mean of training losses. NaN or inf if it diverged."""
-    batch_size: Any = None
+    batch_size: Scalar | None = None
     """In any unit (examples, tokens); for all runs of a fit or for none."""
 
 
@@ -58,7 +58,7 @@ class _Run(NamedTuple):
     peak: float
     num_steps: int
     batch_size: float | None
-    loss: float = math.nan
+    loss: float
 
     def is_like(self, other: "_Run") -> bool:
         """Whether both belong to one group."""
@@ -72,7 +72,7 @@ class _Run(NamedTuple):
         return np.log([scale, self.num_steps, self.batch_size or 1.0])
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """Runs of one shape, one length and one batch size."""
 
     best: _Run
@@ -82,73 +82,6 @@ class _Group(NamedTuple):
 
     def num_peaks(self) -> int:
         return len(np.unique(np.round(self.log_peaks, 3)))
-
-
-class _Model:
-    """The parameters are each group's L, then ln kappa, a, and in units of their deviations b, c, e."""
-
-    def __init__(self, groups: list[_Group], exponents: np.ndarray):
-        self.groups, self.exponents = groups, exponents
-        self.log_peaks = np.concatenate([group.log_peaks for group in groups])
-        self.losses = np.concatenate([group.losses for group in groups])
-        counts = [len(group.losses) for group in groups]
-        self.number = np.repeat(np.arange(len(groups)), counts)  # the group of each run
-        self.least_scatter = _SEED * float(np.median(np.abs(self.losses)))
-        offsets, slopes = zip(*(self.log_best(group.features) for group in groups), strict=True)
-        self.offsets, self.slopes = np.array(offsets), np.array(slopes)
-        self.slopes[:, 4:] = _MODEL_ERROR * np.eye(len(groups))
-
-    def log_best(self, features: np.ndarray) -> tuple[float, np.ndarray]:
-        """m without e: its value where all parameters are 0, its slope by those from ln kappa on."""
-        by_scale, longer, larger = features - self.groups[0].features
-        means, deviations = self.exponents.T
-        powers = np.array([-longer, larger])
-        slope = np.concatenate([[0.0, 1.0], deviations * powers, np.zeros(len(self.groups))])
-        return by_scale + means @ powers, slope
-
-    def residuals(self, x: np.ndarray, scatter: float) -> tuple[np.ndarray, np.ndarray]:
-        """Of the losses and of the priors, and their slopes."""
-        count = len(self.groups)
-        levels, rest = x[:count], x[count:]
-        kappa = np.exp(rest[0])
-        off = self.log_peaks - (self.offsets + self.slopes @ rest)[self.number]
-        by_rest = -2 * kappa * off[:, None] * self.slopes[self.number]
-        by_rest[:, 0] = kappa * off**2
-        by_level = np.eye(count)[self.number]
-        losses = levels[self.number] + kappa * off**2 - self.losses
-        prior = np.eye(len(x))[count + 2 :]
-        slope = np.concatenate([np.hstack([by_level, by_rest]) / scatter, prior])
-        return np.append(losses / scatter, rest[2:]), slope
-
-    def start(self) -> np.ndarray | None:
-        """The parabolas of one width that fit best; None where they do not bend upwards."""
-        own = np.eye(len(self.groups))[self.number]
-        middle = own.T @ self.log_peaks / own.sum(axis=0)
-        off = self.log_peaks - middle[self.number]
-        columns = np.hstack([off[:, None] ** 2, own * off[:, None], own])
-        kappa, *lines = np.linalg.lstsq(columns, self.losses, rcond=None)[0]
-        if kappa * np.max(off**2) <= 1e-9 * np.max(np.abs(self.losses)):
-            return None
-        bests = middle - np.array(lines[: len(self.groups)]) / (2 * kappa) - self.offsets
-        swept = [best for best, group in zip(bests, self.groups, strict=True) if group.num_peaks() > 2]
-        levels = [group.best.loss for group in self.groups]
-        return np.concatenate([levels, [np.log(kappa), np.median(swept)], np.zeros(len(bests) + 2)])
-
-    def solve(self, start: np.ndarray, scatter: float) -> tuple[np.ndarray, float]:
-        """The most probable parameters, and the scatter about them."""
-        import scipy.optimize
-
-        found = scipy.optimize.least_squares(
-            lambda x: self.residuals(x, scatter)[0],
-            start,
-            lambda x: self.residuals(x, scatter)[1],  # pyright: ignore[reportArgumentType]
-            method="lm",
-            xtol=1e-12,
-            ftol=1e-12,
-        ).x
-        off = scatter * self.residuals(found, scatter)[0][: len(self.losses)]
-        free = max(len(off) - 2 * len(self.groups) - 1, 1)
-        return found, max(float(np.sqrt(off @ off / free)), self.least_scatter)
 
 
 class PeakFit:
@@ -163,28 +96,80 @@ class PeakFit:
     scatter: float
     """The standard deviation of one loss about the fit."""
 
-    def __init__(self, model: Any, found: np.ndarray, scatter: float):
-        self._model, self.scatter = model, scatter
-        _, slope = model.residuals(found, scatter)
-        count = len(model.groups)
-        self._values = found[count:]  # from ln kappa on
-        self._covariance = np.linalg.inv(slope.T @ slope)[count:, count:]
-        means, deviations = model.exponents.T
+    def __init__(self, groups: list[Group], exponents: np.ndarray):
+        self._groups, self._exponents = groups, exponents
+        self._log_peaks = np.concatenate([group.log_peaks for group in groups])
+        self._losses = np.concatenate([group.losses for group in groups])
+        counts = [len(group.losses) for group in groups]
+        self._number = np.repeat(np.arange(len(groups)), counts)  # the group of each run
+        offsets, slopes = zip(*(self._log_best(group.features) for group in groups), strict=True)
+        self._offsets, self._slopes = np.array(offsets), np.array(slopes)
+        self._slopes[:, 4:] = _MODEL_ERROR * np.eye(len(groups))
+        self.scatter = _SEED * float(np.median(np.abs(self._losses)))
+        first = self._solved(self._start())
+        off = self.scatter * first.fun[: len(self._losses)]
+        free = max(len(off) - 2 * len(groups) - 1, 1)
+        self.scatter = max(float(np.sqrt(off @ off / free)), self.scatter)
+        found = self._solved(first.x)
+        self._values = found.x[len(groups) :]  # from ln kappa on
+        self._covariance = np.linalg.inv(found.jac.T @ found.jac)[len(groups) :, len(groups) :]
         self.kappa = float(np.exp(self._values[0]))
+        means, deviations = exponents.T
         self.horizon_exponent, self.batch_exponent = map(float, means + deviations * self._values[2:4])
+
+    def _log_best(self, features: np.ndarray) -> tuple[float, np.ndarray]:
+        """m without e: its value where all parameters are 0, its slope by those from ln kappa on."""
+        by_scale, longer, larger = features - self._groups[0].features
+        means, deviations = self._exponents.T
+        powers = np.array([-longer, larger])
+        slope = np.concatenate([[0.0, 1.0], deviations * powers, np.zeros(len(self._groups))])
+        return by_scale + means @ powers, slope
+
+    def _residuals(self, x: np.ndarray) -> np.ndarray:
+        """Of the losses and of the priors, in their deviations.
+
+        `x` is each group's L, then ln kappa, a, and in units of their deviations b, c, e.
+        """
+        levels, rest = np.split(x, [len(self._groups)])
+        off = self._log_peaks - (self._offsets + self._slopes @ rest)[self._number]
+        losses = levels[self._number] + np.exp(rest[0]) * off**2
+        return np.append((losses - self._losses) / self.scatter, rest[2:])
+
+    def _start(self) -> np.ndarray:
+        """The parabolas of one width that fit best, which have to bend upwards."""
+        own = np.eye(len(self._groups))[self._number]
+        middle = own.T @ self._log_peaks / own.sum(axis=0)
+        off = self._log_peaks - middle[self._number]
+        columns = np.hstack([off[:, None] ** 2, own * off[:, None], own])
+        kappa, *lines = np.linalg.lstsq(columns, self._losses, rcond=None)[0]
+        if kappa * np.max(off**2) <= 1e-9 * np.max(np.abs(self._losses)):
+            rule = "of losses that are higher on both sides of a best peak"
+            hint = ": add higher and lower peaks"
+            raise Refusal("fit_peaks", "runs", rule, self._losses, hint).error()
+        bests = middle - np.array(lines[: len(self._groups)]) / (2 * kappa) - self._offsets
+        is_swept = [group.num_peaks() > 2 for group in self._groups]
+        levels = [group.best.loss for group in self._groups]
+        shared = np.log(kappa), np.median(bests[is_swept])
+        return np.concatenate([levels, shared, np.zeros(len(bests) + 2)])
+
+    def _solved(self, start: np.ndarray) -> Any:
+        """The most probable parameters."""
+        import scipy.optimize
+
+        return scipy.optimize.least_squares(self._residuals, start, method="lm", xtol=1e-12, ftol=1e-12)
 
     def __repr__(self) -> str:
         log_kappa, _, *exponents = np.sqrt(np.diag(self._covariance)[:4])
-        off = [self.kappa * log_kappa, *(self._model.exponents[:, 1] * exponents)]
+        off = [self.kappa * log_kappa, *(self._exponents[:, 1] * exponents)]
         names = ["kappa", "horizon_exponent", "batch_exponent"]
-        if self._model.groups[0].best.batch_size is None:
+        if self._groups[0].best.batch_size is None:
             names.pop()
         parts = (
             f"{name}={getattr(self, name):.3g} ± {sd:.2g}" for name, sd in zip(names, off, strict=False)
         )
         return f"PeakFit({', '.join(parts)})"
 
-    def best(self, schedule: Any, num_steps: Any, batch_size: Any = None) -> BestPeak:
+    def best(self, schedule: Given, num_steps: int, batch_size: Scalar | None = None) -> BestPeak:
         """The best peak for a schedule of any shape, length and batch size.
 
         Args:
@@ -199,12 +184,12 @@ class PeakFit:
           TypeError, ValueError: an argument is not as described, or the runs had a batch size and there
             is none, or the reverse.
         """
-        where, groups = "PeakFit.best", self._model.groups
-        run = _read(where, SweptRun(schedule, num_steps, math.nan, batch_size), "")
+        where, groups = "PeakFit.best", self._groups
+        run = _read(where, "", SweptRun(schedule, num_steps, math.nan, batch_size))
         if (run.batch_size is None) != (groups[0].best.batch_size is None):
             rule = "a positive number, as in the runs" if batch_size is None else "None, as in the runs"
             raise Refusal(where, "batch_size", rule, batch_size).error()
-        offset, slope = self._model.log_best(run.features())
+        offset, slope = self._log_best(run.features())
         error = _MODEL_ERROR
         for number, group in enumerate(groups):
             if run.is_like(group.best):
@@ -279,63 +264,47 @@ def fit_peaks(
     0.00176, deviation 0.38, costs 0.0077
     """
     where = "fit_peaks"
-    if isinstance(runs, SweptRun) or not isinstance(runs, Sequence) or not runs:
-        rule = "a sequence of one or more SweptRun(schedule, num_steps, loss)"
-        raise Refusal(where, "runs", rule, runs).error(ValueError if runs == [] else TypeError)
     named = ("horizon_exponent", horizon_exponent), ("batch_exponent", batch_exponent)
-    exponents = np.array([_prior(where, name, value) for name, value in named])
-    groups = _groups(where, [_read(where, run, f"runs[{i}]") for i, run in enumerate(runs)])
+    exponents = np.array([admit(where, name, _Prior(), value) for name, value in named])
+    groups = _groups(where, [_read(where, name, run) for name, run in each_of(where, runs, SweptRun)])
     found = max((group.num_peaks() for group in groups), default=0)
     if found < 3:
         rule = "of three different peaks in one shape and length, within a factor of 4 of the best"
         raise Refusal(where, "runs", rule, found).error()
-    model = _Model(groups, exponents)
-    start = model.start()
-    if start is None:
-        rule = "of losses that are higher on both sides of a best peak"
-        raise Refusal(where, "runs", rule, model.losses, ": add higher and lower peaks").error()
-    first, scatter = model.solve(start, model.least_scatter)
-    return PeakFit(model, model.solve(first, scatter)[0], scatter)
+    return PeakFit(groups, exponents)
 
 
-def _read(where: str, run: Any, name: str) -> _Run:
+class _Prior(Domain):
+    """The mean and the deviation of what is known of an exponent."""
+
+    words = "a finite number, or a pair (mean, deviation) with a deviation of 0 or more"
+
+    def admit(self, value: Any) -> tuple[float, float]:
+        is_pair = isinstance(value, Sequence) and not isinstance(value, str)
+        mean, deviation = value if is_pair else (value, 0.0)
+        return Known("").admit(mean), Known("", 0.0).admit(deviation)
+
+
+_BATCH_SIZE = Known("a positive finite number that is not traced", above=0.0)
+
+
+def _read(where: str, of: str, run: SweptRun) -> _Run:
     """A run, checked."""
-    if not isinstance(run, tuple) or len(run) != 4:
-        raise Refusal(where, name, "a SweptRun(schedule, num_steps, loss)", run).error(TypeError)
-    schedule, num_steps, loss, batch_size = run
-    of = name and f"{name}."
-    num_steps = admit(where, f"{of}num_steps", SIZE, num_steps)
-    loss = _number(where, f"{of}loss", "a number that is not traced", loss)
+    num_steps = admit(where, f"{of}num_steps", SIZE, run.num_steps)
+    try:
+        loss = float(as_scalar(run.loss))
+    except (TypeError, ValueError):
+        rule = "a number that is not traced"
+        raise Refusal(where, f"{of}loss", rule, run.loss).error(TypeError) from None
+    batch_size = run.batch_size
     if batch_size is not None:
-        rule = "a positive finite number that is not traced"
-        batch_size = _number(where, f"{of}batch_size", rule, batch_size)
-        if not 0 < batch_size < math.inf:
-            raise Refusal(where, f"{of}batch_size", rule, batch_size).error()
-    rates = known_rates(where, schedule, num_steps, f"{of}schedule")
+        batch_size = admit(where, f"{of}batch_size", _BATCH_SIZE, batch_size)
+    rates = known_rates(where, run.schedule, num_steps, f"{of}schedule")
     peak = float(rates.max())
     return _Run(rates / peak, peak, num_steps, batch_size, loss)
 
 
-def _number(where: str, name: str, rule: str, value: Any) -> float:
-    try:
-        return float(as_scalar(value))
-    except (TypeError, ValueError):
-        raise Refusal(where, name, rule, value).error(TypeError) from None
-
-
-def _prior(where: str, name: str, value: Any) -> tuple[float, float]:
-    """The mean and the deviation of what is known of an exponent."""
-    rule = "a finite number, or a pair (mean, deviation) with a deviation of 0 or more"
-    pair = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, 0.0)
-    if len(pair) != 2:
-        raise Refusal(where, name, rule, value).error(TypeError)
-    mean, deviation = (_number(where, name, rule, item) for item in pair)
-    if not math.isfinite(mean) or not 0 <= deviation < math.inf:
-        raise Refusal(where, name, rule, value).error()
-    return mean, deviation
-
-
-def _groups(where: str, runs: list[_Run]) -> list[_Group]:
+def _groups(where: str, runs: list[_Run]) -> list[Group]:
     """The runs in groups, without those that do not show where the best peak lies."""
     sizes = [run.batch_size for run in runs]
     if None in sizes and any(sizes):
@@ -351,7 +320,7 @@ def _groups(where: str, runs: list[_Run]) -> list[_Group]:
             best = min(converged, key=lambda run: run.loss)
             near = [run for run in converged if abs(math.log(run.peak / best.peak)) <= _NEAR]
             log_peaks, losses = np.array([(math.log(run.peak), run.loss) for run in near]).T
-            groups.append(_Group(best, best.features(), log_peaks, losses))
+            groups.append(Group(best, best.features(), log_peaks, losses))
             _warn_of_edge(best, sorted({run.peak for run in linked}))
     return groups
 

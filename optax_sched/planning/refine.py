@@ -1,7 +1,6 @@
 """The schedule that gradient norms of an earlier run suggest."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -78,10 +77,8 @@ def refine(
             (np.arange(num_steps) + 0.5) / num_steps * length - 0.5, np.arange(length), norms
         )
     weights = (norms.min() / norms) ** 2
-    rates: Any = weights * np.cumsum(weights[::-1])[::-1]
-    rates = rates / rates.max()
+    shape = weights * np.cumsum(weights[::-1])[::-1]
+    shape = shape / shape.max()
     if isinstance(peak_value, float):
-        rates = read_only((rates * peak_value).astype(default_float()))
-    else:
-        rates = peak_value * rates.astype(default_float())
-    return assembled(table, values=rates)
+        return assembled(table, values=read_only((shape * peak_value).astype(default_float())))
+    return assembled(table, values=peak_value * shape.astype(default_float()))

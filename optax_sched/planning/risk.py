@@ -1,7 +1,5 @@
 """The exact risk of SGD on least squares, as a score of schedules."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,16 +7,10 @@ import numpy as np
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Rate
-from optax_sched.planning.inputs import (
-    BatchSize,
-    ManyRates,
-    RateOrMany,
-    Run,
-    Size,
-    one_each,
-    rates_of,
-)
+from optax_sched._core.hyperparameters import ManyScalars, Rate, Scalar
+from optax_sched.planning.inputs import BatchSize, ManyRates, RateOrMany, Run, Size, one_each, rates_of
+
+Pair = tuple[jax.Array, jax.Array]
 
 
 @checked
@@ -74,24 +66,22 @@ def least_squares_risk(
     """
     one_each("least_squares_risk", "start", start, len(eigenvalues), "eigenvalues")
     rates = rates_of("least_squares_risk", schedule, num_steps, must_move=False)
-    if callable(batch_size):
-        sizes = rates_of("least_squares_risk", batch_size, num_steps, "batch_size")
+    sizes = batch_size
+    if callable(sizes):
+        sizes = rates_of("least_squares_risk", sizes, num_steps, "batch_size")
         if not is_traced(sizes) and np.any(bad := (sizes < 1) | (sizes != np.round(sizes))):
             rule = "a schedule of whole numbers, 1 or more"
             raise Refusal("least_squares_risk", "batch_size", rule, sizes[bad][0]).error()
-        batch_size = sizes
-    return _risk(rates, eigenvalues, noise, start, batch_size)
+    return _risk(rates, eigenvalues, noise, start, sizes)
 
 
 @jax.jit
-def _risk(rates: Any, eigenvalues: Any, noise: Any, start: Any, batch_size: Any) -> jax.Array:
-    dtype = jnp.result_type(default_float(), rates, eigenvalues, noise, start, batch_size)
-    rates, values, noise, start, sizes = (
-        jnp.asarray(x, dtype) for x in (rates, eigenvalues, noise, start, batch_size)
-    )
+def _risk(*numbers: Scalar | ManyScalars) -> jax.Array:
+    dtype = jnp.result_type(default_float(), *numbers)
+    rates, values, noise, start, sizes = (jnp.asarray(x, dtype) for x in numbers)
     first = jnp.broadcast_to(start, values.shape)
 
-    def update(state: Any, rate_and_size: Any) -> Any:
+    def update(state: Pair, rate_and_size: Pair) -> tuple[Pair, None]:
         (squares, lost), (rate, size) = state, rate_and_size
         step = rate * values
         shrink = step * (2 - step) * squares

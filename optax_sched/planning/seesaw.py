@@ -1,14 +1,14 @@
 """The same training in fewer, larger updates: where the rate would fall, the batch grows."""
 
 import math
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import Number
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Real
+from optax_sched._core.hyperparameters import Real, Scalar
 from optax_sched._core.operands import as_schedule, constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import join
@@ -19,7 +19,7 @@ from optax_sched.planning.inputs import Run, Size, known_rates
 
 _ROUNDING = 1e-6  # of the highest rate: what float32 may make of a rate that does not change
 
-Above1 = Annotated[Any, "Above1", Number("a finite number above 1", 1.0, above_minimum=True)]
+Above1 = Annotated[Scalar, "Above1", Number("a finite number above 1", above=1.0)]
 
 
 class BatchPlan(NamedTuple):
@@ -116,7 +116,18 @@ def seesaw(
         until_end = (2 * left + size) // (2 * size)
         count = min(until_then, until_end)
         update, taken, left = update + count, taken + count * size, left - count * size
-    return _plan(schedule, batch_size, batch_exponent, pieces, update)
+    old = as_schedule(schedule) if callable(schedule) else table(np.asarray(schedule))
+    if len(pieces) == 1:
+        return BatchPlan(old, constant(batch_size), update)
+    starts, taken, used = np.array(pieces).T
+    middles = (taken + (used - batch_size) / 2) / batch_size
+    counts = np.diff(starts, append=update)
+    ends = middles + counts * used / batch_size
+    lines = list(map(linear, middles.tolist(), ends.tolist(), counts.tolist()))
+    gains = [(size / batch_size) ** batch_exponent for size in used.tolist()]
+    changes = starts[1:].tolist()
+    rate = retime(old, join(lines, changes)) * piecewise_constant(gains, changes)
+    return BatchPlan(rate, piecewise_constant(used.tolist(), changes), update)
 
 
 def _sizes(batch_size: int, factor: float, limit: int) -> list[int]:
@@ -140,21 +151,3 @@ def _growths(rates: np.ndarray, factor: float) -> np.ndarray:
     with np.errstate(divide="ignore"):
         falls = np.log(highest * (1 + _ROUNDING) / lowest) / math.log(factor)
     return np.concatenate([np.zeros(after, int), np.minimum(falls, 2**31).astype(int)])
-
-
-def _plan(
-    schedule: Any, batch_size: int, exponent: Any, pieces: list[tuple[int, int, int]], num_steps: int
-) -> BatchPlan:
-    old = as_schedule(schedule) if callable(schedule) else table(schedule)
-    starts, taken, sizes = map(list, zip(*pieces, strict=True))
-    if len(pieces) == 1:
-        return BatchPlan(old, constant(batch_size), num_steps)
-    middles = [(c + (size - batch_size) / 2) / batch_size for c, size in zip(taken, sizes, strict=True)]
-    counts = np.diff([*starts, num_steps]).tolist()
-    lines = [
-        linear(middle, middle + count * size / batch_size, count)
-        for middle, count, size in zip(middles, counts, sizes, strict=True)
-    ]
-    gains = [(size / batch_size) ** exponent for size in sizes]
-    rate = retime(old, join(lines, starts[1:])) * piecewise_constant(gains, starts[1:])
-    return BatchPlan(rate, piecewise_constant(sizes, starts[1:]), num_steps)

@@ -1,13 +1,14 @@
 """The least-squares problem of a fit, in the logs of the parameters."""
 
 import functools
+import itertools
 from typing import Any
 
 import jax
 import numpy as np
 
 from optax_sched._core.evaluate import float64
-from optax_sched.planning.groups import grouped
+from optax_sched.planning.groups import GroupedRun, grouped
 from optax_sched.planning.kinds import Kind
 from optax_sched.planning.loss_law import LossLaw
 from optax_sched.planning.pieces import constant_pieces
@@ -36,9 +37,8 @@ class Problem:
 
     def __init__(self, kind: Kind, runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], unit: float):
         self.kind, self.unit = kind, unit
-        self.seen = _stacked(
-            [grouped(constant_pieces(rates / unit), steps) for rates, steps, _ in runs]
-        )
+        seen = [grouped(constant_pieces(rates / unit), steps) for rates, steps, _ in runs]
+        self.seen = jax.tree.map(_stacked, *seen)
         counts = [len(steps) for _, steps, _ in runs]
         self.is_logged = np.arange(max(counts)) < np.array(counts)[:, None]
         self.wanted = np.concatenate([logs for *_, logs in runs])
@@ -69,7 +69,7 @@ class Problem:
 
     def law(self, logs: np.ndarray) -> LossLaw:
         with float64():
-            return self.kind.law(*np.asarray(_law(self.kind, logs, self.unit)[0]).tolist())
+            return self.kind.law(*map(float, jax.tree.leaves(_law(self.kind, logs, self.unit)[0])))
 
     def covariance(self, logs: np.ndarray) -> np.ndarray:
         """Of the law's parameters: what the blocks of the runs and the prior say together."""
@@ -80,7 +80,7 @@ class Problem:
         shape = np.arange(len(logs) - len(self.kind.prior_sd), len(logs))
         known[shape, shape] += self.kind.prior_sd**-2.0
         with float64():
-            by_logs = np.asarray(_law(self.kind, logs, self.unit)[1])
+            by_logs = np.stack(jax.tree.leaves(_law(self.kind, logs, self.unit)[1]))
         return by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
 
     def deviations_alone(self, logs: np.ndarray) -> np.ndarray:
@@ -98,16 +98,15 @@ class Problem:
         found = []
         losses = np.exp(self.wanted)
         least = np.median(losses) * np.array([1e-2, 1e-2, 1e-4])  # none of them is lost for good
-        for shape in self.kind.starts:
-            for alpha in np.log(_ALPHAS):
-                # Where these logs are 0 the gradient by them is what each takes part with.
-                _, slope = self.losses(np.array([0.0, 0.0, alpha, 0.0, *shape]))
-                columns = slope[:, [0, 1, 3]] / losses[:, None]
-                sizes, _ = scipy.optimize.nnls(columns, np.ones_like(losses))
-                cost = _huber(columns @ sizes - 1).sum()
-                L0, A, size = np.log(np.maximum(sizes, least))
-                found.append((cost, len(found), np.array([L0, A, alpha, size, *shape])))
-        return [start for *_, start in sorted(found)]
+        for shape, alpha in itertools.product(self.kind.starts, np.log(_ALPHAS)):
+            # Where these logs are 0 the gradient by them is what each takes part with.
+            _, slope = self.losses(np.array([0.0, 0.0, alpha, 0.0, *shape]))
+            columns = slope[:, [0, 1, 3]] / losses[:, None]
+            sizes, _ = scipy.optimize.nnls(columns, np.ones_like(losses))
+            L0, A, size = np.log(np.maximum(sizes, least))
+            start = np.array([L0, A, alpha, size, *shape])
+            found.append((_huber(columns @ sizes - 1).sum(), start))
+        return [start for _, start in sorted(found, key=lambda it: it[0])]
 
     def _polished(self, start: np.ndarray, weight: float) -> Any:
         """From a start to the nearest best fit; a residual of the prior counts `weight` a deviation."""
@@ -151,30 +150,25 @@ class Problem:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _law(kind: Kind, logs: Any, unit: float) -> Any:
-    """The parameters, and their gradient by the logs."""
+def _law(kind: Kind, logs: jax.Array, unit: float) -> tuple[LossLaw, LossLaw]:
+    """The law, and the gradients of its parameters by the logs."""
     return kind.to_law(logs, unit), jax.jacfwd(kind.to_law)(logs, unit)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _losses(kind: Kind, logs: Any, seen: Any) -> Any:
-    def losses(logs: Any) -> jax.Array:
-        law = kind.to_law(logs, 1.0)
-        return jax.vmap(lambda run: kind.formula(run, *law))(seen)
+def _losses(kind: Kind, logs: jax.Array, seen: GroupedRun) -> tuple[jax.Array, jax.Array]:
+    def losses(logs: jax.Array) -> jax.Array:
+        return jax.vmap(kind.to_law(logs, 1.0).losses)(seen)
 
     with jax.numpy_dtype_promotion("standard"):
         return losses(logs), jax.jacfwd(losses)(logs)
 
 
-def _stacked(runs: list[Any]) -> Any:
-    """Runs as one, on a new leading axis; the shorter ones are filled with zeros."""
-
-    def stack(*leaves: np.ndarray) -> np.ndarray:
-        most = np.max([leaf.shape for leaf in leaves], axis=0)
-        pads = [[(0, more) for more in most - leaf.shape] for leaf in leaves]
-        return np.stack([np.pad(leaf, pad) for leaf, pad in zip(leaves, pads, strict=True)])
-
-    return jax.tree.map(stack, *runs)
+def _stacked(*leaves: np.ndarray) -> np.ndarray:
+    """Arrays on a new leading axis; the shorter ones are filled with zeros."""
+    most = np.max([leaf.shape for leaf in leaves], axis=0)
+    pads = [[(0, more) for more in most - leaf.shape] for leaf in leaves]
+    return np.stack([np.pad(leaf, pad) for leaf, pad in zip(leaves, pads, strict=True)])
 
 
 def _huber(residuals: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Real
+from optax_sched._core.hyperparameters import Real, Scalar
 from optax_sched._core.operands import as_number
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.combine import join
@@ -79,18 +79,18 @@ def transfer_factor(
     >>> [f"{3e-4 * factor:.2e}" for factor in factors]
     ['1.38e-04', '1.02e-04', '7.95e-05']
     """
-    if other_num_steps is None:
-        other_num_steps = num_steps
-    if horizon_exponent is None:
-        if other_num_steps != num_steps:
-            raise Refusal("transfer_factor", "horizon_exponent", _EXPONENTS, None).error()
-        horizon_exponent = 0.0
-    own, others = (
-        best_scale("transfer_factor", name, schedule, steps)
-        for name, schedule, steps in (("tuned", tuned, num_steps), ("other", other, other_num_steps))
-    )
-    longer = other_num_steps / num_steps
-    return others / own * longer ** (0.5 - jnp.asarray(horizon_exponent, default_float()))
+    where, other_num_steps = "transfer_factor", other_num_steps or num_steps
+    longer = _growth(where, num_steps, other_num_steps, horizon_exponent)
+    own = best_scale(where, "tuned", tuned, num_steps)
+    return best_scale(where, "other", other, other_num_steps) / own * longer
+
+
+def _growth(where: str, num_steps: int, other_num_steps: int, exponent: Scalar | None) -> jax.Array:
+    """By which factor the best scale of a shape grows from one horizon to another."""
+    if exponent is None and other_num_steps != num_steps:
+        raise Refusal(where, "horizon_exponent", _EXPONENTS, None).error()
+    power = 0.5 - jnp.asarray(0.0 if exponent is None else exponent, default_float())
+    return (other_num_steps / num_steps) ** power
 
 
 @checked
@@ -151,25 +151,20 @@ def extend(
         rule = f"more than spent_steps = {spent_steps}"
         raise Refusal("extend", "total_steps", rule, total_steps).error()
     spent = rates_of("extend", schedule, spent_steps)
-    if horizon_exponent is None:
-        if total_steps != tuned_steps:
-            raise Refusal("extend", "horizon_exponent", _EXPONENTS, None).error()
-        horizon_exponent = 0.5
-    longer = (total_steps / tuned_steps) ** (0.5 - jnp.asarray(horizon_exponent, default_float()))
+    longer = _growth("extend", tuned_steps, total_steps, horizon_exponent)
     distance = longer / best_scale("extend", "schedule", schedule, tuned_steps)
-    if not callable(schedule):
-        schedule = table(schedule)
+    old: Any = schedule
     left = total_steps - spent_steps
     # A line of height 1 over them: its sum, and the sum of v_t^2 / R_t over it, its last step's v_t.
     mass, cost = (left + 1) / 2, (2 * (left - 1 + np.sum(1.0 / np.arange(1, left))) + 1) / left
     jump = _jump(spent, distance, mass, (mass / cost) ** 0.5)
     if not is_traced(jump):
         jump = as_number(np.asarray(jump)[()])
-    return join([schedule, linear(jump, 0.0, left)], [spent_steps])
+    return join([old if callable(old) else table(old), linear(jump, 0.0, left)], [spent_steps])
 
 
 @jax.jit
-def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
+def _jump(spent: jax.Array, distance: jax.Array, line_mass: float, target: float) -> jax.Array:
     """The height of a line over the steps that are left, for which the bound is least.
 
     With S the sum of the rates still to come and R_t that of the spent ones after step t, the
@@ -183,7 +178,7 @@ def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
     masses = jnp.append(shares**2, (distance / unit) ** 2)
     offsets = jnp.append(sum_after(shares), jnp.sum(shares))
 
-    def newton(masses: Any, offsets: Any, mass: Any) -> Any:
+    def newton(masses: jax.Array, offsets: jax.Array, mass: jax.Array) -> jax.Array:
         inverse = jnp.where(masses > 0, 1 / jnp.where(masses > 0, offsets + mass, 1.0), 0.0)
         height = jnp.sum(masses * inverse**2) ** -0.5
         slope = height**3 * jnp.sum(masses * inverse**3)
@@ -191,16 +186,6 @@ def _jump(spent: Any, distance: Any, line_mass: Any, target: Any) -> jax.Array:
 
     fixed = jax.lax.stop_gradient((masses, offsets))
     first = jnp.max(target * jnp.sqrt(fixed[0]) - fixed[1])
-
-    def goes_on(state: Any) -> Any:
-        count, step, mass = state
-        return (count < 50) & (step > 1e-6 * mass)
-
-    def again(state: Any) -> Any:
-        count, _, mass = state
-        new = newton(*fixed, mass)
-        return count + 1, jnp.abs(new - mass), new
-
-    _, _, mass = jax.lax.while_loop(goes_on, again, (0, first, first))
+    mass = jax.lax.fori_loop(0, 50, lambda _, mass: newton(*fixed, mass), first)
     # One more step, from the root itself, carries the derivatives of the root.
     return newton(masses, offsets, mass) / line_mass * unit

@@ -3,7 +3,7 @@
 import decimal
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,35 +11,20 @@ from numpy.typing import ArrayLike
 from optax_sched._core.errors import complaint
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
-from optax_sched.porting.families import LENGTHS, RATES
+from optax_sched.porting.families import LENGTHS
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.pieces import in_pieces
-from optax_sched.porting.search_log import Search, built, errors_of
+from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
 from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
 MOST_SKIPPED = 100
+# What fp16 trainers use: their schedulers skip what their optimizers skip.
+LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
+ENDS = ("start", "end")
+MOST_TRIES = 300
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
-
-
-class Match(NamedTuple):
-    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
-
-    Attributes:
-      schedule: the schedule; its `repr` is what a person would have typed.
-      offset: what to add to a logged step, -1, 0 or 1.
-      skipped: the updates that were skipped, as pairs (step, how many so far), each with the first
-        logged step that shows it; empty where none were.
-      largest_error: the largest distance from a logged value, in halves of its last digit.
-      is_consistent: whether that is at most 1.001, so that rounding explains every logged value.
-    """
-
-    schedule: Schedule
-    offset: int
-    skipped: list[tuple[float, int]]
-    largest_error: float
-    is_consistent: bool
 
 
 @np.errstate(all="ignore")  # what overflows does not agree
@@ -58,7 +43,7 @@ def identify(
     alone or after a linear warm-up; `noam`; `wsd` in its four shapes; `one_cycle`, `cyclic` and
     `cosine_restarts`; and what is constant in pieces (`step_decay`, `multistep_decay`,
     `piecewise_constant`). Where none of these agrees, updates may have been skipped, as trainers in
-    fp16 do: this is looked for in `warmup_linear_decay` and `warmup_cosine_decay` to 0.
+    fp16 do: this is looked for in `linear`, cosines and `polynomial_decay`, after a warm-up or without.
 
     Args:
       steps: the logged steps, increasing, three or more. Their unit is the schedule's: epochs that are
@@ -86,46 +71,45 @@ def identify(
     log_steps, texts = _checked(steps, values, digits)
     if not any(texts):
         return [Match(constant(0.0), 0, [], 0.0, True)]
-    readings = _readings(log_steps, texts, digits)
-    search = None
-    for log in readings:
-        if search is not None and np.allclose(search.log.half, log.half):
-            break
-        search = Search(log)
-        found = search.run() + in_pieces(log)
-        if found:
-            found.sort(key=lambda one: one.cost)
-            return [
-                Match(one.schedule, one.offset, [], one.error, True) for one in found[:MOST_MATCHES]
-            ]
-    assert search is not None
-    return _with_skips(search) or _nearest(search)
+    first, *looser = _readings(log_steps, texts, digits)
+    logs = [first, *(log for log in looser if not np.allclose(log.half, first.half))]
+    searches = [Search(log, in_pieces(log)) for log in logs]
+    for search in searches:
+        if found := sorted(search.run(), key=itemgetter(0)):
+            return [match for _, match in found[:MOST_MATCHES]]
+    return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
 
 
 def _with_skips(search: Search) -> list[Match]:
-    """A straight warm-up from 0 and a decay to 0 whose clock stood still at skipped updates."""
+    """A fall to an end, after a warm-up or not, whose clock stood still at skipped updates."""
     log = search.log
-    for _, model, fitted in sorted(search.nearest, key=lambda near: near[0]):
-        if not log.whole or not {"peak", "rise", "total"} <= set(model.names) or "cool" in fitted:
+    if not log.whole:
+        return []
+    for near in sorted(search.nearest, key=lambda near: near.error):
+        if near.offset or not LAGGING.issuperset(near.family.names):
             continue
-        # The clock lags, so the lengths that were fitted are longer than those that were typed.
-        tried = itertools.product(
-            _rounder(0.99 * fitted["peak"], 1.01 * fitted["peak"], False),
-            _rounder(0.9 * fitted["rise"] - 2, fitted["rise"] + 2, True),
-            _rounder(0.97 * fitted["total"], fitted["total"] + 2, True),
-        )
-        for peak, rise, total in tried:
-            schedule = built(model, {"peak": peak, "rise": rise, "total": total}, True)
+        peak, choices = near.numbers["peak"], {}
+        for name, number in near.numbers.items():
+            if name in ENDS:
+                choices[name] = {0.0, as_typed(number / peak, 1)}
+            elif name in LENGTHS:
+                # The clock lags: the lengths that fit are longer than those that were typed.
+                choices[name] = _rounder(
+                    number * (0.9 if number < 1000 else 0.97) - 2, number + 2, True
+                )
+            else:
+                choices[name] = _rounder(0.99 * number, 1.01 * number, False)
+        for numbers in itertools.islice(itertools.product(*choices.values()), MOST_TRIES):
+            typed = dict(zip(choices, numbers, strict=True))
+            typed |= {name: as_typed(typed[name] * typed["peak"], 12) for name in typed if name in ENDS}
+            schedule = built(near.family, typed, True)
             if schedule is not None and (lags := _lags(schedule, log)) is not None:
-                changes = np.flatnonzero(np.diff(lags, prepend=0))
-                skipped = [(float(log.steps[at]), int(lags[at])) for at in changes]
-                error = float(errors_of(schedule, log, 0, lags).max())
-                return [Match(schedule, 0, skipped, error, error <= TIES)]
+                return [matched(schedule, log, 0, lags)]
     return []
 
 
 def _rounder(low: float, high: float, whole: bool) -> list[float]:
-    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 3)]
+    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 2)]
 
 
 def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
@@ -133,10 +117,10 @@ def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
     curve = values_of(schedule, np.arange(log.steps[-1] + 1, dtype=np.int32))
     lags, lag = [], 0
     for step, value, half in zip(log.steps.astype(int), log.values, log.half, strict=True):
-        while lag < min(step, MOST_SKIPPED) and abs(curve[step - lag] - value) > TIES * half:
+        while abs(curve[step - lag] - value) > TIES * half:
             lag += 1
-        if abs(curve[step - lag] - value) > TIES * half:
-            return None
+            if lag > min(step, MOST_SKIPPED):
+                return None
         lags.append(lag)
     return np.array(lags)
 
@@ -204,34 +188,24 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
 
 
 def _nearest(search: Search) -> list[Match]:
-    """The families that come nearest, with as few digits as do not make it worse."""
-    matches = []
-    log, top = search.log, search.log.top
-    middle = (log.values.min() + log.values.max()) / 2
-    for _, model, numbers in sorted(search.nearest, key=lambda near: near[0])[:MOST_MATCHES]:
-        best = None
-        for digits in range(1, FLOAT_DIGITS):
+    """The families that come nearest, with as few digits as do not make it much worse."""
+    log, matches = search.log, []
+    for near in sorted(search.nearest, key=lambda near: near.error)[:MOST_MATCHES]:
+        tried = []
+        for digits in range(10, 1, -1):
             typed = {
-                name: as_typed(
-                    max(number, 0.0) if abs(number) > 1e-6 * top or name not in RATES else 0.0, digits
-                )
-                for name, number in numbers.items()
+                name: number
+                and (round(number) if log.whole and name in LENGTHS else as_typed(number, digits))
+                for name, number in near.numbers.items()
             }
-            if log.whole:
-                typed |= {name: max(round(numbers[name]), 1) for name in typed if name in LENGTHS}
-            schedule = built(model, typed, log.whole)
-            if schedule is None:
-                continue
-            error = float(errors_of(schedule, log, model.offset).max())
-            if best is None or error < 0.8 * best.largest_error:
-                best = Match(schedule, model.offset, [], error, error <= TIES)
-            if error <= TIES:
-                break
-        if best is not None:
-            matches.append(best)
-    flat = constant(as_typed(middle, 6))
-    error = float(errors_of(flat, log, 0).max())
-    matches.append(Match(flat, 0, [], error, error <= TIES))
+            schedule = built(near.family, typed, log.whole)
+            if schedule is not None:
+                tried.append(matched(schedule, log, near.offset))
+        if tried:
+            least = min(match.largest_error for match in tried)
+            matches.append([match for match in tried if match.largest_error <= 1.2 * least][-1])
+    middle = constant(as_typed((log.values.min() + log.values.max()) / 2, 6))
+    matches.append(matched(middle, log, 0))
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
 
 

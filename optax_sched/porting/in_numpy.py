@@ -7,7 +7,7 @@ second set of formulas, and a family costs milliseconds where a compilation cost
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from optax_sched._core.evaluate import float64
 from optax_sched._core.schedule import Schedule
 
 Array = np.ndarray
+Operation = tuple[Callable[..., Array], list[int], int]  # with the places of its values and its result
 Curve = Callable[[Sequence[Any], Array], Array]
 FLOAT = np.dtype(float)
 BATCH = (1, 1)  # every value has the shape of its traced one and behind it two axes: settings, steps
@@ -25,14 +26,8 @@ def values_of(schedule: Schedule, steps: Array) -> Array:
     """The values at the steps in float64, whatever JAX's setting."""
     leaves, structure = jax.tree.flatten(schedule)
     arrays = [np.asarray(leaf) for leaf in leaves]
-    try:
-        curve = _curve_of(
-            structure, tuple((leaf.shape, leaf.dtype.str) for leaf in arrays), steps.dtype.str
-        )
-        return curve(arrays, steps)[0]
-    except KeyError:  # an operation without a rule here
-        with float64():
-            return np.asarray(schedule(steps))
+    kinds = tuple((leaf.shape, leaf.dtype.str) for leaf in arrays)
+    return _curve_of(structure, kinds, steps.dtype.str)(arrays, steps)[0]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -50,79 +45,56 @@ def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) 
         step = jax.ShapeDtypeStruct((), clock)
         closed = jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step)
     dtypes = [aval.dtype for aval in closed.in_avals]
-    run = _program(closed)
+    memory: list[Array] = [np.zeros(())] * len(dtypes)
+    tape: list[Operation] = []
+    (result,) = _record(closed.jaxpr, closed.consts, list(range(len(dtypes))), memory, tape)
 
     def curve(numbers: Sequence[Any], steps: Array) -> Array:
         arguments = [np.asarray(number, dtype) for number, dtype in zip(numbers, dtypes, strict=False)]
         arguments = [_constant(number) if number.ndim == 1 else number for number in arguments]
+        known = [*arguments, steps[None], *memory[len(dtypes) :]]
         with np.errstate(all="ignore"):
-            values = run(*arguments, steps[None])
+            for rule, places, at in tape:
+                known[at] = rule(*[known[place] for place in places])
         count = max((number.shape[0] for number in arguments if number.ndim == 2), default=1)
-        return np.broadcast_to(values, (count, len(steps)))
+        return np.broadcast_to(known[result], (count, len(steps)))
 
     return curve
 
 
-class Line(NamedTuple):
-    result: str
-    rule: Callable[..., Array]
-    values: list[str]
+def _record(
+    jaxpr: Any, consts: Sequence[Any], places: list[int], memory: list[Array], tape: list[Operation]
+) -> list[int]:
+    """Writes what JAX traced on the tape, functions inside it too; returns the results' places."""
 
+    def new(value: Any = 0.0) -> int:
+        memory.append(_constant(value))
+        return len(memory) - 1
 
-def _program(closed: Any) -> Callable[..., Array]:
-    """What JAX traced as a Python function of NumPy calls, one line an operation that matters."""
-    names: dict[str, Any] = {}
-    lines: list[Line] = []
-    arguments = [f"a{number}" for number in range(len(closed.in_avals))]
-    (result,) = _collect(closed.jaxpr, closed.consts, arguments, names, lines)
-    needed, kept = {result}, []
-    for line in reversed(lines):
-        if line.result in needed:
-            needed.update(line.values)
-            kept.append(f" {line.result}=r{line.result}({','.join(line.values)})")
-            names[f"r{line.result}"] = line.rule
-    source = "\n".join([f"def run({','.join(arguments)}):", *reversed(kept), f" return {result}"])
-    exec(source, names)
-    return names["run"]
-
-
-def _collect(
-    jaxpr: Any, consts: Sequence[Any], arguments: list[str], names: dict[str, Any], lines: list[Line]
-) -> list[str]:
-    """Writes the lines of a traced function, those of functions inside it too; returns its results."""
-
-    def constant(value: Any) -> str:
-        names[name := f"c{len(names)}"] = _constant(value)
-        return name
-
-    known = dict(zip(jaxpr.invars, arguments, strict=True))
-    known.update(zip(jaxpr.constvars, map(constant, consts), strict=True))
-    read = lambda atom: constant(atom.val) if hasattr(atom, "val") else known[atom]  # noqa: E731
+    known = dict(zip(jaxpr.invars, places, strict=True))
+    known.update(zip(jaxpr.constvars, map(new, consts), strict=True))
+    read = lambda atom: new(atom.val) if hasattr(atom, "val") else known[atom]  # noqa: E731
     for equation in jaxpr.eqns:
-        values, settings, name = (
+        places, settings, operation = (
             list(map(read, equation.invars)),
             equation.params,
-            equation.primitive.name,
+            equation.primitive,
         )
         inner = settings.get("jaxpr") or settings.get("call_jaxpr")
         if inner is not None:
-            inside = getattr(inner, "jaxpr", inner)
-            results = _collect(inside, getattr(inner, "consts", ()), values, names, lines)
-        elif name in SAME or (
-            name == "convert_element_type" and equation.invars[0].aval.dtype == settings["new_dtype"]
-        ):
-            results = values
+            inside, constants = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+            results = _record(inside, constants, places, memory, tape)
+        elif operation.name in SAME:
+            results = places
         else:
-            rule = RULES.get(name) or functools.partial(_by_jax, equation.primitive)
+            rule = RULES.get(operation.name) or functools.partial(_by_jax, operation)
             if not isinstance(rule, np.ufunc):
                 rule = functools.partial(rule, **settings)
-            results = [f"v{len(lines)}"]
-            lines.append(Line(results[0], rule, values))
-            if equation.primitive.multiple_results:
-                whole, results = results, []
-                for place in range(len(equation.outvars)):
-                    results.append(f"v{len(lines)}")
-                    lines.append(Line(results[-1], operator.itemgetter(place), whole))
+            tape.append((rule, places, whole := new()))
+            results = [whole]
+            if operation.multiple_results:
+                results = [new() for _ in equation.outvars]
+                tape += [(operator.itemgetter(i), [whole], at) for i, at in enumerate(results)]
         known.update(zip(equation.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
 
@@ -214,7 +186,7 @@ RULES: dict[str, Callable[..., Array]] = {
     "integer_pow": lambda value, y: value**y,
     "clamp": _plain(lambda low, value, high: np.minimum(np.maximum(value, low), high)),
     "select_n": _plain(lambda which, *cases: np.where(which, cases[1], cases[0])),
-    "convert_element_type": lambda value, new_dtype, **_: value.astype(new_dtype),
+    "convert_element_type": lambda value, new_dtype, **_: value.astype(new_dtype, copy=False),
     "round": _round,
     "iota": lambda dtype, shape, **_: np.arange(shape[0], dtype=dtype).reshape(*shape, *BATCH),
     "argmax": lambda value, axes, index_dtype: np.argmax(value, axis=axes[0]).astype(index_dtype),

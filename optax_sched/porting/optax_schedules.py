@@ -124,7 +124,7 @@ def sequence(it: Closure) -> Schedule:
     return joined([part for _, part in made], [start for start, _ in made[1:]])
 
 
-def ported(schedule: Any) -> Schedule:
+def ported(schedule: object) -> Schedule:
     """What a schedule of optax's is here."""
     is_function = inspect.isfunction(schedule)
     porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
@@ -142,9 +142,10 @@ _MADE_BY: dict[str, Callable[[Closure], Schedule]] = {
     "cosine_decay_schedule.<locals>.schedule": cosine_with_a_power,
     "piecewise_constant_schedule.<locals>.schedule": factors,
     "piecewise_interpolate_schedule.<locals>.schedule": knots,
+    "join_schedules.<locals>.schedule": sequence,
 }
 # By module and name of the function that each makes.
-CLOSURES: dict[tuple[str, str], Callable[[Closure], Schedule]] = {
-    **{("optax.schedules._schedule", name): porter for name, porter in _MADE_BY.items()},
-    ("optax.schedules._join", "join_schedules.<locals>.schedule"): sequence,
+CLOSURES = {
+    (f"optax.schedules.{'_join' if porter is sequence else '_schedule'}", name): porter
+    for name, porter in _MADE_BY.items()
 }

@@ -13,7 +13,7 @@ from optax_sched.porting.reading import OWN, Settings, called
 _TORCH = [*torch_compositions.SINGLE, "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"]
 
 
-def _keras(schedule: Any) -> Any:
+def _keras(schedule: object) -> Any:
     return keras_schedules.SCHEDULES[type(schedule).__qualname__](keras_schedules.Keras(schedule))
 
 
@@ -23,7 +23,7 @@ def _multiplicative(scheduler: Any) -> Any:
     Settings(scheduler).refuse("lr_lambda", rule, remedy, got=scheduler.lr_lambdas[0])
 
 
-def _greedy(scheduler: Any) -> Any:
+def _greedy(scheduler: object) -> Any:
     rule = "one that greedy does exactly, which has no warmup, reset_start and smooth"
     remedy = "greedy(lr, factor, patience, min_scale=..., max_scale=...) is the nearest"
     Settings(scheduler).refuse("step", rule, remedy, got="GreedyLR")
@@ -40,7 +40,7 @@ PORTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
 }
 
 
-def port(scheduler: Any) -> Any:
+def port(scheduler: object) -> Any:
     """The schedule that gives what another library's scheduler gives, from its start on.
 
     At update t = 0, 1, 2, ... it has the rate that the object would have set for its t-th use, up to
@@ -117,6 +117,8 @@ def _instead(thing: object) -> str:
         return f"the class {name}: make an object of it{row}"
     if isinstance(thing, Built):
         return f"{name}, which is one of ours"
+    if hasattr(thing, "param_groups") or (hasattr(thing, "init") and hasattr(thing, "update")):
+        return f"{name}, an optimizer, which is no scheduler: give the one that sets its rate"
     if isinstance(thing, list | tuple):
         return f"a {kind.__name__}: port each, [port(it) for it in schedulers]"
     if isinstance(thing, Mapping):

@@ -67,9 +67,7 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(complaint("read_log", "path", "a text file in UTF-8", str(path))) from None
-    rows = (
-        _json_rows(path.name, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path.name, text)
-    )
+    rows = (_json_rows if text.lstrip()[:1] in ("{", "[") else _csv_rows)(path.name, text)
     names = list(dict.fromkeys(name for row in rows for name in row.cells))
     by_word = {name.lower(): name for name in reversed(names)}
     steps_name = next((by_word[word] for word in STEP_NAMES if word in by_word), None)
@@ -80,21 +78,17 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
     for row in reversed(rows):
         step = _number(row, steps_name)
         if step is not None and not math.isfinite(step):
-            where = f"{row.where}, column {steps_name!r}"
-            raise ValueError(complaint("read_log", where, "a finite number", row.cells[steps_name]))
+            raise _refused(row, steps_name, "a finite number")
         if step is not None and (not kept or step <= kept[-1][0]):
             kept.append((step, row))
     curves = {}
     for name in names:
         if name == steps_name or all(_as_float(row.cells.get(name)) is None for row in rows):
             continue
-        found: dict[float, float] = {}
-        for step, row in kept:  # from the last row to the first: the last value of a step counts
-            value = _number(row, name)
-            if value is not None:
-                found.setdefault(step, value)
+        pairs = ((step, _number(row, name)) for step, row in reversed(kept))
+        found = {step: value for step, value in pairs if value is not None}  # a step's last value
         if found:
-            curves[name] = (np.array(list(found))[::-1], np.array(list(found.values()))[::-1])
+            curves[name] = (np.array(list(found)), np.array(list(found.values())))
     return curves
 
 
@@ -131,8 +125,8 @@ def _json_rows(file: str, text: str) -> list[Row]:
                 f"read_log: {file}, row {row}, column {error.colno}: {error.msg}"
             ) from None
     if len(entries) == 1:
-        ((_, whole),) = entries
-        listed = whole.get("log_history", [whole]) if isinstance(whole, dict) else whole
+        whole = entries[0][1]
+        listed = whole.get("log_history") if isinstance(whole, dict) else whole
         entries = list(enumerate(listed, 1)) if isinstance(listed, list) else entries
     for number, entry in entries:
         if not isinstance(entry, dict):
@@ -154,5 +148,9 @@ def _number(row: Row, name: str) -> float | None:
         return None
     number = _as_float(cell)
     if number is None:
-        raise ValueError(complaint("read_log", f"{row.where}, column {name!r}", "a number", cell))
+        raise _refused(row, name, "a number")
     return number
+
+
+def _refused(row: Row, name: str, rule: str) -> ValueError:
+    return ValueError(complaint("read_log", f"{row.where}, column {name!r}", rule, row.cells[name]))

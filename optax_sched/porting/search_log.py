@@ -2,59 +2,86 @@
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from optax_sched._core.schedule import Schedule
-from optax_sched.porting.families import FAMILIES, LENGTHS, Family
-from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Model, Problem, from_fitted, to_fitted
+from optax_sched._schedules import linear
+from optax_sched.porting.families import DEFAULTS, FAMILIES, LENGTHS, PAIRS, Family
+from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted, to_fitted
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.typed_numbers import as_typed, digits_of, fewest_digits, roundest
 
-NEAR = 0.02  # of the highest value: what fits worse than this does not fit with an offset either
-LSQ = 4.0  # the largest error of a least-squares fit where an exact one may exist
+NEAR = 0.02  # of the highest value, on average: what is further off does not fit with an offset either
+FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
-MOST_WORK = 2500  # steps of fits
-MOST_OF_A_FAMILY = 2
+MOST_WORK = 4000  # evaluations of fits
+WORK_FOR_OTHERS = 800  # once a schedule is found that agrees
+MOST_OF_A_FAMILY = 3
 MOST_POINTS = 400
-WITNESSES = 6
+SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
 MORE_DIGITS = 2  # than the roundest number that may be
 
+Intervals = dict[str, tuple[float, float]]
 
-class Found(NamedTuple):
-    cost: float
+
+class Match(NamedTuple):
+    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
+
+    Attributes:
+      schedule: the schedule; its `repr` is what a person would have typed.
+      offset: what to add to a logged step, -1, 0 or 1.
+      skipped: the updates that were skipped, as pairs (step, how many so far), each with the first
+        logged step that shows it; empty where none were.
+      largest_error: the largest distance from a logged value, in halves of its last digit.
+      is_consistent: whether that is at most 1.001, so that rounding explains every logged value.
+    """
+
     schedule: Schedule
     offset: int
+    skipped: list[tuple[float, int]]
+    largest_error: float
+    is_consistent: bool
+
+
+class Near(NamedTuple):
+    """A family with all its numbers as they fit best."""
+
     error: float
-    family: Family | None
+    family: Family
+    offset: int
+    numbers: dict[str, float]
 
 
 class Node(NamedTuple):
-    """Some numbers of a model are typed. `bound`: what typing the others costs at least."""
+    """A family with some of its numbers typed. `bound`: what typing all of them costs at least."""
 
     bound: float
     order: int
-    model: Model
-    typed: dict[str, tuple[float, int]]  # a number, and the digits that were typed for it
-    starts: list[Array]
-    opened: tuple[Fit, dict[str, tuple[float, float]]] | None = None
-    digits: int = 0
+    family: Family
+    offset: int
+    typed: dict[str, tuple[float | None, int]]  # a number, and what it costs
+    free: Mapping[str, float]  # the others, as the fit sees them
+    intervals: Intervals | None = None  # where these may lie; None before the fit
+    changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
+    digits: int = 0  # that the next number has at least
 
     @property
-    def fixed(self) -> dict[str, float]:
+    def fixed(self) -> dict[str, float | None]:
         return {name: number for name, (number, _) in self.typed.items()}
 
 
-def built(model: Model, numbers: Mapping[str, float], whole: bool) -> Schedule | None:
+def built(family: Family, numbers: Mapping[str, float | None], whole: bool) -> Schedule | None:
     """The schedule of these numbers, or None where its builder refuses them."""
     typed = {
-        name: int(number) if whole and name in LENGTHS else number for name, number in numbers.items()
+        name: int(number) if whole and name in LENGTHS and number is not None else number
+        for name, number in numbers.items()
     }
     try:
-        return model.family.build(**typed)
+        return family.build(*(typed[name] for name in family.names))
     except (TypeError, ValueError):
         return None
 
@@ -67,85 +94,69 @@ def errors_of(schedule: Schedule, log: Log, offset: int, lags: Array | float = 0
     return np.abs(values_of(schedule, steps) - log.values) / log.half
 
 
+def matched(schedule: Schedule, log: Log, offset: int, lags: Array | None = None) -> Match:
+    """A schedule beside a log. `lags`: how many updates were skipped before each step."""
+    changes = [] if lags is None else np.flatnonzero(np.diff(lags, prepend=0))
+    skipped = [] if lags is None else [(float(log.steps[at]), int(lags[at])) for at in changes]
+    error = float(errors_of(schedule, log, offset, 0 if lags is None else lags).max())
+    return Match(schedule, offset, skipped, error, error <= TIES)
+
+
 class Search:
-    def __init__(self, log: Log):
-        self.log, self.whole = log, log.whole
+    """Of one log. `found`: the matches that are known, with what each costs to type."""
+
+    def __init__(self, log: Log, found: list[tuple[float, Match]]):
+        self.log, self.whole, self.found = log, log.whole, found
         self.points = log.points_to_fit()
-        self.thin = log.at(self.points)
+        self.smooth = log.away_from_rises()
         self.order = itertools.count()
         self.work = 0
-        self.found: list[Found] = []
-        self.fitted: dict[tuple[int, int], Fit | None] = {}
-        self.failed: list[tuple[Family, int, set[str]]] = []
-        self.nearest: list[tuple[float, Model, dict[str, float]]] = []
+        self.nearest: list[Near] = []
 
-    def run(self) -> list[Found]:
-        heap = [root for number, family in enumerate(FAMILIES) for root in self._roots(number, family)]
+    def run(self) -> list[tuple[float, Match]]:
+        families = FAMILIES if np.ptp(self.log.values) else FAMILIES[:1]  # a flat log is a constant
+        heap = [root for family in families if self._may_be(family) for root in self._roots(family)]
         heapq.heapify(heap)
-        while heap and self.work < MOST_WORK:
+        counts = dict.fromkeys(FAMILIES, 0)
+        most = MOST_WORK
+        while heap and self.work < most:
             node = heapq.heappop(heap)
-            if self.found and node.bound > min(one.cost for one in self.found) + SLACK:
+            if self.found and node.bound > min(cost for cost, _ in self.found) + SLACK:
                 break
-            if sum(one.family is node.model.family for one in self.found) >= MOST_OF_A_FAMILY:
+            if counts[node.family] >= MOST_OF_A_FAMILY:
                 continue
-            problem = Problem(node.model, self.thin, node.fixed)
-            if not problem.free:
-                self._verify(node)
-            elif node.opened is None:
-                for opened in self._opened(node, problem):
-                    heapq.heappush(heap, opened)
-            else:
-                for child in self._children(node, problem):
-                    heapq.heappush(heap, child)
-        return sorted(self.found, key=lambda one: (one.cost, one.error))
+            if not node.free:
+                if self._agrees(node):
+                    counts[node.family] += 1
+                    most = min(most, self.work + WORK_FOR_OTHERS)
+                continue
+            nexts = (
+                self._fitted(node) if node.intervals is None else self._children(node, node.intervals)
+            )
+            for one in nexts:
+                heapq.heappush(heap, one)
+        return self.found
 
-    def _roots(self, number: int, family: Family) -> Iterator[Node]:
-        for names, offset in itertools.product(family.variants(), OFFSETS):
-            for chosen in itertools.product(*family.choices.values()):
-                typed = {n: (c, digits_of(c)) for n, c in zip(family.choices, chosen, strict=True)}
-                bound = 2 * len(names) + sum(1 + d for _, d in typed.values()) + 0.5 * abs(offset)
-                model = Model(family, (*names, *family.choices), offset)
-                yield Node(bound, next(self.order), model, typed, [])
-
-    def _all_free(self, family: Family, offset: int) -> Fit | None:
-        """The fit with all numbers free, or None where even that is far from the log."""
-        key = id(family), offset
-        if key not in self.fitted:
-            names = next(family.variants())
-            chosen = {name: values[0] for name, values in family.choices.items()}
-            problem = Problem(Model(family, (*names, *chosen), offset), self.thin, chosen)
-            other = self._all_free(family, 0) if offset else None
-            if offset:
-                fit = other and self._best(problem, iter([other.fitted]))
-            else:
-                fit = self._best(problem, problem.starts(3)) if self._may_be(family) else None
-            self.fitted[key] = fit
-            if fit is not None:
-                typed = zip(
-                    problem.free, from_fitted(problem.free, fit.fitted, self.log.top), strict=True
-                )
-                self.nearest.append(
-                    (np.abs(fit.residuals).max(), problem.model, {**dict(typed), **chosen})
-                )
-                off = np.abs(fit.residuals * self.thin.half).max() / self.log.top
-                if np.abs(fit.residuals).max() > LSQ and off > (0.0 if offset else NEAR):
-                    self.fitted[key] = None
-        return self.fitted[key]
+    def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
+        restarts = "period" in family.names
+        points = self.points[self.smooth[self.points]] if restarts else self.points
+        return Problem(family, self.log.at(points), offset, fixed)
 
     def _may_be(self, family: Family) -> bool:
         """Whether the curve rises, and rises again, where the family does."""
-        values, names = self.log.values, family.names()
+        values, names = self.log.values, family.names
         clear = 2 * self.log.half.max()
         rises = values.max() > values[0] + clear
         again = np.any(values - np.minimum.accumulate(values) > clear)
-        if not rises and self.log.steps[0] <= 1 and names[1:2] == ["rise"]:
+        if not rises and self.log.steps[0] <= 1 and "rise" in names and not family.is_optional("rise"):
             return False
         if not again and "period" in names:
             return False
-        return not rises or bool({"rise", "up", "pct", "start", "period", "value"} & set(names))
+        risers = {"rise", "up", "pct", "period", "value"}
+        return not rises or family.build is linear or not risers.isdisjoint(names)
 
-    def _best(self, problem: Problem, starts: Iterable[Array]) -> Fit:
-        fits = []
+    def _fit(self, problem: Problem, *starts: Array) -> Fit:
+        fits: list[Fit] = []
         for start in starts:
             fits.append(problem.fit(start))
             self.work += fits[-1].taken
@@ -153,126 +164,162 @@ class Search:
                 break
         return min(fits, key=lambda fit: fit.residuals @ fit.residuals)
 
-    def _opened(self, node: Node, problem: Problem) -> Iterator[Node]:
-        """The node again, with what its numbers may be; nothing where it is far from the log."""
-        family, offset = node.model.family, node.model.offset
-        starts: Iterable[Array] = node.starts
-        free = set(problem.free)
-        if not node.starts:
-            fit = self._all_free(family, offset)
-            if fit is None or any(
-                free <= names for one, at, names in self.failed if one is family and at == offset
-            ):
+    def _roots(self, family: Family) -> Iterator[Node]:
+        """At each offset the fit of all numbers, where it is near the log."""
+        pair = next((name for name in family.names if name in PAIRS), None)
+        fixed = {pair: PAIRS[pair].firsts[0]} if pair else {}
+        fit = None
+        for offset in OFFSETS:
+            problem = self._problem(family, offset, fixed)
+            if len(problem.log.steps) < 3:
                 return
-            names = [name for name in next(family.variants()) if name not in node.fixed]
-            known = dict(zip(names, fit.fitted, strict=True))
-            self._move_partner(family, node.fixed, known)
-            start = np.array([known[name] for name in problem.free])
-            starts = (one for many in ([start], problem.starts(1)) for one in many)
-        fit = self._best(problem, starts)
-        if np.abs(fit.residuals).max() > LSQ:
-            if not node.starts:
-                self.failed.append((family, offset, free))
-            return
-        intervals = {}
-        for name in problem.free:
-            interval = problem.interval(fit, name)
-            if interval is None:
-                yield from self._snapped(node, problem, fit)
+            fit = self._fit(problem, *([fit.fitted] if fit else problem.starts(3)))
+            errors = np.abs(fit.residuals)
+            numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
+            self.nearest.append(Near(errors.max(), family, offset, {**fixed, **numbers}))
+            for root in self._opened(Node(0.0, 0, family, offset, {}, {}), problem, fit):
+                yield from self._paired(root, pair) if pair else [root]
+            if np.mean(errors * problem.log.half) > NEAR * self.log.top:
                 return
-            if self._is_open(family, name, *interval):
-                return
-            intervals[name] = interval
-        bound = sum(1 + digits for _, digits in node.typed.values()) + 0.5 * abs(offset)
-        for name, (low, high) in intervals.items():
-            peak = intervals.get("peak") or [node.fixed.get("peak", self.log.top)] * 2
-            bound += 1 + self._fewest(name, low, high, peak[0], peak[1])
-        yield node._replace(bound=bound, order=next(self.order), opened=(fit, intervals))
 
-    def _move_partner(self, family: Family, fixed: dict[str, float], known: dict[str, float]) -> None:
-        """A fit with the first choice of a number as a start with another: the same curve."""
-        for name, choices in family.choices.items():
-            both = np.array([[choices[0]], [fixed[name]]])
-            first, other = to_fitted([name], both, self.log.top)[:, 0]
-            partners = {"factor", "speed", "fall"} - {name}
-            known |= {one: known[one] + other - first for one in partners & set(known)}
+    def _fitted(self, node: Node) -> Iterator[Node]:
+        problem = self._problem(node.family, node.offset, node.fixed)
+        start = np.array([node.free[name] for name in problem.free])
+        # With another end the others may lie far away.
+        others = problem.starts(2) if next(reversed(node.typed)) == "end" else ()
+        yield from self._opened(node, problem, self._fit(problem, start, *others))
 
-    def _snapped(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
-        """At a jump a curve has no derivative: the nearest whole lengths."""
-        numbers = from_fitted(problem.free, fit.fitted, self.log.top)
-        lengths = [name for name in problem.free if name in LENGTHS]
-        if not self.whole or not lengths:
-            return
-        whole = {name: float(np.rint(numbers[problem.free.index(name)])) for name in lengths}
-        typed = node.typed | {name: (number, digits_of(number)) for name, number in whole.items()}
-        rest = [at for at, name in enumerate(problem.free) if name not in lengths]
-        bound = sum(1 + digits for _, digits in typed.values()) + 2 * len(rest)
-        model = node.model
-        yield Node(bound + 0.5 * abs(model.offset), next(self.order), model, typed, [fit.fitted[rest]])
+    def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
+        """The node with what its numbers may be; nothing where it is far from the log."""
+        if np.abs(fit.residuals).max() <= FITS and (intervals := problem.intervals(fit)):
+            endless = (both for name, both in intervals.items() if name in ("power", "mult"))
+            if any(high > 30 * low for low, high in endless):
+                return  # the log does not tell it
+            free = dict(zip(problem.free, fit.fitted.tolist(), strict=True))
+            yield self._bounded(node._replace(free=free, intervals=intervals))
 
-    def _is_open(self, family: Family, name: str, low: float, high: float) -> bool:
-        """Whether the log does not tell a number that could stay at its default."""
-        if name in ("start", "end"):
-            return high < (1e-4 if low <= 0 else 1e-6) * self.log.top
-        return name in (*family.defaults(), "mult") and high > 30 * low
+    def _paired(self, root: Node, pair: str) -> Iterator[Node]:
+        """One number of two is typed: the other follows."""
+        firsts, second, seconds, follow, ratio = PAIRS[pair]
+        low, high = (root.intervals or {})[second]
+        number = float(from_fitted(second, np.array(root.free[second]), self.log.top))
+        for first in firsts:
+            times = ratio(firsts[0], first)
+            yield self._bounded(
+                root._replace(
+                    typed={pair: (first, 1 + digits_of(first))},
+                    free={**root.free, second: float(to_fitted(second, number * times, self.log.top))},
+                    intervals={**(root.intervals or {}), second: (low * times, high * times)},
+                )
+            )
+        for typed in seconds:
+            first = to_fitted(pair, follow(firsts[0], typed / number), self.log.top)
+            if np.isfinite(first):
+                cost = 0 if DEFAULTS.get(second) == typed else 1 + digits_of(typed)
+                both = root._replace(free={**root.free, pair: float(first)})
+                yield self._with(both, second, typed, cost, root.bound + cost)
 
-    def _fewest(self, name: str, low: float, high: float, *peak: float) -> int:
+    def _bounded(self, node: Node) -> Node:
+        """The node with its bound, which puts it in its place in the queue."""
+        assert node.intervals is not None
+        bound = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
+        bound += sum(
+            1 + self._fewest(node, name) for name in node.intervals if not self._may_stay(node, name)
+        )
+        return node._replace(bound=bound, order=next(self.order))
+
+    def _may_stay(self, node: Node, name: str) -> bool:
+        """Whether a number may be at its default."""
+        if not node.family.is_optional(name) or name in node.changed:
+            return False
+        assert node.intervals is not None
+        default, (low, high) = DEFAULTS[name], node.intervals[name]
+        # Where an end is a floor, the slope at a fit does not tell how low it may lie.
+        return default is None or low <= default <= high or name == "end"
+
+    def _fewest(self, node: Node, name: str) -> int:
         """The digits of the roundest number, or of the roundest share of the peak."""
+        assert node.intervals is not None
+        low, high = node.intervals[name]
         whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
         fewest = fewest_digits(low, high, whole)
         if name in ("start", "end"):
-            fewest = min(fewest, fewest_digits(low / max(peak), high / min(peak), False))
+            known = node.fixed.get("peak") or self.log.top
+            lowest, highest = node.intervals.get("peak") or (known, known)
+            fewest = min(fewest, fewest_digits(low / highest, high / lowest, False))
         return max(fewest, 1)
 
-    def _children(self, node: Node, problem: Problem) -> Iterator[Node]:
-        """The numbers of so many digits for the one that the log tells best."""
-        fit, intervals = node.opened or (None, {})
-        assert fit is not None
-        name = min(intervals, key=lambda name: _width(*intervals[name]))
-        low, high = intervals[name]
-        low = max(low, 0.0)
+    def _children(self, node: Node, intervals: Intervals) -> Iterator[Node]:
+        """A number that may stay at its default does or does not; else the one told best is typed."""
+        for name, (low, high) in intervals.items():
+            if self._may_stay(node, name):
+                yield self._with(node, name, DEFAULTS[name], 0, node.bound)
+                is_told = high > 1e-4 * self.log.top if name in ("start", "end") else high < 30 * low
+                if is_told:
+                    yield self._bounded(node._replace(changed=node.changed | {name}))
+                return
+        name = min(intervals, key=lambda name: self._turn(name, intervals))
+        low, high = max(intervals[name][0], 0.0), intervals[name][1]
         whole = self.whole and name in LENGTHS
-        peak = node.fixed.get("peak", self.log.top)
-        fewest = self._fewest(name, low, high, peak)
-        first = node.digits or fewest
-        found = {number: first for number in roundest(low, high, first, whole)}
+        fewest = self._fewest(node, name)
+        digits = node.digits or fewest
+        least = node.bound - (digits - fewest)
+        found = dict.fromkeys(roundest(low, high, digits, whole), digits)
         if name in ("start", "end"):
-            for share in roundest(low / peak, high / peak, first, False, 3):
-                found.setdefault(as_typed(share * peak, 12), first)
+            peak = node.fixed.get("peak") or self.log.top
+            for share in (
+                SHARES if high > 2 * low else roundest(low / peak, high / peak, digits, False, 3)
+            ):
+                if digits_of(share) == digits and low <= share * peak <= high:
+                    found.setdefault(as_typed(share * peak, 12), digits)
         if name in ("total", "fall") and not node.digits:
             # People log until the end.
-            last = float(self.log.steps[-1]) - node.fixed.get("rise", 0) * (name == "fall")
-            found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
-        at = problem.free.index(name)
-        if len(problem.free) == 1 and found:  # all are typed: look at once which of them agree
-            fitted = to_fitted([name], np.array(list(found))[:, None], self.log.top)
-            agree = np.abs(problem.residuals(fitted)).max(axis=1) <= TIES
-            found = {
-                number: digits for (number, digits), ok in zip(found.items(), agree, strict=True) if ok
-            }
-        for number, digits in found.items():
-            typed = {**node.typed, name: (number, digits)}
-            start = np.delete(fit.fitted, at)
-            yield Node(node.bound + digits - first, next(self.order), node.model, typed, [start])
-        if first < min(fewest + MORE_DIGITS, 12) and not (whole and high - low < 1):
-            yield node._replace(bound=node.bound + 1, order=next(self.order), digits=first + 1)
+            last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
+            ends = {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
+            found |= {at: count for at, count in ends.items() if count > fewest + MORE_DIGITS} | found
+        if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
+            problem = self._problem(node.family, node.offset, node.fixed)
+            typed = to_fitted(name, np.array(list(found)), self.log.top)[:, None]
+            errors = np.abs(problem.residuals(typed)).max(axis=1)
+            found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
+        for number, its_digits in found.items():
+            if number != DEFAULTS.get(name) and (name, number) != ("power", 1.0):
+                yield self._with(node, name, number, 1 + its_digits, least + its_digits - fewest)
+        if digits < min(fewest + MORE_DIGITS, 12) and not (whole and high - low < 1):
+            yield node._replace(bound=node.bound + 1, order=next(self.order), digits=digits + 1)
 
-    def _verify(self, node: Node) -> None:
-        schedule = built(node.model, node.fixed, self.whole)
-        if schedule is not None:
-            errors = errors_of(schedule, self.log, node.model.offset)
-            if (error := float(errors.max())) <= TIES:
-                found = Found(node.bound, schedule, node.model.offset, error, node.model.family)
-                if all(repr(one[1:3]) != repr(found[1:3]) for one in self.found):
-                    self.found.append(found)
-            elif len(self.points) < MOST_POINTS:
-                # From now on look at the points that say no, too.
-                parts = np.array_split(np.arange(len(errors)), WITNESSES)
-                worst = [part[np.argmax(errors[part])] for part in parts if len(part)]
-                self.points = np.union1d(self.points, [at for at in worst if errors[at] > TIES])
-                self.thin = self.log.at(self.points)
+    def _with(self, node: Node, name: str, number: float | None, cost: int, bound: float) -> Node:
+        """With one more number typed."""
+        return node._replace(
+            bound=bound,
+            order=next(self.order),
+            typed={**node.typed, name: (number, cost)},
+            free={other: at for other, at in node.free.items() if other != name},
+            intervals=None,
+            digits=0,
+        )
 
+    def _agrees(self, node: Node) -> bool:
+        """Whether the schedule itself agrees with the log, at all points."""
+        schedule = built(node.family, node.fixed, self.whole)
+        if schedule is None or errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
+            return False
+        match = matched(schedule, self.log, node.offset)
+        if match.is_consistent:
+            cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
+            self.found.append((cost, match))
+            return True
+        errors = errors_of(schedule, self.log, node.offset)
+        if len(self.points) < MOST_POINTS:
+            # From now on look at the points that say no, too.
+            worst = np.argsort(-errors)[:6]
+            self.points = np.union1d(self.points, worst[errors[worst] > TIES])
+        return False
 
-def _width(low: float, high: float) -> float:
-    return (high - low) / max(abs(high), 1e-300)
+    def _turn(self, name: str, intervals: Intervals) -> float:
+        """What is typed next: an end as a share of a known peak, then what the log tells best."""
+        if name in ("start", "end"):
+            return np.inf if "peak" in intervals else 0.0
+        low, high = intervals[name]
+        return high / low if low > 0 else 1e9

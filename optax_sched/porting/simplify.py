@@ -1,32 +1,24 @@
 """The shortest name of a curve, and of parts one after another."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optax_sched._core.built import is_made_by
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
+from optax_sched._schedules.by_factors import multistep_decay
 from optax_sched._schedules.combine import join, warmup
-from optax_sched._schedules.cyclic import cosine_restarts, one_cycle
-from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear, polynomial_decay
+from optax_sched._schedules.cyclic import one_cycle
+from optax_sched._schedules.decays import cosine_decay, linear, polynomial_decay
 from optax_sched._schedules.piecewise import piecewise_interpolate
 from optax_sched._schedules.shapes import k_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_cosine_decay, warmup_linear_decay
 from optax_sched.porting.reading import tidy
 
-# What has its init_value at step 0.
-_DECAYS = (
-    cosine_decay,
-    cosine_restarts,
-    cosine_waves,
-    exponential_decay,
-    linear,
-    multistep_decay,
-    polynomial_decay,
-    step_decay,
-)
+# timm's and transformers' names for shapes of a phase.
+SHAPES: dict[str, Any] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
 
 
 def cosine(start: float, length: float, end: float) -> Schedule:
@@ -43,6 +35,16 @@ def powered(start: float, length: float, end: float, power: float) -> Schedule:
     if end > start:
         return warmup(end, length, start, k_shape(power))
     return polynomial_decay(start, length, end, power)
+
+
+def stairs(start: float, factor: float, drops: Iterable[float]) -> Schedule:
+    """A factor at each of some steps, as often as the step is there."""
+    counts = collections.Counter(drops)
+    boundaries = sorted(counts)
+    if not boundaries:
+        return constant(start)
+    factors = [tidy(factor ** counts[boundary]) for boundary in boundaries]
+    return multistep_decay(start, boundaries, factor if set(counts.values()) == {1} else factors)
 
 
 def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Schedule:
@@ -62,7 +64,7 @@ def warmed(schedule: Schedule, steps: float, start: float = 0.0) -> Schedule:
     if not steps > 0:
         return schedule
     peak = _first_value(schedule)
-    if peak is None or max(start, _lowest(schedule)) > peak:
+    if peak is None or max(start, getattr(schedule, "end_value", 0.0)) > peak:
         return warmup(schedule, steps, start)
     if is_made_by(cosine_decay, schedule) and schedule.exponent == 1:
         return warmup_cosine_decay(peak, steps, steps + schedule.decay_steps, start, schedule.end_value)
@@ -102,10 +104,7 @@ def _stable(rise: Schedule, fall: Schedule, starts: Sequence[float]) -> Schedule
 
 
 def _first_value(schedule: Schedule) -> float | None:
-    if is_made_by(constant, schedule):
-        return schedule.value
-    return schedule.init_value if any(is_made_by(it, schedule) for it in _DECAYS) else None
-
-
-def _lowest(schedule: Schedule) -> float:
-    return schedule.end_value if hasattr(schedule, "end_value") else 0.0
+    """The value at step 0, where a setting says it."""
+    if hasattr(schedule, "warmup_steps"):  # perhaps 0, and then it is another
+        return None
+    return getattr(schedule, "value", getattr(schedule, "init_value", None))

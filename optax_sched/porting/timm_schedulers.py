@@ -6,7 +6,7 @@ from typing import Any
 
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.by_factors import multistep_decay, step_decay
+from optax_sched._schedules.by_factors import step_decay
 from optax_sched._schedules.combine import cooldown, join, maximum, warmup
 from optax_sched._schedules.cyclic import cosine_restarts
 from optax_sched._schedules.decays import k_decay, linear, tanh_decay
@@ -16,7 +16,7 @@ from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched.porting import simplify
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import powered
+from optax_sched.porting.simplify import SHAPES, powered, stairs
 from optax_sched.porting.torch_schedulers import closed_loop
 
 Curve = Callable[[float, float], Schedule]  # from a peak and a length
@@ -38,7 +38,7 @@ class Group(Settings):
         self.warm = self.steps("warmup_t")
         self.start = self.height("warmup_lr_init", scheduler.warmup_lr_init)
 
-    def height(self, name: str, value: Any) -> float:
+    def height(self, name: str, value: object) -> float:
         return tidy(self.scale * self.number(name, value))
 
     @property
@@ -136,23 +136,13 @@ def step(it: Group) -> Schedule:
 
 def multistep(it: Group) -> Schedule:
     """timm's milestone m is at m - 1, and the first rate of all is the optimizer's."""
-    rate = it["decay_rate"]
-    milestones = it.increasing("decay_t")
-    first = 0 if it.warm else 1
-    at_once = sum(milestone - 1 <= 0 for milestone in milestones) if it.warm else 0
-    boundaries = [max(milestone - 1, first) for milestone in milestones][at_once:]
+    rate, drops = it["decay_rate"], [milestone - 1 for milestone in it.increasing("decay_t")]
+    if not it.warm:
+        return stairs(it.peak, rate, [max(drop, 1) for drop in drops])
     # With a warm-up that the curve does not wait for, all that counts is behind it.
-    once = sorted(set(boundaries))
-    factors = [tidy(rate ** boundaries.count(boundary)) for boundary in once]
-    height = tidy(it.peak * rate**at_once)
-    if not once:
-        return it.warmed(constant(height), height if at_once else None)
-    same = len(once) == len(boundaries)
-    curve = multistep_decay(height, once, rate if same else factors)
-    return it.warmed(curve, height if at_once else None)
-
-
-SHAPES: dict[str, Any] = {"linear": "linear", "1-sqrt": "sqrt", "cosine": "cosine"}
+    later = [drop for drop in drops if drop > 0]
+    height = tidy(it.peak * rate ** (len(drops) - len(later)))
+    return it.warmed(stairs(height, rate, later), height if len(later) < len(drops) else None)
 
 
 def warmup_stable_decay(it: Group) -> Schedule:

@@ -21,7 +21,7 @@ def ported(scheduler: Any) -> list[Any]:
     return [whole.get(type(scheduler).__qualname__, _alone)(scheduler, group) for group in groups]
 
 
-def _alone(scheduler: Any, group: int) -> Any:
+def _alone(scheduler: object, group: int) -> Any:
     name = type(scheduler).__qualname__
     if name == "ReduceLROnPlateau":
         return reduce_lr_on_plateau(Part(scheduler, group, rate=0.0))  # it keeps none
@@ -44,8 +44,8 @@ def _stands_at(it: Part, made: Schedule) -> bool:
 
 def _sequence(scheduler: Any, group: int) -> Schedule:
     """Each part starts anew at its milestone, from its own base rate."""
-    it = Settings(scheduler, {"milestones": scheduler._milestones})
-    starts = [0, *(it.whole("milestones", 0, value) for value in it.increasing("milestones"))]
+    whole = Settings(scheduler, {"milestones": scheduler._milestones})
+    starts = [0, *(whole.whole("milestones", 0, it) for it in whole.increasing("milestones"))]
     stops = [*starts[1:], None]
     made = []
     for start, stop, part in zip(starts, stops, scheduler._schedulers, strict=True):
@@ -54,9 +54,9 @@ def _sequence(scheduler: Any, group: int) -> Schedule:
         name = _single(part)
         # torch's constructor sets the rate back before the first part starts.
         first = Settings(part, part.optimizer.param_groups[group])["initial_lr"] if start == 0 else None
-        rate = first if name in FACTORS else None
-        until = None if stop is None else stop - start
-        made.append((start, SINGLE[name](Part(part, group, rate, until, is_later=start > 0))))
+        it = Part(part, group, first if name in FACTORS else None)
+        it.until, it.is_later = None if stop is None else stop - start, start > 0
+        made.append((start, SINGLE[name](it)))
     return joined([part for _, part in made], [start for start, _ in made[1:]])
 
 
@@ -76,7 +76,7 @@ def _chain(scheduler: Any, group: int) -> Schedule:
     return multiply(*made) if len(made) > 1 else made[0]
 
 
-def _single(scheduler: Any) -> str:
+def _single(scheduler: object) -> str:
     """The name of a class of torch's that is made of no others; else it is refused."""
     kind, name = type(scheduler), type(scheduler).__qualname__
     if kind.__module__ != MODULE:

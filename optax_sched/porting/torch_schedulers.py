@@ -1,6 +1,5 @@
 """torch's schedulers that stand alone."""
 
-import collections
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
-from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
+from optax_sched._schedules.by_factors import exponential_decay, step_decay
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle
 from optax_sched._schedules.decays import cosine_waves, linear
 from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate
 from optax_sched._schedules.retime import shift
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import cosine, powered
+from optax_sched.porting.simplify import cosine, powered, stairs
 
 
 class Part(Settings):
@@ -24,20 +23,14 @@ class Part(Settings):
     `is_later` says that it has a part before it.
     """
 
-    def __init__(
-        self,
-        scheduler: Any,
-        group: int,
-        rate: float | None = None,
-        until: int | None = None,
-        is_later: bool = False,
-    ):
+    until: int | None = None
+    is_later = False
+
+    def __init__(self, scheduler: Any, group: int, rate: float | None = None):
         super().__init__(scheduler)
         self.index = group
         self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
         self.rate = self.of_group("base_lrs") if rate is None else rate
-        self.until = until
-        self.is_later = is_later
 
     def of_group(self, name: str) -> float:
         return self.number(name, self.raw(name)[self.index])
@@ -50,20 +43,10 @@ class Part(Settings):
         return gamma
 
 
-def step_lr(it: Part) -> Schedule:
-    return step_decay(it.rate, it.whole("step_size"), it.gamma)
-
-
 def multi_step_lr(it: Part) -> Schedule:
-    gamma, counts = it.gamma, collections.Counter[int]()
-    for milestone, count in it.raw("milestones").items():
-        counts[it.whole("milestones", 0, milestone)] += count
-    rate = tidy(it.rate * gamma ** counts.pop(0, 0))
-    boundaries = sorted(counts)
-    if not boundaries:
-        return constant(rate)
-    factors = [tidy(gamma ** counts[boundary]) for boundary in boundaries]
-    return multistep_decay(rate, boundaries, gamma if set(counts.values()) == {1} else factors)
+    gamma, milestones = it.gamma, it.raw("milestones").elements()
+    drops = [it.whole("milestones", 0, milestone) for milestone in milestones]
+    return stairs(tidy(it.rate * gamma ** drops.count(0)), gamma, filter(None, drops))
 
 
 def constant_lr(it: Part) -> Schedule:
@@ -83,17 +66,9 @@ def linear_lr(it: Part) -> Schedule:
     return linear(start, end, total) if total else constant(start)  # torch stays where it starts
 
 
-def exponential_lr(it: Part) -> Schedule:
-    return exponential_decay(it.rate, 1, it.gamma)
-
-
 def polynomial_lr(it: Part) -> Schedule:
     total = it.whole("total_iters", int(it.is_later))
     return powered(it.rate, total, 0.0, it["power"]) if total else constant(it.rate)
-
-
-def cosine_annealing_lr(it: Part) -> Schedule:
-    return waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until)
 
 
 def waves(rate: float, length: float, half_waves: float, end: float, until: float | None) -> Schedule:
@@ -116,16 +91,11 @@ def cyclic_lr(it: Part) -> Schedule:
     total = it["total_size"]
     up = steps(it["step_ratio"] * total)
     down = steps(total - up)
-    match it.raw("mode"):
-        case "triangular":
-            scales = {}
-        case "triangular2":
-            scales = {"cycle_scale": 0.5}
-        case "exp_range":
-            scales = {"step_scale": it.gamma}
-        case _:
-            it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
-    return cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, **scales)
+    mode = it.raw("mode")
+    if mode not in ("triangular", "triangular2", "exp_range"):
+        it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
+    scales = 0.5 if mode == "triangular2" else 1.0, it.gamma if mode == "exp_range" else 1.0
+    return cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
 
 
 def one_cycle_lr(it: Part) -> Schedule:
@@ -170,7 +140,7 @@ def reduce_lr_on_plateau(it: Part) -> Any:
     return closed_loop(it, first, first, floor)
 
 
-def closed_loop(it: Settings, schedule: Any, first: float, floor: float, **more: Any) -> Any:
+def closed_loop(it: Settings, schedule: object, first: float, floor: float, **more: object) -> Any:
     """The settings of torch's plateau on a schedule whose rate, when it starts to watch, is `first`."""
     factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
@@ -201,13 +171,13 @@ def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]
 
 # What multiplies the rate as it stands, from step to step.
 FACTORS: dict[str, Callable[[Part], Schedule]] = {
-    "StepLR": step_lr,
+    "StepLR": lambda it: step_decay(it.rate, it.whole("step_size"), it.gamma),
     "MultiStepLR": multi_step_lr,
     "ConstantLR": constant_lr,
     "LinearLR": linear_lr,
-    "ExponentialLR": exponential_lr,
+    "ExponentialLR": lambda it: exponential_decay(it.rate, 1, it.gamma),
     "PolynomialLR": polynomial_lr,
-    "CosineAnnealingLR": cosine_annealing_lr,
+    "CosineAnnealingLR": lambda it: waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until),
 }
 # What sets it anew at every step.
 RATES: dict[str, Callable[[Part], Any]] = {

@@ -14,17 +14,16 @@ from optax_sched._schedules.retime import shift
 from optax_sched._schedules.stable_recipes import wsd
 from optax_sched._schedules.warmup_recipes import warmup_inverse_sqrt_decay
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import powered, warmed
+from optax_sched.porting.simplify import SHAPES, powered, warmed
 from optax_sched.porting.torch_schedulers import Part, waves
 
 MODULE = "transformers.optimization"
-SHAPES: dict[str, Any] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
 
 
 class Bound(Settings):
     """The settings that transformers bound to one of its functions."""
 
-    def __init__(self, it: Part, function: Any):
+    def __init__(self, it: Part, function: object):
         super().__init__(it.source, dict(getattr(function, "keywords", {})))
         self.rate = it.rate
         self.until = it.until
@@ -67,10 +66,6 @@ def lambda_lr(it: Part) -> Schedule:
         remedy = "schedule(lambda step, init_value: init_value * f(step)) makes a builder of your own f"
         it.refuse(f"lr_lambdas[{it.index}]", rule, remedy, got=function)
     return FUNCTIONS[name](Bound(it, function))
-
-
-def plain_constant(it: Bound) -> Schedule:
-    return constant(it.rate)
 
 
 def warm_constant(it: Bound) -> Schedule:
@@ -161,7 +156,7 @@ def _waves(it: Bound, low: float, until: float | None) -> Schedule:
 
 
 FUNCTIONS: dict[str, Callable[[Bound], Schedule]] = {
-    "_get_constant_lambda": plain_constant,
+    "_get_constant_lambda": lambda it: constant(it.rate),
     "_get_constant_schedule_with_warmup_lr_lambda": warm_constant,
     "_get_linear_schedule_with_warmup_lr_lambda": warm_linear,
     "_get_cosine_schedule_with_warmup_lr_lambda": cosine,

@@ -19,7 +19,7 @@ def roundest(low: float, high: float, digits: int, whole: bool, most: int = 12) 
     found = {number for number in _between(low, high, digits, most) if digits_of(number) == digits}
     if whole:
         found = {number for number in found if number == round(number)}
-    middle = math.sqrt(low * high) if 0 < low <= high else high / 2
+    middle = (low + high) / 2 if high < 4 * low else math.sqrt(max(low, 0.01 * high) * high)
     return sorted(found, key=lambda number: abs(number - middle))[:most]
 
 

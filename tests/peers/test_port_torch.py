@@ -394,6 +394,7 @@ INSTEAD = [
     ({"lr": 0.1}, "a dict"),
     (os.constant(0.1), "optax_sched.Schedule, which is one of ours"),
     (lr.StepLR, "the class torch.optim.lr_scheduler.StepLR: make an object of it"),
+    (STEP.optimizer, "torch.optim.sgd.SGD, an optimizer, which is no scheduler"),
     ([STEP, STEP], "a list: port each, [port(it) for it in schedulers]"),
     ({"scheduler": STEP, "interval": "epoch"}, "a dict: give its 'scheduler'"),
     ({"optimizer": None, "lr_scheduler": {"scheduler": STEP}}, "a dict: give its 'lr_scheduler'"),

@@ -191,6 +191,12 @@ BAD_CALLS = {
         TypeError,
         "grid: builder must be a function that",
     ),
+    "no builder but its schedule": (
+        lambda: untyped.grid(o.constant(0.1), value=[1]),
+        TypeError,
+        "grid: builder must be a function that makes a schedule, got constant(value=0.1): pass the "
+        "builder, constant",
+    ),
     "no values": (
         lambda: untyped.grid(o.constant),
         TypeError,

@@ -152,6 +152,7 @@ BAD: list[tuple[Callable[..., os.Schedule], dict[str, Any], str, str]] = [
         "a rise is warmup(",
     ),
     (os.tanh_decay, {"end_value": 2}, "at most init_value = 1.0", "end_value=0.1 * init_value"),
+    (os.tanh_decay, {"lower": 4}, "at most upper = 3.0, or it rises", "4"),
     (os.rex_decay, {"end_value": jnp.float32(2)}, "at most init_value = 1.0", "2.0: it is a rate"),
     (os.k_decay, {"end_value": 2}, "at most init_value = 1.0", "2: it is a rate"),
     (os.log_decay, {"end_value": 2}, "at most init_value = 1.0", "2: it is a rate"),
