@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -53,10 +54,17 @@ SLOW = [
 ]
 
 
+def how_often(name: str) -> Any:
+    """Each run reads what a newcomer reads; .ci/run every page."""
+    if name in SLOW:
+        return pytest.mark.slow
+    return pytest.mark.wide if "how-to" in name else ()
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=pytest.mark.slow if name_of(path) in SLOW else ())
+        pytest.param(path, marks=how_often(name_of(path)))
         for path in PAGES
         if programs(path.read_text(encoding="utf-8"))
     ],

@@ -144,6 +144,7 @@ _knots = optax.piecewise_interpolate_schedule("linear", 1.0, {0: 1.0, 2: 1.0})
 KNOT_AT_0 = bool(jnp.isfinite(jax.jit(_knots)(1)))
 
 
+@pytest.mark.slow
 @agrees(settings=80)
 def test_piecewise_interpolate_schedule(draw: Draw) -> Pair:
     """optax multiplies from knot to knot, and a knot at step 0 replaces the first value."""

@@ -153,7 +153,9 @@ def test_a_linen_module_holds_a_schedule():
 # --- Restored as dicts and lists -----------------------------------------------------------------
 
 
-@IN_FORMS
+@pytest.mark.parametrize(
+    "form", [pytest.param(it, marks=pytest.mark.slow if it == "orbax" else ()) for it in FORMS]
+)
 def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_form(
     form: str, tmp_path: Path
 ):
