@@ -249,6 +249,8 @@ for _name in __all__:  # pickles, help and the reference name no private file
 if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
 
     def __getattr__(name: str) -> object:
+        if name.startswith("__"):  # Python, or a tool such as pytest, looks for what need not be there
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
         parts = ("planning", "porting", "typing")
         if name in parts:  # imported when they are needed
             return importlib.import_module(f"{__name__}.{name}")

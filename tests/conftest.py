@@ -21,11 +21,16 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="optax_sched-programs-")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # the workers start later, and inherit it
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    if not config.option.markexpr:
+        os.environ["OPTAX_SCHED_TESTS_ASK_EVERYTHING"] = "1"  # what tests/support/amount.py reads
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
+# They hold no tests and no doctests: `--doctest-modules` would run them as it collects.
+collect_ignore = ["support", "tables"]
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
+TO_THE_BIT = ("peers", "schedules")  # folders whose programs are always compiled as a user's are
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +38,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if wrong:
         raise pytest.UsageError(f"a test's id holds an address: give parametrize ids= there: {wrong}")
+
+
+@pytest.fixture(autouse=True)
+def pains_of_the_compiler(request: pytest.FixtureRequest) -> None:
+    """Unless everything is asked, LLVM takes fewer of them where no value is asked to its last bit."""
+    import jax
+    from support.amount import EVERYTHING
+
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    fewer = not EVERYTHING and folder not in TO_THE_BIT
+    if jax.config.read("jax_disable_most_optimizations") != fewer:
+        jax.config.update("jax_disable_most_optimizations", fewer)
+        jax.clear_caches()  # no folder gets programs of the other kind
 
 
 @pytest.fixture(autouse=True)

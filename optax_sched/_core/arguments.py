@@ -58,10 +58,14 @@ def bind(
             raise TypeError(f"got an unexpected keyword argument {unknown!r}{hint}")
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        bare = (it.replace(annotation=it.empty) for it in parameters.values())
-        raise TypeError(f"{where}: {error}; it takes ({', '.join(map(str, bare))})") from None
+        raise TypeError(f"{where}: {error}; it takes ({bare(signature)})") from None
     bound.apply_defaults()
     return bound
+
+
+def bare(signature: inspect.Signature) -> str:
+    """The parameters with their defaults, without annotations."""
+    return ", ".join(str(it.replace(annotation=it.empty)) for it in signature.parameters.values())
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:

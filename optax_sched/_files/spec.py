@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from optax_sched._core.arguments import bare
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.extras import imported
 from optax_sched._core.peer_words import called_here
@@ -39,10 +40,7 @@ def read_spec(spec: str) -> Schedule:
 def _remedy(spec: str) -> str:
     """What to write instead of a text without a call, which names no file."""
     if spec in BUILT_IN:
-        bare = [
-            str(it.replace(annotation=it.empty)) for it in BUILT_IN[spec].signature.parameters.values()
-        ]
-        return f"call the builder: {spec}({', '.join(bare)})"
+        return f"call the builder: {spec}({bare(BUILT_IN[spec].signature)})"
     try:
         return f"for a constant write constant({float(spec)!r})"
     except ValueError:

@@ -15,6 +15,7 @@ import optax
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.amount import at_most
 from tables.cases import CASES, OWN, ROWS, halving
 from tables.trees import few, leaves, trees
 
@@ -107,7 +108,7 @@ def test_values_come_back_to_the_bit(name):
             np.testing.assert_array_equal(back(steps), example.schedule(steps), strict=True)
 
 
-@few(max_examples=300)
+@few(max_examples=at_most(100, 300))
 @given(st.one_of([trees(depth) for depth in (1, 2, 3, 4)]) | leaves)
 def test_compositions_come_back_exactly(schedule):
     assume(not functions_in(schedule))

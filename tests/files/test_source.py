@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from hypothesis import given
+from support.amount import at_most
 from tables.cases import CASES, OWN, halving
 from tables.trees import few, trees
 from test_config import assert_same, functions_in
@@ -31,7 +32,7 @@ def test_every_example_comes_back_exactly(name, label, example):
     assert jax.tree.structure(back) == jax.tree.structure(example.schedule)
 
 
-@few(max_examples=200)
+@few(max_examples=at_most(60, 200))
 @given(trees(3))
 def test_compositions_come_back_exactly(tree):
     if not functions_in(tree):

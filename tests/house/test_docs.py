@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -44,15 +45,26 @@ def programs(page: str) -> list[tuple[Block, str]]:
 
 SLOW = [
     "docs/planning.md",
-    *(f"docs/how-to/{page}.md" for page in ("groups-and-other-hyperparameters", "resume-and-extend")),
+    "docs/how-to/groups-and-other-hyperparameters.md",
+    "docs/how-to/population.md",
+    "docs/how-to/range-test.md",
+    "docs/how-to/read-a-log.md",
+    "docs/how-to/resume-and-extend.md",
     "docs/how-to/sweep.md",
 ]
+
+
+def how_often(name: str) -> Any:
+    """Each run reads what a newcomer reads; .ci/run every page."""
+    if name in SLOW:
+        return pytest.mark.slow
+    return pytest.mark.wide if "how-to" in name else ()
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=pytest.mark.slow if name_of(path) in SLOW else ())
+        pytest.param(path, marks=how_often(name_of(path)))
         for path in PAGES
         if programs(path.read_text(encoding="utf-8"))
     ],

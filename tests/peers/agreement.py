@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.amount import at_most
 
 import optax_sched
 from optax_sched import Schedule
@@ -113,6 +114,8 @@ REPORT: list[Row] = []
 
 def agrees(settings: int) -> Callable[[Callable[[Draw], Pair]], Callable[[], None]]:
     """A test from a function that draws a setting and gives both sides of it."""
+
+    settings = at_most(settings // 4, settings)
 
     def decorate(pair: Callable[[Draw], Pair]) -> Callable[[], None]:
         def test() -> None:

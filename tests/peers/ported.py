@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from agreement import LENGTH, STEPS, Draw, library, precision, report, values, within
+from support.amount import at_most
 
 from optax_sched.porting import port
 
@@ -39,6 +40,8 @@ class Case(NamedTuple):
 
 def ports(settings: int) -> Callable[[Callable[[Draw], Case]], Callable[[], None]]:
     """A test from a function that draws a setting and gives the object and what it did."""
+
+    settings = at_most(settings // 4, settings)
 
     def decorate(case: Callable[[Draw], Case]) -> Callable[[], None]:
         def test() -> None:

@@ -103,6 +103,7 @@ def test_warmup_constant_schedule(draw: Draw) -> Case:
     return case(ours.warmup_constant_schedule(draw.floor(), draw.rate(), draw.steps_or_zero(90)))
 
 
+@pytest.mark.slow
 @ports(settings=30)
 def test_warmup_cosine_decay_schedule(draw: Draw) -> Case:
     """The start may lie above the peak, the end too."""

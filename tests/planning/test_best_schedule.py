@@ -22,10 +22,13 @@ from optax_sched.planning import AnnealingLaw, LossFit, MultiPowerLaw, best_sche
 PEAK, STEPS, RISE = 3e-4, 3000, 200
 MULTI = MultiPowerLaw(2.65, 0.6, 0.45, 440.0, 2.1, 0.6, 0.66)
 ANNEALING = AnnealingLaw(2.6, 0.5, 0.5, 0.8, 0.997)
-LAWS = [MULTI, ANNEALING]
+LAWS = [
+    pytest.param(MULTI, id="multi"),
+    pytest.param(ANNEALING, id="annealing", marks=pytest.mark.wide),
+]
 
 
-@pytest.fixture(scope="module", params=LAWS, ids=["multi", "annealing"])
+@pytest.fixture(scope="module", params=LAWS)
 def law(request):
     return request.param
 
@@ -65,6 +68,7 @@ def test_it_rises_to_the_peak_and_never_again(best):
     assert best.schedule.boundaries[-1] == STEPS - 1 - RISE and gaps[0] > 4 * gaps[-1] > 0
 
 
+@pytest.mark.slow
 def test_it_ends_lower_than_what_has_a_name(law, best):
     named = [
         warmup_cosine_decay(PEAK, RISE, STEPS),

@@ -121,6 +121,7 @@ def test_the_residuals_are_those_of_the_law(noisy_fit):
     )
 
 
+@pytest.mark.slow
 def test_a_covariance_covers_what_other_noise_would_have_given():
     """Half of the fits to other draws lie within one deviation in L0, most within three."""
     off = []
@@ -163,13 +164,26 @@ def test_a_spike_in_the_log_changes_little(noisy_fit):
 @pytest.mark.parametrize(
     ("schedules", "law", "names"),
     [
-        (ONE_OF_EACH_SHAPE[:1], MULTI, "L0, .*B, C, beta, gamma"),
-        (ONE_OF_EACH_SHAPE[:1] * 3, MULTI, "L0, .*B, C, beta, gamma"),
-        (ONE_OF_EACH_SHAPE[1:2], MULTI, "B, C, beta, gamma"),
+        pytest.param(ONE_OF_EACH_SHAPE[:1], MULTI, "L0, .*B, C, beta, gamma", id="constant"),
+        pytest.param(
+            ONE_OF_EACH_SHAPE[:1] * 3,
+            MULTI,
+            "L0, .*B, C, beta, gamma",
+            id="three times constant",
+            marks=pytest.mark.wide,
+        ),
+        pytest.param(
+            ONE_OF_EACH_SHAPE[1:2], MULTI, "B, C, beta, gamma", id="cosine", marks=pytest.mark.wide
+        ),
         # Which of the two is left open depends on where the fit ends: both only move the warm-up.
-        (ONE_OF_EACH_SHAPE[:1], AnnealingLaw(2.6, 0.5, 0.5, 20.0, 0.9), "(C|.*decay)"),
+        pytest.param(
+            ONE_OF_EACH_SHAPE[:1],
+            AnnealingLaw(2.6, 0.5, 0.5, 20.0, 0.9),
+            "(C|.*decay)",
+            id="constant, annealing",
+            marks=pytest.mark.wide,
+        ),
     ],
-    ids=["constant", "three times constant", "cosine", "constant, annealing"],
 )
 def test_runs_of_one_shape_are_warned_of_with_what_to_add(schedules, law, names):
     advice = "add runs of another shape .* of another length, or with more logged losses"
@@ -204,8 +218,14 @@ JITTER = noisy(warmup_cosine_decay(PEAK, 20, 600), key=0, scale=0.02)
 
 @pytest.mark.parametrize(
     "schedule",
-    [*ONE_OF_EACH_SHAPE, cosine_restarts(PEAK, 200), ZEROS, JITTER],
-    ids=["constant", "cosine", "drop", "restarts", "zeros", "jitter"],
+    [
+        pytest.param(ONE_OF_EACH_SHAPE[0], id="constant", marks=pytest.mark.wide),
+        pytest.param(ONE_OF_EACH_SHAPE[1], id="cosine"),
+        pytest.param(ONE_OF_EACH_SHAPE[2], id="drop", marks=pytest.mark.wide),
+        pytest.param(cosine_restarts(PEAK, 200), id="restarts", marks=pytest.mark.wide),
+        pytest.param(ZEROS, id="zeros"),
+        pytest.param(JITTER, id="jitter", marks=pytest.mark.wide),
+    ],
 )
 @pytest.mark.parametrize(("law", "oracle"), [(MULTI, multi_power), (ANNEALING, annealing)])
 def test_what_a_fit_sees_of_a_run_is_the_law(schedule, law, oracle):

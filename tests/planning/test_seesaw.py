@@ -32,8 +32,14 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        pytest.param(name, settings, id=f"{name}-{i}", marks=() if j % 5 == i else pytest.mark.wide)
+        for j, name in enumerate(NAMED)
+        for i, settings in enumerate(SETTINGS)
+    ],
+)
 def test_it_is_the_training_update_by_update(name, settings):
     schedule = NAMED[name]
     plan = seesaw(schedule, T, **settings)

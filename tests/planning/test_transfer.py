@@ -106,7 +106,13 @@ SPENT = {
 }
 
 
-@pytest.mark.parametrize("name", SPENT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("a cosine", "a tail of zeros") else pytest.mark.wide)
+        for name in SPENT
+    ],
+)
 def test_the_jump_is_where_the_bound_is_least(name):
     s, spent, total = SPENT[name]
     distance = 1 / bound(rates(s, 1000))[1]

@@ -117,7 +117,9 @@ def noisy_curve(seed: int, n: int) -> np.ndarray:
     return curve + draw.uniform(0, 0.3) * draw.normal(size=n)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(n, marks=pytest.mark.wide) for n in range(6, 12))]
+)
 @pytest.mark.parametrize("num_steps", [100, 37])
 def test_any_curve(seed, num_steps):
     draw = np.random.default_rng(seed)
@@ -171,7 +173,9 @@ def test_the_steepest_fall_of_a_logistic_curve(centre):
     assert result.steepest == pytest.approx(10 ** (centre / 20 - 5), rel=1e-5)
 
 
-@pytest.mark.parametrize("curvature", [0.37, 1.1, 4.1, 55.0, 700.0])
+@pytest.mark.parametrize(
+    "curvature", [0.37, 700.0, *(pytest.param(c, marks=pytest.mark.wide) for c in (1.1, 4.1, 55.0))]
+)
 def test_a_quadratic_diverges_at_two_over_its_curvature(curvature):
     def step(x, batch, rate):
         return x - rate * curvature * x, curvature * x * x / 2
@@ -191,6 +195,7 @@ def test_losses_that_rise_from_the_first_step_on():
     assert np.isnan(result.minimum)
 
 
+@pytest.mark.wide
 def test_negative_losses_diverge_by_the_same_distance():
     """A rise by 3 |best| is the most that a factor of 4 allows."""
     falling = np.linspace(1, -2, 50)
@@ -215,6 +220,7 @@ def test_no_smoothing_is_the_losses_themselves():
     np.testing.assert_array_equal(result.smoothed_losses[kept], losses[kept])
 
 
+@pytest.mark.wide
 def test_much_smoothing_of_a_constant_is_that_constant():
     result = lr_range_test(given, (), np.full(1000, 2.3), num_steps=1000, smoothing=0.9999)
     np.testing.assert_allclose(result.smoothed_losses, 2.3, rtol=3e-6)
@@ -313,6 +319,7 @@ def test_vmap_over_seeds_gives_what_a_loop_does():
         assert_close(jax.tree.map(lambda leaf, index=index: leaf[index], batch), run(curve))
 
 
+@pytest.mark.wide
 def test_vmap_over_first_weights_and_over_settings():
     starts, highs = jnp.array([0.5, 1.0, 3.0]), jnp.array([1.0, 5.0, 25.0])
     run = functools.partial(lr_range_test, descend, batches=None, min_value=1e-3, num_steps=40)
@@ -323,6 +330,7 @@ def test_vmap_over_first_weights_and_over_settings():
     assert batch.mask[0].all() and not batch.mask[2].all()
 
 
+@pytest.mark.wide
 def test_seeds_may_be_spread_over_devices():
     mesh = jax.make_mesh((4,), ("seeds",), axis_types=(jax.sharding.AxisType.Auto,))
     spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("seeds"))
@@ -350,6 +358,7 @@ def test_one_trace_for_all_values():
     assert len(traces) == 1
 
 
+@pytest.mark.wide
 def test_under_strict_promotion():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         strict = lr_range_test(descend, jnp.ones(()), None, 1e-3, 10.0, 41)

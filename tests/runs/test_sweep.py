@@ -14,10 +14,12 @@ from tables.batches import LEGS, MIXED, one_by_one, rates
 
 import optax_sched as o
 
+WIDE = pytest.mark.wide
+
 # --- sweep on one device
 
 
-@pytest.mark.parametrize("chunk_size", [None, 1, 3, 10, 99])
+@pytest.mark.parametrize("chunk_size", [None, 3, *(pytest.param(n, marks=WIDE) for n in (1, 10, 99))])
 def test_results_come_in_order(chunk_size):
     got = o.sweep(rates, MIXED, chunk_size=chunk_size)
     np.testing.assert_allclose(got, one_by_one(MIXED), rtol=1e-6)
@@ -40,7 +42,7 @@ def counted(function: Any) -> tuple[Any, list[int]]:
     return run, traces
 
 
-@pytest.mark.parametrize("chunk_size", [None, 3])
+@pytest.mark.parametrize("chunk_size", [pytest.param(None, marks=WIDE), 3])
 def test_one_trace_for_all_settings_families_chunks_and_calls(chunk_size):
     run, traces = counted(train)
     o.sweep(run, MIXED, chunk_size=chunk_size)
@@ -116,7 +118,14 @@ def mesh_of(shape: tuple[int, ...]) -> jax.sharding.Mesh:
 
 @pytest.mark.parametrize(
     ("shape", "chunk_size"),
-    [((8,), None), ((8,), 9), ((4,), 1), ((2, 4), None), ((2, 4), 9), ((1,), 1)],
+    [
+        ((8,), None),
+        ((2, 4), 9),
+        *(
+            pytest.param(*more, marks=WIDE)
+            for more in (((8,), 9), ((4,), 1), ((2, 4), None), ((1,), 1))
+        ),
+    ],
 )
 def test_a_mesh_changes_nothing(shape, chunk_size):
     got = o.sweep(train, MIXED, mesh=mesh_of(shape), chunk_size=chunk_size)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.amount import at_most
 from tables.cases import BUILDERS, OWN, expected, wide
 from tables.trees import COMBINATORS, KNOWN, LEAVES, NAMES, few, leaves, some_trees, topped_by, trees
 
@@ -71,7 +72,7 @@ def relative_error(got: Any, want: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("outer", [pytest.param(name, marks=wide(name)) for name in KNOWN])
-@few(max_examples=5)
+@few(max_examples=at_most(2, 5))
 @given(data=st.data(), halves=st.booleans())
 def test_a_tree_is_what_the_interpreter_says(outer, data, halves):
     schedule = data.draw(topped_by(outer))
@@ -90,7 +91,7 @@ def test_a_tree_is_what_the_interpreter_says(outer, data, halves):
 HEIGHTS = {"value", "init_value", "peak_value", "end_value", "base_value", "stable_value"}
 
 
-@few(max_examples=6)
+@few(max_examples=at_most(2, 6))
 @given(some_trees)
 def test_a_batch_of_trees_is_a_loop_over_them(schedule):
     def scaled(path: Any, leaf: Any, by: float) -> Any:
@@ -165,7 +166,7 @@ def laws(s: Schedule, other: Schedule, t: jax.Array, b: int) -> dict[str, Law]:
     }
 
 
-@few(max_examples=6)
+@few(max_examples=at_most(1, 6))
 @given(trees(1) | leaves, leaves, st.sampled_from([1, 7, 32]))
 def test_the_algebra_of_combinators(schedule, other, b):
     steps = STEPS.astype(np.int32)

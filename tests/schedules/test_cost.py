@@ -198,9 +198,10 @@ def test_flattening_a_nest_takes_steps_in_its_depth_squared_at_most(outer):
 
 @pytest.mark.parametrize("outer", NESTS.values(), ids=NESTS)
 def test_a_nest_costs_as_much_as_its_depth(outer):
-    assert equations(nest(outer, 20)) <= 2.05 * equations(nest(outer, 10))
+    assert equations(nest(outer, 10)) <= 2.05 * equations(nest(outer, 5))
 
 
+@pytest.mark.slow
 def test_a_nest_of_all_of_them_in_turn_costs_as_much_as_its_depth():
     def around(s: Any) -> Schedule:
         return functools.reduce(lambda inner, outer: outer(inner), NESTS.values(), s)
@@ -253,7 +254,7 @@ def test_building_and_an_eager_call_are_one_program_together(make):
 root = os.schedule(lambda step, length: jnp.sqrt(length - step), name="root")
 
 
-@pytest.mark.parametrize("clock", [np.int32, np.float32])
+@pytest.mark.parametrize("clock", [pytest.param(np.int32, marks=pytest.mark.wide), np.float32])
 @pytest.mark.parametrize(
     ("schedule", "last"),
     [
@@ -282,11 +283,16 @@ def test_a_part_that_ends_with_its_phase_leaks_no_nan_into_value_or_gradient(sch
         return jax.tree.unflatten(structure, moved)(step)
 
     chosen = [jnp.asarray(leaves[i]) for i in floats]
-    values, gradients = jax.vmap(jax.value_and_grad(value), in_axes=(None, 0))(chosen, steps)
+
+    @jax.jit
+    def all_at_once(chosen, steps):
+        found = jax.vmap(jax.value_and_grad(value), in_axes=(None, 0))(chosen, steps)
+        return *found, jax.vmap(jax.grad(schedule))(steps) if clock is np.float32 else 0.0
+
+    values, gradients, slopes = all_at_once(chosen, steps)
     assert np.all(np.isfinite(values))
     assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
-    if clock is np.float32:
-        assert np.all(np.isfinite(jax.vmap(jax.grad(schedule))(steps)))
+    assert np.all(np.isfinite(slopes))
 
 
 @pytest.mark.parametrize("clock", [np.int32, np.float32])
@@ -294,9 +300,13 @@ def test_a_users_function_is_asked_only_within_its_phase(clock):
     seen: dict[str, list[float]] = {"first": [], "middle": [], "last": [], "cooled": [], "repeated": []}
 
     def watched(name: str) -> Callable[[Any], Any]:
-        def own(step):
-            jax.debug.callback(lambda t: seen[name].append(float(t)), step)
-            return 1.0 / (1.0 + step)
+        def ask(asked):
+            seen[name].extend(np.ravel(asked).tolist())
+            return asked
+
+        def own(step):  # all steps in one callback: XLA would compile one for each
+            asked = jax.pure_callback(ask, step, step, vmap_method="expand_dims")
+            return 1.0 / (1.0 + asked)
 
         return own
 
@@ -304,7 +314,6 @@ def test_a_users_function_is_asked_only_within_its_phase(clock):
     others = os.multiply(os.cooldown(watched("cooled"), 25, 10), os.repeat(watched("repeated"), 7))
     steps = np.arange(80).astype(clock)
     jax.block_until_ready((joined(steps), others(steps)))
-    jax.effects_barrier()
     assert set(seen["first"]) == set(range(10))
     assert set(seen["middle"]) == set(range(30))
     assert set(seen["last"]) == set(range(30))  # it goes on for ever: up to the last step asked

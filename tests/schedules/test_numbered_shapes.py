@@ -28,7 +28,12 @@ PLACES: dict[str, Any] = {
     "piecewise_interpolate": lambda shape: os.piecewise_interpolate([0.0, 1.0, 0.2], [30, 100], shape),
 }
 SINE: Any = np.sin
+SOME_PLACES = ("warmup", "wsd", "piecewise_interpolate")  # they answer for what holds of the shape
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
+WIDELY = pytest.mark.parametrize(
+    "place",
+    [pytest.param(name, marks=() if name in SOME_PLACES else pytest.mark.wide) for name in PLACES],
+)
 STEPS = np.array([1, 7, 33, 66, 97])
 
 
@@ -46,15 +51,15 @@ def test_a_shape_and_its_complement_are_exact_near_both_ends(make, oracle, numbe
         np.testing.assert_allclose([weight, left], [float(want), float(1 - want)], rtol=2e-6)
 
 
-def test_the_named_shapes_are_their_relatives():
-    for name, shape in (
-        ("sqrt", os.k_shape(0.5)),
-        ("square", os.k_shape(2)),
-        ("linear", os.k_shape(1)),
-    ):
-        for place in PLACES.values():
-            steps = np.arange(101)
-            np.testing.assert_allclose(place(name)(steps), place(shape)(steps), rtol=1e-6, atol=1e-9)
+@WIDELY
+def test_the_named_shapes_are_their_relatives(place):
+    build, steps = PLACES[place], np.arange(101)
+    for name, k in (("sqrt", 0.5), ("square", 2), ("linear", 1)):
+        got, want = build(name)(steps), build(os.k_shape(k))(steps)
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-9)
+
+
+def test_a_decay_by_a_power_is_the_polynomial_decay():
     by_power, by_name = os.cooldown(1.0, 0, 100, shape=os.power_shape(0.9)), os.polynomial_decay
     np.testing.assert_array_equal(by_power(STEPS), by_name(1.0, 100, power=0.9)(STEPS))
 
@@ -65,7 +70,7 @@ def test_a_shape_is_called_with_a_fraction():
     assert float(shape(1)) == 1.0 and float(os.k_shape(0.5)(0.75)) == 0.5
 
 
-@EVERYWHERE
+@WIDELY
 @pytest.mark.parametrize("make", [os.power_shape, os.k_shape])
 def test_its_number_is_traced_and_differentiated(place, make):
     build = PLACES[place]
@@ -88,7 +93,7 @@ def test_its_number_is_traced_and_differentiated(place, make):
     np.testing.assert_allclose(reverse, want, rtol=1e-5, atol=1e-6)
 
 
-@EVERYWHERE
+@WIDELY
 def test_one_program_serves_all_numbers_and_a_batch_is_mapped(place):
     build = PLACES[place]
     numbers = (0.4, 0.5, 2.0)

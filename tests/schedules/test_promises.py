@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.amount import EVERYTHING
 from support.compilations import counted
 from support.precision import (
     derivative,
@@ -21,7 +22,17 @@ from support.precision import (
     relative_error,
     tolerance,
 )
-from tables.cases import BUILDERS, CASES, LAST, OWN, ROWS, Example, expected, wide
+from tables.cases import (
+    BUILDERS,
+    CASES,
+    LAST,
+    OWN,
+    REPRESENTATIVES,
+    ROWS,
+    Example,
+    expected,
+    wide,
+)
 from tables.rows import COUNTS, is_float, numbers, other_value
 
 import optax_sched
@@ -41,22 +52,20 @@ REPRESENTATIVE = pytest.mark.parametrize(
 )
 
 
-def layout(schedule: Any) -> Any:
-    """What a program is compiled for."""
-    leaves, structure = jax.tree.flatten(schedule)
-    return structure, [(np.shape(leaf), type(leaf)) for leaf in leaves]
-
-
-def same_program(name: str, example: Example) -> Any:
-    """The marks of an example: beside the representatives, each row's first program answers."""
-    first = layout(ROWS[name].examples[0].schedule)
-    return () if layout(example.schedule) == first else wide(name)
+def in_full(name: str) -> bool:
+    """Whether this row is asked in every way, or a representative answers for some of them."""
+    return EVERYTHING or name in REPRESENTATIVES
 
 
 @jax.jit
 def by_both_clocks(schedule, steps, floats):
     """With the settings traced: compiled once for all examples of one structure."""
     return schedule(steps), schedule(floats)
+
+
+def by_traced_settings(name: str, example: Example, steps: Any, floats: Any) -> tuple[jax.Array, ...]:
+    """The values by either clock; of most rows single steps answer, unless everything is asked."""
+    return by_both_clocks(example.schedule, steps, floats) if in_full(name) else ()
 
 
 @jax.jit
@@ -87,8 +96,8 @@ def test_every_public_builder_has_a_row():
 @NAMED
 def test_value_is_the_formulas_with_constant_and_with_traced_settings(name, example):
     steps, want, limit = example.steps(), oracle_values(example), tolerance(ROWS[name], example)
-    traced, _ = by_both_clocks(example.schedule, steps, steps.astype(np.float32))
-    for got in (value_with_constants(name, example, steps), traced):
+    traced = by_traced_settings(name, example, steps, steps.astype(np.float32))
+    for got in (value_with_constants(name, example, steps), *traced[:1]):
         error = relative_error(ROWS[name], got, want)
         worst = np.argmax(error - limit)
         assert error[worst] <= limit[worst], f"step {steps[worst]}: {got[worst]} for {want[worst]}"
@@ -104,12 +113,20 @@ def test_ends_are_the_requested_values_to_the_bit(name, example):
         if value is not None:
             clocks = like_the_steps(steps), like_the_steps(floats, np.float32)
             constant = value_with_constants(name, example, clocks[0])
-            for got in (constant, *by_both_clocks(example.schedule, *clocks)):
+            for got in (constant, *by_traced_settings(name, example, *clocks)):
                 assert np.all(got == np.float32(value))
 
 
-@FIRST
-def test_single_steps_meet_the_ends_too(example):
+@pytest.mark.parametrize(
+    ("name", "example"), [pytest.param(name, row.examples[0], id=name) for name, row in ROWS.items()]
+)
+def test_single_steps_are_the_formulas_and_meet_the_ends_too(name, example):
+    got = np.array([float(example.schedule(int(step))) for step in example.steps()])
+    error, limit = (
+        relative_error(ROWS[name], got, oracle_values(example)),
+        tolerance(ROWS[name], example),
+    )
+    assert np.all(error <= limit), f"steps {example.steps()[error > limit]}"
     end = max(example.marks, default=0)
     for value, steps in (
         (example.start, (0, -1, -LAST, np.int8(-5))),
@@ -126,12 +143,20 @@ def test_single_float_steps_meet_the_ends_too(example):
             assert float(example.schedule(step)) == np.float32(value)
 
 
-@EXAMPLES
-def test_never_nan_never_negative_never_outside_the_heights(example):
+@NAMED
+def test_never_nan_never_negative_never_outside_the_heights(name, example):
     schedule = example.schedule
     steps = np.unique(np.concatenate([example.steps(), np.arange(0, 400), np.arange(LAST - 50, LAST)]))
     parts = np.resize(steps, (8, 80)).astype(np.int32)
-    values = np.array([by_both_clocks(schedule, part, part.astype(np.float32)) for part in parts])
+    values = np.array(
+        [
+            (
+                value_with_constants(name, example, part),
+                *by_traced_settings(name, example, part, part.astype(np.float32)),
+            )
+            for part in parts
+        ]
+    )
     assert np.all(np.isfinite(values))
     settings = [leaf for leaf in jax.tree.leaves(schedule) if is_float(leaf)]
     if min(np.min(leaf) for leaf in settings) >= 0:
@@ -142,17 +167,23 @@ def test_never_nan_never_negative_never_outside_the_heights(example):
 
 
 @pytest.mark.parametrize(
-    "example", [pytest.param(e, id=label, marks=same_program(name, e)) for name, label, e in CASES]
+    ("name", "example"),
+    [
+        pytest.param(n, e, id=label, marks=() if e is ROWS[n].examples[0] else pytest.mark.wide)
+        for n, label, e in CASES
+    ],
 )
-def test_gradients_are_finite_and_the_formulas(example):
+def test_gradients_are_finite_and_the_formulas(name, example):
     """By reverse mode at every step; and against 50 digits of the oracle where it does not jump."""
     schedule = example.schedule
-    for gradient in jax.tree.leaves(gradients_at(schedule, example.steps())):
-        assert gradient.dtype == jax.dtypes.float0 or np.all(np.isfinite(gradient))
     some, floats = steps_to_differentiate(example), real_numbers(schedule)
+    steps = np.concatenate([np.resize(some or [1], 4), example.steps()]).astype(np.int32)
+    by_schedule, _ = gradients = gradients_at(schedule, steps)
+    by_floats = gradients_at(schedule, steps.astype(np.float32)) if in_full(name) else ()
+    for gradient in jax.tree.leaves((gradients, by_floats)):
+        assert gradient.dtype == jax.dtypes.float0 or np.all(np.isfinite(gradient))
     if len(some) and floats:
-        (by_name, _), _ = gradients_at(schedule, like_the_steps(some))
-        assert_slopes(schedule, {name: getattr(by_name, name) for name in floats}, some)
+        assert_slopes(schedule, {name: getattr(by_schedule, name) for name in floats}, some)
 
 
 @REPRESENTATIVE
@@ -302,11 +333,15 @@ def test_step_that_is_no_number_is_refused_in_one_line(example):
 
 
 @FIRST
-def test_results_are_weakly_typed_whatever_the_hyperparameters_are(example):
-    """By their abstract values; the first call is eager, and multiplies a bfloat16."""
-    schedule, steps = example.schedule, like_the_steps(3)
-    rate = schedule(3)
+def test_results_are_weakly_typed(example):
+    rate = example.schedule(3)
     assert rate.weak_type and (jnp.bfloat16(1) * rate).dtype == jnp.bfloat16
+
+
+@REPRESENTATIVE
+def test_results_are_weakly_typed_whatever_the_hyperparameters_are(example):
+    """By their abstract values."""
+    schedule, steps = example.schedule, like_the_steps(3)
     arrays = jax.tree.map(jnp.asarray, schedule)
     batch = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), arrays)
     changed = [
@@ -323,7 +358,7 @@ def test_results_are_weakly_typed_whatever_the_hyperparameters_are(example):
         assert got.weak_type and got.dtype == jnp.float32
 
 
-@FIRST
+@REPRESENTATIVE
 def test_float64_under_x64_is_exact_to_its_own_precision(example):
     jax.config.update("jax_enable_x64", True)
     try:

@@ -59,13 +59,9 @@ def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def gradients_at(schedule, steps):
-    """Gradients with respect to every leaf and to the step, by the integers and by them as floats.
-
-    Those of integers are void.
-    """
+    """Gradients with respect to every leaf and to the step; those of integers are void."""
     gradient = jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True)
-    at_each = jax.vmap(gradient, in_axes=(None, 0))
-    return at_each(schedule, steps), at_each(schedule, steps.astype(np.float32))
+    return jax.vmap(gradient, in_axes=(None, 0))(schedule, steps)
 
 
 @functools.partial(jax.jit, static_argnums=0)

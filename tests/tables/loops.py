@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import pytest
 
 from optax_sched import ClosedLoop, feedback, greedy, kl_adaptive, plateau
 from optax_sched.typing import Growth, Positive
@@ -135,3 +136,7 @@ LOOPS: dict[str, Loop] = {
         ("share", 0.5, 0.25),
     ),
 }
+
+# What is asked of the state and not of a rule: these answer, and the others where everything is asked.
+FOR_ALL = ("plateau, all set", "greedy", "a NamedTuple")
+SOME_LOOPS = [pytest.param(name, marks=() if name in FOR_ALL else pytest.mark.wide) for name in LOOPS]

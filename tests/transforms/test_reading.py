@@ -153,6 +153,27 @@ ARRANGEMENTS: dict[str, tuple[Any, list[Any]]] = {
     ),
 }
 NAMES = pytest.mark.parametrize("name", ARRANGEMENTS)
+# What is read of them is read in the same way of another one, so they are updated where all is asked.
+LIKE_OTHERS = {
+    "a number",
+    "a lambda",
+    "in a named chain",
+    "two that multiply",
+    "inject, an array",
+    "inject, optax's schedule",
+    "inject, greedy",
+    "inject in a chain",
+    "inject in MultiSteps",
+    "reduce_on_plateau after inject",
+    "two of them",
+    "reduce_on_plateau after MultiSteps",
+    "partition",
+    "multi_transform, a label with a count",
+    "multi_transform, numbers as labels",
+    "multi_transform after a plateau",
+    "multi_transform beside a rate",
+    "two multi_transforms",
+}
 # Labels, where they are not the params' own, and what a mask or a count keeps from reading.
 LEAVES = {"multi_transform, numbers as labels": {1: "a", 0: "b"}}
 
@@ -167,7 +188,9 @@ def rate_of_each_leaf(name: str, read: Any) -> dict[str, Any]:
     return {leaves[label]: value for label, value in read.items()}
 
 
-@NAMES
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.wide if n in LIKE_OTHERS else ()) for n in ARRANGEMENTS]
+)
 def test_it_is_the_rate_that_every_update_uses_and_before_the_first_the_one_it_will_use(name: str):
     opt, wanted = ARRANGEMENTS[name]
     opt = with_value(opt)

@@ -100,9 +100,20 @@ CASES = [
     *(("plateau", place, False) for place in PLACES if place != "on a mesh"),
     *(("chain", place, True) for place in PLACES),
 ]
+SOME = [  # each kind of state, and each place, is in one of them
+    ("groups", "on a mesh", False),
+    ("live", "on a mesh", False),
+    ("nested", "on a mesh", False),
+    ("plateau", "as made", False),
+    ("plateau", "restored by orbax", False),
+    ("chain", "on another device", True),
+]
 
 
-@pytest.mark.parametrize(("name", "place", "donated"), CASES)
+@pytest.mark.parametrize(
+    ("name", "place", "donated"),
+    [pytest.param(*case, marks=() if case in SOME else pytest.mark.wide) for case in CASES],
+)
 def test_the_step_is_compiled_once_whatever_is_replaced(name: str, place: str, donated: bool):
     opt = with_value(OPTIMIZERS[name])
     step = jax.jit(

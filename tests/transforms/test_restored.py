@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 from support.injected import FALL, PARAMS, close, inject, labelled, rate
-from tables.loops import LOOPS
+from tables.loops import LOOPS, SOME_LOOPS
 
 import optax_sched
 from optax_sched import current_value, linear, observe, replace_feedback, replace_schedule
@@ -153,7 +153,9 @@ def test_a_linen_module_holds_a_schedule():
 # --- Restored as dicts and lists -----------------------------------------------------------------
 
 
-@IN_FORMS
+@pytest.mark.parametrize(
+    "form", [pytest.param(it, marks=pytest.mark.slow if it == "orbax" else ()) for it in FORMS]
+)
 def test_a_restored_plateau_is_read_observed_and_given_other_settings_in_its_form(
     form: str, tmp_path: Path
 ):
@@ -245,7 +247,7 @@ def optimizer_of(opt: Any) -> tuple[Any, Any, Any]:
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "nnx.jit"])
-@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("name", SOME_LOOPS)
 def test_nnx_opt_state_works_as_it_is(name: str, compiled: bool):
     loop = LOOPS[name]
     jit = nnx.jit if compiled else lambda function: function

@@ -199,6 +199,7 @@ def test_the_steps_shown_when_none_are_given(schedule, steps):
     assert horizon(schedule) == steps
 
 
+@pytest.mark.slow
 def test_identify(folder, capsys):
     schedule = optax_sched.warmup_linear_decay(1e-3, 20, 200)
     rows = [f"{step},{float(schedule(step)):.3e},2.5" for step in range(0, 201, 4)]
@@ -346,6 +347,7 @@ def test_a_name_of_another_library_is_answered_with_the_call_here(spec, folder, 
     assert "torch's CosineAnnealingLR(" in said and "cosine_decay(lr, T_max, eta_min)" in said
 
 
+@pytest.mark.slow
 def test_what_is_too_deep_is_refused_in_one_line(folder, capsys):
     config = WSD
     for _ in range(30):

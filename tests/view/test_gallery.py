@@ -26,6 +26,7 @@ def figure(panels) -> Any:
     return gallery(list(panels.values()))
 
 
+@pytest.mark.slow
 def test_every_builder_has_a_panel(panels):
     assert set(panels) == (BUILDERS.keys() - OWN.keys()) | CLOSED_LOOP | {"power_shape", "k_shape"}
 
@@ -34,6 +35,7 @@ def test_the_page_is_the_one_that_the_program_writes():
     assert (PICTURE.parent / "gallery.md").read_text(encoding="utf-8") == page()
 
 
+@pytest.mark.slow
 def test_panels_are_comparable(panels):
     for name, panel in panels.items():
         assert len(panel.values) == (63 if name in ("chebyshev", "silver") else 1001), name
@@ -41,6 +43,7 @@ def test_panels_are_comparable(panels):
         assert panel.values.min() >= 0 and 0.5 <= panel.values.max() <= 1.1, name
 
 
+@pytest.mark.slow
 def test_a_panel_shows_the_formula(panels):
     expected = [(1 + math.cos(math.pi * t / 1000)) / 2 for t in range(1001)]
     np.testing.assert_allclose(panels["cosine_decay"].values, expected, atol=1e-6)
@@ -48,6 +51,7 @@ def test_a_panel_shows_the_formula(panels):
     assert panels["warmup"].boundaries == [200]
 
 
+@pytest.mark.slow
 def test_the_closed_loop_is_cut_where_its_loss_stalls(panels):
     panel = panels["reduce_on_plateau"]
     assert np.all(np.diff(panel.behind[0]) <= 0)
@@ -72,6 +76,7 @@ def test_sections_go_on_in_the_next_row_only_if_no_row_holds_them(sizes, cells):
     assert places(sizes) == cells
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off_and_no_words_overlap(figure, panels):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -94,6 +99,7 @@ def test_nothing_is_cut_off_and_no_words_overlap(figure, panels):
         assert not one.overlaps(two), (a, b)
 
 
+@pytest.mark.slow
 def test_panels_have_one_size_and_one_scale(figure):
     assert len({tuple(np.round(axes.bbox.size)) for axes in figure.axes}) == 1
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
