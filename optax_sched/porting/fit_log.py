@@ -188,7 +188,7 @@ class Problem:
         """The least squares by Levenberg and Marquardt, with a weak pull to the start."""
         import scipy.optimize
 
-        weak = 1e-5 * np.eye(len(start))
+        weak = 3e-3 * np.eye(len(start))
         found = scipy.optimize.least_squares(
             lambda at: np.append(self.residuals(at[None])[0], weak @ (at - start)),
             start,

@@ -73,6 +73,10 @@ class Node(NamedTuple):
     def fixed(self) -> dict[str, float | None]:
         return {name: number for name, (number, _) in self.typed.items()}
 
+    def may_stay(self, name: str) -> bool:
+        """Whether a number may be at its default: intervals are local, so that they do not tell."""
+        return self.family.is_optional(name) and name not in self.changed
+
 
 def built(family: Family, numbers: Mapping[str, float | None], whole: bool) -> Schedule | None:
     """The schedule of these numbers, or None where its builder refuses them."""
@@ -174,7 +178,7 @@ class Search:
             problem = self._problem(family, offset, fixed)
             if len(problem.log.steps) < 3:
                 return
-            fit = self._fit(problem, *([fit.fitted] if fit else problem.starts(3)))
+            fit = self._fit(problem, *(self._again(problem, fit.fitted) if fit else problem.starts(3)))
             errors = np.abs(fit.residuals)
             numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
             self.nearest.append(Near(errors.max(), family, offset, {**fixed, **numbers}))
@@ -182,6 +186,14 @@ class Search:
                 yield from self._paired(root, pair) if pair else [root]
             if np.mean(errors * problem.log.half) > NEAR * self.log.top:
                 return
+
+    def _again(self, problem: Problem, fitted: Array) -> list[Array]:
+        """Starts with another offset: the numbers as they were, and optional ones at their defaults."""
+        reset = fitted.copy()
+        for at, name in enumerate(problem.free):
+            if problem.family.is_optional(name) and (default := DEFAULTS[name]):
+                reset[at] = to_fitted(name, default, self.log.top)
+        return [fitted, reset]
 
     def _fitted(self, node: Node) -> Iterator[Node]:
         problem = self._problem(node.family, node.offset, node.fixed)
@@ -224,19 +236,8 @@ class Search:
         """The node with its bound, which puts it in its place in the queue."""
         assert node.intervals is not None
         bound = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
-        bound += sum(
-            1 + self._fewest(node, name) for name in node.intervals if not self._may_stay(node, name)
-        )
+        bound += sum(1 + self._fewest(node, name) for name in node.intervals if not node.may_stay(name))
         return node._replace(bound=bound, order=next(self.order))
-
-    def _may_stay(self, node: Node, name: str) -> bool:
-        """Whether a number may be at its default."""
-        if not node.family.is_optional(name) or name in node.changed:
-            return False
-        assert node.intervals is not None
-        default, (low, high) = DEFAULTS[name], node.intervals[name]
-        # Where an end is a floor, the slope at a fit does not tell how low it may lie.
-        return default is None or low <= default <= high or name == "end"
 
     def _fewest(self, node: Node, name: str) -> int:
         """The digits of the roundest number, or of the roundest share of the peak."""
@@ -254,7 +255,7 @@ class Search:
     def _children(self, node: Node, intervals: Intervals) -> Iterator[Node]:
         """A number that may stay at its default does or does not; else the one told best is typed."""
         for name, (low, high) in intervals.items():
-            if self._may_stay(node, name):
+            if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
                 is_told = high > 1e-4 * self.log.top if name in ("start", "end") else high < 30 * low
                 if is_told:
