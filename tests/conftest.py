@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # They hold no tests and no doctests: `--doctest-modules` would run them as it collects.
 collect_ignore = ["support", "tables"]
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
-TO_THE_BIT = ("peers", "schedules")  # folders whose programs are always compiled as a user's are
+TO_THE_BIT = ("schedules",)  # folders whose programs are always compiled as a user's are
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
