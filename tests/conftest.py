@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # They hold no tests and no doctests: `--doctest-modules` would run them as it collects.
 collect_ignore = ["support", "tables"]
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
-TO_THE_BIT = ("peers", "schedules")  # folders whose programs are always compiled as a user's are
+TO_THE_BIT = ("schedules", "test_seesaw.py")  # whose programs are always compiled as a user's are
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,8 +46,8 @@ def pains_of_the_compiler(request: pytest.FixtureRequest) -> None:
     import jax
     from support.amount import EVERYTHING
 
-    folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    fewer = not EVERYTHING and folder not in TO_THE_BIT
+    parts = request.path.relative_to(Path(__file__).parent).parts
+    fewer = not EVERYTHING and not any(part in TO_THE_BIT for part in parts)
     if jax.config.read("jax_disable_most_optimizations") != fewer:
         jax.config.update("jax_disable_most_optimizations", fewer)
         jax.clear_caches()  # no folder gets programs of the other kind

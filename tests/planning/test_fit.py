@@ -143,6 +143,7 @@ def test_a_covariance_covers_what_other_noise_would_have_given():
     assert np.mean(np.abs(off) < 1) > 0.5 and np.all(np.abs(off) < 4)
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_rates_does_not_matter():
     one, other = (
         fit_loss_law(runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4, unit=unit)) for unit in (1.0, 1000.0)
@@ -220,7 +221,7 @@ JITTER = noisy(warmup_cosine_decay(PEAK, 20, 600), key=0, scale=0.02)
     "schedule",
     [
         pytest.param(ONE_OF_EACH_SHAPE[0], id="constant", marks=pytest.mark.wide),
-        pytest.param(ONE_OF_EACH_SHAPE[1], id="cosine"),
+        pytest.param(ONE_OF_EACH_SHAPE[1], id="cosine", marks=pytest.mark.wide),
         pytest.param(ONE_OF_EACH_SHAPE[2], id="drop", marks=pytest.mark.wide),
         pytest.param(cosine_restarts(PEAK, 200), id="restarts", marks=pytest.mark.wide),
         pytest.param(ZEROS, id="zeros"),
@@ -279,6 +280,7 @@ def test_a_fit_knows_its_peaks_and_warns_elsewhere(noisy_fit):
         quiet_or(words if is_far else None, noisy_fit.difference, flat, rates, 400)
 
 
+@pytest.mark.slow
 def test_runs_at_two_peaks_are_warned_of():
     def runs(factor: float) -> list[LoggedRun]:
         rates = [

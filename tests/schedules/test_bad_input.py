@@ -94,7 +94,7 @@ def test_each_relation_between_parameters_has_a_bad_call(name):
 
 @NAMES
 def test_what_the_bad_ones_are_changed_from_is_good(name):
-    assert jnp.isfinite(call(builder_of(name), GOOD[name])(3))
+    assert jax.eval_shape(call(builder_of(name), GOOD[name]), 3).shape == ()
 
 
 @BUILT_IN

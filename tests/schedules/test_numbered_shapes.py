@@ -37,6 +37,11 @@ WIDELY = pytest.mark.parametrize(
 STEPS = np.array([1, 7, 33, 66, 97])
 
 
+@jax.jit
+def weights(shape, x, y):
+    return shape.weights(x, y)
+
+
 @pytest.mark.parametrize(("make", "oracle"), [(os.power_shape, power_shape), (os.k_shape, k_shape)])
 @pytest.mark.parametrize("number", [0.1, 0.4, 0.5, 1.0, 2.0, 3.7])
 def test_a_shape_and_its_complement_are_exact_near_both_ends(make, oracle, number):
@@ -44,7 +49,7 @@ def test_a_shape_and_its_complement_are_exact_near_both_ends(make, oracle, numbe
     x = np.concatenate([[0.0], near, 1 - near, [0.3, 0.5, 1.0]])
     x, y = x.astype(np.float32), (1 - x).astype(np.float32)
     y[1 + len(near) : 1 + 2 * len(near)] = near.astype(np.float32)  # as a clock gives them
-    got = jax.jit(lambda s, x, y: s.weights(x, y))(make(number), x, y)
+    got = weights(make(number), x, y)
     for a, b, weight, left in zip(x, y, *got, strict=True):
         from_start = mpf(float(a)) if a < 0.5 else 1 - mpf(float(b))
         want = oracle(from_start, mpf(float(np.float32(number))))

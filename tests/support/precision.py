@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 from mpmath import mpf
+from support.amount import EVERYTHING
 from tables.rows import Example, Row, expected, is_float
 
 from optax_sched import Schedule
@@ -57,7 +58,11 @@ def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
     return np.where(both_are, 0.0, np.abs(got - want) / np.maximum(np.abs(want), nothing))
 
 
-@jax.jit
+# A gradient is not asked to its last bits: LLVM need not take pains, unless everything is asked.
+QUICK = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
+
+
+@functools.partial(jax.jit, compiler_options=None if EVERYTHING else QUICK)
 def gradients_at(schedule, steps):
     """Gradients with respect to every leaf and to the step; those of integers are void."""
     gradient = jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True)
