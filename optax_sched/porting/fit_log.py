@@ -171,7 +171,7 @@ class Problem:
                 **dict.fromkeys(("value", "peak", "scale"), top),
                 **{"start": values[0], "end": values[-1], "rise": rise, "width": 512.0},
                 "total": max(total, rise + gap),
-                "fall": max(total - after, gap) * (2 / ahead**2 if pairs else 1.0),
+                "fall": max(total - after, gap) * (20 / ahead**4 if pairs else 1.0),
                 "cool": max(total - steps[high[-1]], gap),
                 "tau": max(ahead**3 * rise / 8, gap),
                 "period": jump if ahead == 1 else again / ahead if ahead < 1.2 else steps[-1] * ahead,

@@ -68,6 +68,7 @@ class Node(NamedTuple):
     intervals: Intervals | None = None  # where these may lie; None before the fit
     changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
     digits: int = 0  # that the next number has at least
+    pair: str = ""  # the first of two numbers that no curve tells apart, as long as it is any number
 
     @property
     def fixed(self) -> dict[str, float | None]:
@@ -75,7 +76,8 @@ class Node(NamedTuple):
 
     def may_stay(self, name: str) -> bool:
         """Whether a number may be at its default: intervals are local, so that they do not tell."""
-        return self.family.is_optional(name) and name not in self.changed
+        is_paired = self.pair and name == PAIRS[self.pair].second
+        return self.family.is_optional(name) and name not in self.changed and not is_paired
 
 
 def built(family: Family, numbers: Mapping[str, float | None], whole: bool) -> Schedule | None:
@@ -171,19 +173,21 @@ class Search:
 
     def _roots(self, family: Family) -> Iterator[Node]:
         """At each offset the fit of all numbers, where it is near the log."""
-        pair = next((name for name in family.names if name in PAIRS), None)
-        fixed = {pair: PAIRS[pair].firsts[0]} if pair else {}
+        pair = next((name for name in family.names if name in PAIRS), "")
+        typed: dict[str, tuple[float | None, int]] = {pair: (PAIRS[pair].firsts[0], 0)} if pair else {}
+        root = Node(0.0, 0, family, 0, typed, {}, pair=pair)
         fit = None
         for offset in OFFSETS:
-            problem = self._problem(family, offset, fixed)
+            root = root._replace(offset=offset)
+            problem = self._problem(family, offset, root.fixed)
             if len(problem.log.steps) < 3:
                 return
             fit = self._fit(problem, *(self._again(problem, fit.fitted) if fit else problem.starts(3)))
             errors = np.abs(fit.residuals)
             numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
+            fixed = {pair: PAIRS[pair].firsts[0]} if pair else {}
             self.nearest.append(Near(errors.max(), family, offset, {**fixed, **numbers}))
-            for root in self._opened(Node(0.0, 0, family, offset, {}, {}), problem, fit):
-                yield from self._paired(root, pair) if pair else [root]
+            yield from self._opened(root, problem, fit)
             if np.mean(errors * problem.log.half) > NEAR * self.log.top:
                 return
 
@@ -211,26 +215,28 @@ class Search:
             free = dict(zip(problem.free, fit.fitted.tolist(), strict=True))
             yield self._bounded(node._replace(free=free, intervals=intervals))
 
-    def _paired(self, root: Node, pair: str) -> Iterator[Node]:
+    def _paired(self, node: Node, intervals: Intervals) -> Iterator[Node]:
         """One number of two is typed: the other follows."""
-        firsts, second, seconds, follow, ratio = PAIRS[pair]
-        low, high = (root.intervals or {})[second]
-        number = float(from_fitted(second, np.array(root.free[second]), self.log.top))
+        firsts, second, seconds, follow, ratio = PAIRS[node.pair]
+        low, high = intervals[second]
+        number = float(from_fitted(second, np.array(node.free[second]), self.log.top))
         for first in firsts:
             times = ratio(firsts[0], first)
             yield self._bounded(
-                root._replace(
-                    typed={pair: (first, 1 + digits_of(first))},
-                    free={**root.free, second: float(to_fitted(second, number * times, self.log.top))},
-                    intervals={**(root.intervals or {}), second: (low * times, high * times)},
+                node._replace(
+                    pair="",
+                    typed={**node.typed, node.pair: (first, 1 + digits_of(first))},
+                    free={**node.free, second: float(to_fitted(second, number * times, self.log.top))},
+                    intervals={**intervals, second: (low * times, high * times)},
                 )
             )
         for typed in seconds:
-            first = to_fitted(pair, follow(firsts[0], typed / number), self.log.top)
+            first = to_fitted(node.pair, follow(firsts[0], typed / number), self.log.top)
             if np.isfinite(first):
                 cost = 0 if DEFAULTS.get(second) == typed else 1 + digits_of(typed)
-                both = root._replace(free={**root.free, pair: float(first)})
-                yield self._with(both, second, typed, cost, root.bound + cost)
+                others = {name: both for name, both in node.typed.items() if name != node.pair}
+                both = node._replace(pair="", typed=others, free={**node.free, node.pair: float(first)})
+                yield self._with(both, second, typed, cost, node.bound + cost)
 
     def _bounded(self, node: Node) -> Node:
         """The node with its bound, which puts it in its place in the queue."""
@@ -261,6 +267,9 @@ class Search:
                 if is_told:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
+        if node.pair:
+            yield from self._paired(node, intervals)
+            return
         name = min(intervals, key=lambda name: self._turn(name, intervals))
         low, high = max(intervals[name][0], 0.0), intervals[name][1]
         whole = self.whole and name in LENGTHS
