@@ -327,6 +327,7 @@ def within(frames: int, function: Callable[[], Any]) -> Any:
     return function() if frames == 0 else within(frames - 1, function)
 
 
+@pytest.mark.slow
 def test_what_is_as_deep_as_a_config_may_be_comes_back_and_can_be_evaluated():
     # The combinators that take the most of Python's stack.
     around = (

@@ -124,6 +124,7 @@ def test_it_is_a_schedule_like_any_other(best):
     assert float(jax.jit(lambda s: s(RISE))(best)) == np.float32(PEAK)
 
 
+@pytest.mark.slow
 def test_few_steps_few_knots_a_floor_and_no_warmup():
     floored = best_schedule(MULTI, 400, PEAK, min_value=2e-5, num_knots=5)
     assert len(floored.schedule.values) == 5 and floored.warmup_steps == 0

@@ -153,6 +153,7 @@ def test_the_unit_of_the_rates_does_not_matter():
     np.testing.assert_allclose(one.law.gamma, other.law.gamma, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_spike_in_the_log_changes_little(noisy_fit):
     runs = runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4)
     runs[1].losses[30] *= 1.1
@@ -198,6 +199,7 @@ def test_runs_of_one_shape_are_warned_of_with_what_to_add(schedules, law, names)
     assert np.all(np.isfinite(fit.covariance))
 
 
+@pytest.mark.slow
 def test_it_is_float64_in_either_mode_of_jax(noisy_fit):
     runs = runs_of(MULTI, ONE_OF_EACH_SHAPE, noise=5e-4)
     rates = [np.asarray(run.schedule(np.arange(LENGTH)), np.float64) for run in runs]
@@ -301,6 +303,7 @@ def test_runs_at_two_peaks_are_warned_of():
     quiet_or(None, fit.predict, np.full(9, 1.2 * PEAK), 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "words"), [(0.95, "fit_loss_law: all runs have one shape: "), (0.5, None)]
 )
@@ -317,6 +320,7 @@ def test_runs_of_one_shape_are_warned_of_whatever_their_length_and_warmup(end, w
     assert found == [] if words is None else len(found) == 1 and found[0].startswith(words)
 
 
+@pytest.mark.slow
 def test_a_beginning_that_no_law_describes_is_warned_of():
     runs = runs_of(ANNEALING, ONE_OF_EACH_SHAPE)
     early = [run._replace(losses=run.losses * (1 + 1.0 * np.exp(-(STEPS - 150) / 100))) for run in runs]
@@ -347,6 +351,7 @@ def test_a_deviation_grows_with_the_model_error():
         fit_loss_law(runs, AnnealingLaw, -0.1)
 
 
+@pytest.mark.slow
 def test_the_difference_of_two_schedules_is_surer_than_either(noisy_fit):
     short = wsd(PEAK, 100, 400, LENGTH)
     cosine = ONE_OF_EACH_SHAPE[1]
@@ -462,6 +467,7 @@ def test_a_prediction_before_any_rate_is_spent_is_inf(noisy_fit):
     assert alone[0].shape == () and alone[1] == deviations[1]
 
 
+@pytest.mark.slow
 def test_a_prediction_of_many_steps_is_that_of_the_law(noisy_fit):
     steps = np.arange(200, 2 * LENGTH, 9)
     rates = np.asarray(HELD_OUT(np.arange(2 * LENGTH)))

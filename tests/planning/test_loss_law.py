@@ -95,6 +95,7 @@ def test_the_loss_has_the_shape_of_the_steps():
     assert law(rates, 1).shape == () and law(rates, []).shape == (0,)
 
 
+@pytest.mark.slow
 def test_before_any_rate_is_spent_the_loss_is_inf_and_its_gradient_0():
     for law, _, _ in LAWS:
         rates = [0.0, 0.0, 1e-4]
@@ -158,6 +159,7 @@ def test_a_million_traced_steps_need_no_square_of_memory():
     assert used is None or used.temp_size_in_bytes < 200e6
 
 
+@pytest.mark.slow
 @one_law
 def test_gradients_are_those_of_the_double_loop(law, oracle, parameters):
     rates = np.asarray(rates_of(SCHEDULES["cosine"], 30))
@@ -181,6 +183,7 @@ def test_gradients_are_those_of_the_double_loop(law, oracle, parameters):
         np.testing.assert_allclose(by_rates[place], (high - low) / 2e-8, rtol=2e-3)
 
 
+@pytest.mark.slow
 @one_law
 def test_laws_and_schedules_are_mapped_over(law, oracle, parameters):
     del oracle, parameters

@@ -71,7 +71,9 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(
-    ("schedule", "steps", "form", "offset"), KNOWN, ids=lambda value: str(value)[:40]
+    ("schedule", "steps", "form", "offset"),
+    [*KNOWN[-4:], *(pytest.param(*log, marks=pytest.mark.wide) for log in KNOWN[:-4])],
+    ids=lambda value: str(value)[:40],
 )
 def test_it_finds_the_schedule_as_it_was_typed(schedule, steps, form, offset):
     best = identify(steps, logged(schedule, steps, form, offset))[0]
@@ -95,8 +97,8 @@ def test_what_no_family_makes_has_the_nearest_first():
 
 
 LAGGING = [
-    (warmup_cosine_decay(3e-4, 100, 2000), 10, "{:.3e}"),
     (linear(5e-5, 0.0, 10000), 50, "{:.5e}"),
+    (warmup_cosine_decay(3e-4, 100, 2000), 10, "{:.3e}"),
     (cosine_decay(3e-4, 2000), 10, "{!r}"),
     (warmup_linear_decay(5e-5, 500, 10000), 50, "{!r}"),
     (warmup(polynomial_decay(3e-4, 1900, power=2.0), 100), 10, "{!r}"),
@@ -104,7 +106,10 @@ LAGGING = [
 ]
 
 
-@pytest.mark.parametrize(("schedule", "every", "form"), LAGGING)
+@pytest.mark.parametrize(
+    ("schedule", "every", "form"),
+    [*LAGGING[:1], *(pytest.param(*log, marks=pytest.mark.wide) for log in LAGGING[1:])],
+)
 def test_skipped_updates_are_counted_where_a_log_first_shows_them(schedule, every, form):
     steps = np.arange(0, 200 * every + 1, every)
     lags = np.where(steps < 50, 0, np.where(steps < 700, 1, 2))

@@ -105,6 +105,7 @@ def test_equal_cycles_are_counted_to_the_last_step(number_of, period: float):
     np.testing.assert_array_equal(found.number[: len(steps)], want)
 
 
+@pytest.mark.slow
 def test_both_builders_turn_on_the_boundary():
     period, mult = 33.3, 1.17
     starts = starts_of_cycles(period, mult, until=10**4)[:-1]
