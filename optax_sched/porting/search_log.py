@@ -263,8 +263,8 @@ class Search:
         for name, (low, high) in intervals.items():
             if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
-                is_told = high > 1e-4 * self.log.top if name in ("start", "end") else high < 30 * low
-                if is_told:
+                is_end = name in ("start", "end")
+                if high > 1e-4 * self.log.top if is_end else name in LENGTHS or high < 30 * low:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
         if node.pair:
@@ -323,9 +323,9 @@ class Search:
             self.found.append((cost, match))
             self.least = min(self.least, cost)
             return True
-        errors = errors_of(schedule, self.log, node.offset)
         if len(self.points) < MOST_POINTS:
             # From now on look at the points that say no, too.
+            errors = errors_of(schedule, self.log, node.offset)
             worst = np.argsort(-errors)[:6]
             self.points = np.union1d(self.points, worst[errors[worst] > TIES])
         return False
