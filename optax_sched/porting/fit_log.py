@@ -184,7 +184,7 @@ class Problem:
                 guesses[name].append(guess[name])
         return guesses
 
-    def fit(self, start: Array) -> Fit:
+    def fit(self, start: Array, most: int) -> Fit:
         """The least squares by Levenberg and Marquardt, with a weak pull to the start."""
         import scipy.optimize
 
@@ -195,9 +195,9 @@ class Problem:
             jac=lambda at: np.concatenate([self._jacobian(at), weak]),  # pyright: ignore[reportArgumentType]
             method="lm",
             x_scale="jac",
-            ftol=1e-9,
+            ftol=1e-8,
             xtol=1e-11,
-            max_nfev=60,
+            max_nfev=most,
         )
         return Fit(found.x, self.residuals(found.x[None])[0], found.nfev)
 

@@ -96,9 +96,7 @@ def _with_skips(search: Search) -> list[Match]:
                 choices[name] = {0.0, as_typed(number / peak, 1)}
             elif name in LENGTHS:
                 # The clock lags: the lengths that fit are longer than those that were typed.
-                choices[name] = _rounder(
-                    number * (0.9 if number < 1000 else 0.97) - 2, number + 2, True
-                )
+                choices[name] = _rounder(0.9 * number, number + 2, True)
             else:
                 choices[name] = _rounder(0.99 * number, 1.01 * number, False)
         for numbers in itertools.islice(itertools.product(*choices.values()), MOST_TRIES):

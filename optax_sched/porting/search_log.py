@@ -165,7 +165,7 @@ class Search:
     def _fit(self, problem: Problem, *starts: Array) -> Fit:
         fits: list[Fit] = []
         for start in starts:
-            fits.append(problem.fit(start))
+            fits.append(problem.fit(start, 20 if problem.fixed else 60))
             self.work += fits[-1].taken
             if np.abs(fits[-1].residuals).max() < 1.5:
                 break
@@ -277,14 +277,15 @@ class Search:
         digits = node.digits or fewest
         least = node.bound - (digits - fewest)
         near = float(from_fitted(name, np.array(node.free[name]), self.log.top))
-        found = dict.fromkeys(roundest(low, high, digits, whole, near=near), digits)
+        found: dict[float, int] = {}
         if name in ("start", "end"):
             peak = node.fixed.get("peak") or self.log.top
-            for share in (
-                SHARES if high > 2 * low else roundest(low / peak, high / peak, digits, False, 3)
-            ):
+            is_wide = high > 2 * low  # then it is a share that people type
+            for share in SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3):
                 if digits_of(share) == digits and low <= share * peak <= high:
-                    found.setdefault(as_typed(share * peak, 12), digits)
+                    found[as_typed(share * peak, 12)] = digits
+        if not found:
+            found |= dict.fromkeys(roundest(low, high, digits, whole, near=near), digits)
         if name in ("total", "fall") and not node.digits:
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
