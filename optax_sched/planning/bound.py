@@ -1,6 +1,6 @@
 """The last-iterate bound of convex optimisation, as a score of schedules."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +74,7 @@ def convex_bound(
     best rate 0.04956, bound there 0.10063
     best rate 0.04824, bound there 0.10339
     """
-    horizons = [num_steps] if isinstance(num_steps, int) else num_steps
+    horizons: Any = [num_steps] if isinstance(num_steps, int) else num_steps
     one_each("convex_bound", "grad_norms", grad_norms, max(horizons), "steps")
     rates_of("convex_bound", schedule, min(horizons))  # the one that may have no rate above 0 yet
     rates = rates_of("convex_bound", schedule, max(horizons))

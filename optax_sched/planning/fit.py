@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -33,11 +33,11 @@ class LoggedRun(NamedTuple):
     [200, 400]
     """
 
-    schedule: Given
+    schedule: Any
     """A schedule, a function of the step, or the rates that were used, one for each update from 0."""
-    steps: ArrayLike | Sequence[int]
+    steps: Any
     """The updates, from 0, at which the loss was logged; not before the first rate above 0."""
-    losses: ArrayLike | Sequence[float]
+    losses: Any
     """The loss logged at each of them, positive."""
 
 

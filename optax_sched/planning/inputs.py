@@ -105,9 +105,9 @@ def _in_float(value: Any) -> Array:
 Given = Function | Scalar | ManyScalars
 """A schedule, a function of the step, a number, or the rates that were used."""
 Run = Annotated[Given, "Run", RunDomain()]
-BatchSize = Annotated[Function | int, "BatchSize", BatchSizeDomain()]
+BatchSize = Annotated[Function | float, "BatchSize", BatchSizeDomain()]
 Size = Annotated[int, "Size", SIZE]
-Sizes = Annotated[int | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
+Sizes = Annotated[int | np.integer | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
 PositiveOrMany = Annotated[
     Scalar | ManyScalars,
     "PositiveOrMany",

@@ -28,11 +28,11 @@ class SweptRun(NamedTuple):
     3.21
     """
 
-    schedule: Given
+    schedule: Any
     """The schedule at the rates that were used, a function of the step, or an array of the rates."""
     num_steps: int
     """The number of updates."""
-    loss: Scalar
+    loss: Any
     """The last loss: a validation loss, or a mean of training losses. NaN or inf if it diverged."""
     batch_size: Scalar | None = None
     """In any unit (examples, tokens); for all runs of a fit or for none."""
