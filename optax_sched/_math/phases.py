@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Numeric = float | np.number | np.ndarray | jax.Array
+Numeric = int | float | np.number | np.ndarray | jax.Array
 """What stands for one number or several."""
 
 LAST_STEP = 2**31 - 1  # optax counts updates in int32 and stops there
