@@ -28,6 +28,7 @@ from optax_sched._schedules import (
 )
 
 RATES = ("value", "start", "peak", "end", "scale")  # a curve is nearly linear in these
+ENDS = ("start", "end")  # people type them as a share of the peak
 LENGTHS = ("rise", "fall", "total", "cool", "tau", "period", "up", "down", "width")
 # What a number in parentheses is where nothing was typed for it.
 DEFAULTS: Mapping[str, float | None] = {
@@ -42,10 +43,10 @@ class Pair(NamedTuple):
     firsts: tuple[float, ...]
     second: str  # the name of the other number
     seconds: tuple[float, ...]
-    follow: Callable[
-        [float, float], float
-    ]  # the first number where the second is so many times as high
-    ratio: Callable[[float, float], float]  # and the reverse, for another first number
+    # From the old first number and the ratio of the new second one to the old: the new first number.
+    follow: Callable[[float, float], float]
+    # From the old first number and the new one: the ratio of the new second number to the old.
+    ratio: Callable[[float, float], float]
 
 
 _ROUND = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)

@@ -90,15 +90,18 @@ class Fit(NamedTuple):
 class Problem:
     """The free numbers of a family beside a log, where the others are fixed."""
 
-    def __init__(self, family: Family, log: Log, offset: int, fixed: Mapping[str, float | None]):
-        self.family, self.log, self.fixed = family, log, fixed
+    def __init__(
+        self, family: Family, log: Log, top: float, offset: int, fixed: Mapping[str, float | None]
+    ):
+        # `top` is that of the whole log, of which `log` may be a part.
+        self.family, self.log, self.top, self.fixed = family, log, top, fixed
         self.free = [name for name in family.names if name not in fixed]
         self.curve = _curve_of(family, tuple(name for name in fixed if fixed[name] is None))
         self.steps = np.maximum(log.steps + offset, 0.0)
 
     def numbers(self, fitted: Array) -> dict[str, Array]:
         columns = zip(self.free, np.moveaxis(fitted, -1, 0), strict=True)
-        return {name: from_fitted(name, column, self.log.top) for name, column in columns}
+        return {name: from_fitted(name, column, self.top) for name, column in columns}
 
     def residuals(self, fitted: Array) -> Array:
         """Of k settings at once: [k, free] -> [k, points]."""
@@ -119,27 +122,27 @@ class Problem:
         if rates:
             # The curve is linear in the rates, or nearly: solve for them.
             without = numbers | {name: np.zeros_like(numbers[name]) for name in rates}
-            unit = np.full(len(numbers[rates[0]]), self.log.top)
+            unit = np.full(len(numbers[rates[0]]), self.top)
             design = np.stack(
                 [self._residuals(without | {name: unit}, 0.0) for name in rates], -1
             ).clip(-1e9, 1e9)
             solved = np.linalg.pinv(design) @ (self.log.values / self.log.half)
-            heights = solved.clip(0.0, 1e3).T * self.log.top
+            heights = solved.clip(0.0, 1e3).T * self.top
             # Under a floor, an end is no part of a sum.
             alone = numbers | {name: without[name] for name in rates[1:]}
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
         errors = np.sum(np.minimum(np.abs(self._residuals(numbers, self.log.values)), 1e9) ** 2, axis=1)
         order = np.argsort(errors)
-        # With the peak at a logged step, and behind it: a fit does not find its way across a kink.
+        # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
         rises = np.unique(numbers["rise"][order], return_index=True)[1] if "rise" in numbers else ()
         best = order[sorted({*range(count), *rises})]
         return np.stack(
-            [to_fitted(name, number[best], self.log.top) for name, number in numbers.items()], -1
+            [to_fitted(name, number[best], self.top) for name, number in numbers.items()], -1
         )
 
     def _guesses(self) -> dict[str, list[float]]:
-        steps, values, top = self.steps, self.log.values, self.log.top
+        steps, values, top = self.steps, self.log.values, self.top
         gap = max(steps[1] - steps[0], 1e-9)
         peak = int(np.argmax(values))
         high = np.flatnonzero(values >= values[peak] - 2 * self.log.half[peak] - 1e-3 * top)
@@ -199,7 +202,7 @@ class Problem:
             xtol=1e-11,
             max_nfev=most,
         )
-        return Fit(found.x, self.residuals(found.x[None])[0], found.nfev)
+        return Fit(found.x, found.fun[: -len(start)], found.nfev)
 
     def _jacobian(self, at: Array, move: float = 1e-7) -> Array:
         here, *ahead = self.residuals(np.concatenate([at[None], at + move * np.eye(len(at))]))
@@ -217,18 +220,18 @@ class Problem:
         slopes, residuals = slopes[~kinks] / scale, fit.residuals[~kinks]
         matrix = np.concatenate([slopes, -slopes])
         limits = np.concatenate([TIES - residuals, TIES + residuals])
+        bounds = [(-4 * size, 4 * size) for size in scale]
         intervals = {}
         for at, name in enumerate(self.free):
             ends = []
             for sign in (1.0, -1.0):
                 goal = np.zeros(len(scale))
                 goal[at] = sign
-                bounds = [(-4 * size, 4 * size) for size in scale]
                 found = scipy.optimize.linprog(goal, matrix, limits, bounds=bounds, method="highs")
                 if found.x is None:
                     return None
                 ends.append(fit.fitted[at] + found.x[at] / scale[at])
-            low, high = np.sort(from_fitted(name, np.array(ends), self.log.top))
+            low, high = np.sort(from_fitted(name, np.array(ends), self.top))
             margin = 2e-7 * max(abs(low), abs(high))  # for the points at a kink, which have no slope
             intervals[name] = float(low - margin), float(high + margin)
         return intervals

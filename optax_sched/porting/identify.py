@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from optax_sched._core.errors import complaint
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
-from optax_sched.porting.families import LENGTHS
+from optax_sched.porting.families import ENDS, LENGTHS, RATES
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.pieces import in_pieces
@@ -22,7 +22,6 @@ MOST_MATCHES = 8
 MOST_SKIPPED = 100
 # What fp16 trainers use: their schedulers skip what their optimizers skip.
 LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
-ENDS = ("start", "end")
 MOST_TRIES = 300
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
@@ -88,12 +87,12 @@ def _with_skips(search: Search) -> list[Match]:
     if not log.whole:
         return []
     for near in sorted(search.nearest, key=lambda near: near.error):
-        if near.offset or not LAGGING.issuperset(near.family.names):
+        if near.offset or not LAGGING.issuperset(near.family.names) or near.numbers["peak"] <= 0:
             continue
         peak, choices = near.numbers["peak"], {}
         for name, number in near.numbers.items():
             if name in ENDS:
-                choices[name] = {0.0, as_typed(number / peak, 1)}
+                choices[name] = [0.0, as_typed(number / peak, 1)]
             elif name in LENGTHS:
                 # The clock lags: the lengths that fit are longer than those that were typed.
                 choices[name] = _rounder(0.9 * number, number + 2, True)
@@ -190,15 +189,18 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
 def _nearest(search: Search) -> list[Match]:
     """The families that come nearest, with as few digits as do not make it much worse."""
     log, matches = search.log, []
-    for near in sorted(search.nearest, key=lambda near: near.error)[:MOST_MATCHES]:
+    for near in sorted(search.nearest, key=lambda near: near.error):
+        if len(matches) == MOST_MATCHES:
+            break
         tried = []
         for digits in range(10, 1, -1):
-            typed = {
-                name: number
-                and (round(number) if log.whole and name in LENGTHS else as_typed(number, digits))
-                for name, number in near.numbers.items()
-            }
-            schedule = built(near.family, typed, log.whole)
+            typed = {name: as_typed(number, digits) for name, number in near.numbers.items()}
+            if log.whole:
+                typed |= {name: round(near.numbers[name]) for name in typed if name in LENGTHS}
+            if log.values.min() >= 0:  # by rounding a fit may lie beside 0
+                clear = 1e-6 * log.top
+                typed |= {name: 0.0 for name in typed if name in RATES and typed[name] < clear}
+            schedule = built(near.family, typed, log.whole)  # None where a decay would rise, say
             if schedule is not None:
                 tried.append(matched(schedule, log, near.offset))
         if tried:

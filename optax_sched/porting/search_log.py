@@ -9,7 +9,7 @@ import numpy as np
 
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import linear
-from optax_sched.porting.families import DEFAULTS, FAMILIES, LENGTHS, PAIRS, Family
+from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, PAIRS, Family
 from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted, to_fitted
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.typed_numbers import as_typed, digits_of, fewest_digits, roundest
@@ -112,7 +112,7 @@ class Search:
     """Of one log, for schedules that cost hardly more to type than `known`, where that is known."""
 
     def __init__(self, log: Log, known: float = np.inf):
-        self.log, self.whole, self.least = log, log.whole, known
+        self.log, self.top, self.whole, self.least = log, log.top, log.whole, known
         self.points = log.points_to_fit()
         self.smooth = log.away_from_rises()
         self.order = itertools.count()
@@ -147,7 +147,7 @@ class Search:
     def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
         restarts = "period" in family.names
         points = self.points[self.smooth[self.points]] if restarts else self.points
-        return Problem(family, self.log.at(points), offset, fixed)
+        return Problem(family, self.log.at(points), self.top, offset, fixed)
 
     def _may_be(self, family: Family) -> bool:
         """Whether the curve rises, and rises again, where the family does."""
@@ -174,7 +174,8 @@ class Search:
     def _roots(self, family: Family) -> Iterator[Node]:
         """At each offset the fit of all numbers, where it is near the log."""
         pair = next((name for name in family.names if name in PAIRS), "")
-        typed: dict[str, tuple[float | None, int]] = {pair: (PAIRS[pair].firsts[0], 0)} if pair else {}
+        first = {pair: PAIRS[pair].firsts[0]} if pair else {}
+        typed: dict[str, tuple[float | None, int]] = {pair: (first[pair], 0)} if pair else {}
         root = Node(0.0, 0, family, 0, typed, {}, pair=pair)
         fit = None
         for offset in OFFSETS:
@@ -185,10 +186,9 @@ class Search:
             fit = self._fit(problem, *(self._again(problem, fit.fitted) if fit else problem.starts(3)))
             errors = np.abs(fit.residuals)
             numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
-            fixed = {pair: PAIRS[pair].firsts[0]} if pair else {}
-            self.nearest.append(Near(errors.max(), family, offset, {**fixed, **numbers}))
+            self.nearest.append(Near(errors.max(), family, offset, {**first, **numbers}))
             yield from self._opened(root, problem, fit)
-            if np.mean(errors * problem.log.half) > NEAR * self.log.top:
+            if np.mean(errors * problem.log.half) > NEAR * self.top:
                 return
 
     def _again(self, problem: Problem, fitted: Array) -> list[Array]:
@@ -196,7 +196,7 @@ class Search:
         reset = fitted.copy()
         for at, name in enumerate(problem.free):
             if problem.family.is_optional(name) and (default := DEFAULTS[name]):
-                reset[at] = to_fitted(name, default, self.log.top)
+                reset[at] = to_fitted(name, default, self.top)
         return [fitted, reset]
 
     def _fitted(self, node: Node) -> Iterator[Node]:
@@ -219,19 +219,19 @@ class Search:
         """One number of two is typed: the other follows."""
         firsts, second, seconds, follow, ratio = PAIRS[node.pair]
         low, high = intervals[second]
-        number = float(from_fitted(second, np.array(node.free[second]), self.log.top))
+        number = float(from_fitted(second, np.array(node.free[second]), self.top))
         for first in firsts:
             times = ratio(firsts[0], first)
             yield self._bounded(
                 node._replace(
                     pair="",
                     typed={**node.typed, node.pair: (first, 1 + digits_of(first))},
-                    free={**node.free, second: float(to_fitted(second, number * times, self.log.top))},
+                    free={**node.free, second: float(to_fitted(second, number * times, self.top))},
                     intervals={**intervals, second: (low * times, high * times)},
                 )
             )
         for typed in seconds:
-            first = to_fitted(node.pair, follow(firsts[0], typed / number), self.log.top)
+            first = to_fitted(node.pair, follow(firsts[0], typed / number), self.top)
             if np.isfinite(first):
                 cost = 0 if DEFAULTS.get(second) == typed else 1 + digits_of(typed)
                 others = {name: both for name, both in node.typed.items() if name != node.pair}
@@ -252,8 +252,8 @@ class Search:
         whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
         fewest = fewest_digits(low, high, whole)
-        if name in ("start", "end"):
-            known = node.fixed.get("peak") or self.log.top
+        if name in ENDS:
+            known = node.fixed.get("peak") or self.top
             lowest, highest = node.intervals.get("peak") or (known, known)
             fewest = min(fewest, fewest_digits(low / highest, high / lowest, False))
         return max(fewest, 1)
@@ -263,8 +263,8 @@ class Search:
         for name, (low, high) in intervals.items():
             if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
-                is_end = name in ("start", "end")
-                if high > 1e-4 * self.log.top if is_end else name in LENGTHS or high < 30 * low:
+                is_end = name in ENDS
+                if high > 1e-4 * self.top if is_end else name in LENGTHS or high < 30 * low:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
         if node.pair:
@@ -276,10 +276,10 @@ class Search:
         fewest = self._fewest(node, name)
         digits = node.digits or fewest
         least = node.bound - (digits - fewest)
-        near = float(from_fitted(name, np.array(node.free[name]), self.log.top))
+        near = float(from_fitted(name, np.array(node.free[name]), self.top))
         found: dict[float, int] = {}
-        if name in ("start", "end"):
-            peak = node.fixed.get("peak") or self.log.top
+        if name in ENDS:
+            peak = node.fixed.get("peak") or self.top
             is_wide = high > 2 * low  # then it is a share that people type
             for share in SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3):
                 if digits_of(share) == digits and low <= share * peak <= high:
@@ -293,7 +293,7 @@ class Search:
             found |= {at: count for at, count in ends.items() if count > fewest + MORE_DIGITS} | found
         if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
             problem = self._problem(node.family, node.offset, node.fixed)
-            typed = to_fitted(name, np.array(list(found)), self.log.top)[:, None]
+            typed = to_fitted(name, np.array(list(found)), self.top)[:, None]
             errors = np.abs(problem.residuals(typed)).max(axis=1)
             found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
         for number, its_digits in found.items():
@@ -333,7 +333,7 @@ class Search:
 
     def _turn(self, name: str, intervals: Intervals) -> float:
         """What is typed next: an end as a share of a known peak, then what the log tells best."""
-        if name in ("start", "end"):
+        if name in ENDS:
             return np.inf if "peak" in intervals else 0.0
         low, high = intervals[name]
         return high / low if low > 0 else 1e9

@@ -117,6 +117,19 @@ def test_skipped_updates_are_counted_where_a_log_first_shows_them(schedule, ever
     assert (best.offset, best.skipped) == (0, [(50.0, 1), (700.0, 2)])
 
 
+@pytest.mark.parametrize(
+    ("schedule", "every", "noise"),
+    [(linear(0.0, 1e-3, 200), 10, 1e-2), (warmup_cosine_decay(1e-3, 100, 1000), 10, 3e-3)],
+)
+def test_of_a_noisy_log_the_nearest_is_near(schedule, every, noise):
+    """A fit that lies beside 0, or ends a hair above its peak, is no reason to leave a family out."""
+    steps = np.arange(0, 101 * every, every)
+    values = in_float64(schedule, steps)
+    best = identify(steps, values * (1 + noise * np.random.default_rng(0).standard_normal(101)))[0]
+    assert not best.is_consistent
+    np.testing.assert_allclose(in_float64(best.schedule, steps + best.offset), values, atol=5e-5)
+
+
 BAD = [
     (([0, 1], [1.0, 2.0]), {}, "steps must be a sequence of three or more, got"),
     (([0, 2, 2], [1.0, 2.0, 3.0]), {}, "steps must be finite and increasing, got"),
