@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def pains_of_the_compiler(request: pytest.FixtureRequest) -> None:
-    """Unless everything is asked, LLVM takes fewer of them where no value is asked to its last bit."""
+def optimizations_of_xla(request: pytest.FixtureRequest) -> None:
+    """The default run leaves most of them out, except where a test compares values to the last bit."""
     import jax
     from support.amount import EVERYTHING
 

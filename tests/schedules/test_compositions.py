@@ -171,7 +171,7 @@ def laws(s: Schedule, other: Schedule, t: jax.Array, b: int) -> dict[str, Law]:
 def test_the_algebra_of_combinators(schedule, other, b):
     steps = STEPS.astype(np.int32)
     program = jax.jit(laws, static_argnums=3).lower(schedule, other, steps, b)
-    # Many formulas, run once: the compiler need not take pains.
+    # Many formulas, run once: the compiler need not optimize them.
     pairs = program.compile({"xla_backend_optimization_level": "0"})(schedule, other, steps)
     for law, (left, right) in pairs.items():
         left, right = np.broadcast_arrays(left, np.asarray(right, np.float64))

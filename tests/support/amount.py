@@ -7,5 +7,5 @@ EVERYTHING = "OPTAX_SCHED_TESTS_ASK_EVERYTHING" in os.environ
 
 
 def at_most(few: int, many: int) -> int:
-    """How many random examples are drawn: `many` where everything is asked."""
+    """How many examples are drawn, or how deep a nest is: `many` where everything is asked."""
     return many if EVERYTHING else few

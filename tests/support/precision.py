@@ -58,7 +58,7 @@ def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
     return np.where(both_are, 0.0, np.abs(got - want) / np.maximum(np.abs(want), nothing))
 
 
-# A gradient is not asked to its last bits: LLVM need not take pains, unless everything is asked.
+# No test compares the last bits of a gradient, so the default run compiles it with less optimization.
 QUICK = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
 
