@@ -236,9 +236,6 @@ class Search:
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node with what its numbers may be; nothing where it is far from the log."""
         if np.abs(fit.residuals).max() <= FITS and (intervals := problem.intervals(fit)):
-            endless = (both for name, both in intervals.items() if name in ("power", "mult"))
-            if any(high > 30 * low for low, high in endless):
-                return  # the log does not tell it
             free = dict(zip(problem.free, fit.fitted.tolist(), strict=True))
             yield self._bounded(node._replace(free=free, intervals=intervals))
 
@@ -307,6 +304,8 @@ class Search:
             yield from self._paired(node, *intervals[name])
             return
         low, high = max(intervals[name][0], 0.0), intervals[name][1]
+        if name in ("power", "mult") and high > 30 * low:
+            return  # the log does not tell it
         whole = self.whole and name in LENGTHS
         fewest = self._fewest(node, name)
         digits = node.digits or fewest
