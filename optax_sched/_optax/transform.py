@@ -10,7 +10,7 @@ import optax
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_made_by
 from optax_sched._core.domains import is_traced
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import OneSchedule, Operand, constant
 from optax_sched._optax.feedback import MISSING, ClosedLoop, LiveSchedule
@@ -144,7 +144,7 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
         rule = "a closed loop, such as plateau(1.0) or what a builder made by feedback gives"
         if formula := formula_of(closed_loop):
             rule += f" (call {formula.name}: {formula.name}(...))"
-        raise TypeError(complaint("scale_by_feedback", "closed_loop", rule, closed_loop))
+        raise Refusal("scale_by_feedback", "closed_loop", rule, closed_loop).error(TypeError)
     return scaling("scale_by_feedback", closed_loop)
 
 

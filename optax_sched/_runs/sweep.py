@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import SIZE
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
@@ -59,9 +59,9 @@ def sweep(
     [0.5   0.75  0.875]
     """
     if not callable(run):
-        raise TypeError(complaint("sweep", "run", "a function of one schedule", run))
+        raise Refusal("sweep", "run", "a function of one schedule", run).error(TypeError)
     if mesh is not None and not isinstance(mesh, jax.sharding.Mesh):
-        raise TypeError(complaint("sweep", "mesh", "a jax.sharding.Mesh, or None", mesh))
+        raise Refusal("sweep", "mesh", "a jax.sharding.Mesh, or None", mesh).error(TypeError)
     if isinstance(batch, list):
         batch = stack(batch)
     size = size_of("sweep", batch)

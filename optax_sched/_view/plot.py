@@ -10,7 +10,7 @@ import numpy as np
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, is_batch, is_made_by
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, Switch, domain_of
@@ -71,12 +71,12 @@ def plot(
     log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
     if log and not any(np.any(curve.values > 0) for curve in curves):
-        raise ValueError(complaint("plot", "log", "False where no value is above 0", log))
+        raise Refusal("plot", "log", "False where no value is above 0", log).error()
     axes: Any = ax
     if ax is None:
         axes = imported("plot", "matplotlib.pyplot").subplots(layout="constrained")[1]
     elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
-        raise TypeError(complaint("plot", "ax", "matplotlib axes", ax))
+        raise Refusal("plot", "ax", "matplotlib axes", ax).error(TypeError)
     before = len(axes.get_lines())
     for number, (curve, covered) in enumerate(zip(curves, _covered(curves), strict=True)):
         color = COLORS[(before + number) % len(COLORS)]
@@ -169,7 +169,7 @@ def _by_label(schedules: Any) -> list[tuple[str, Function]]:
     else:
         items = [(None, "schedules", schedules)]
     if not items:
-        raise ValueError(complaint("plot", "schedules", "one schedule or more", schedules))
+        raise Refusal("plot", "schedules", "one schedule or more", schedules).error()
     found = []
     for label, name, item in items:
         schedule = admit("plot", name, OneSchedule(), item)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import constant
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules.by_factors import (
@@ -129,7 +129,7 @@ def ported(schedule: object) -> Schedule:
     is_function = inspect.isfunction(schedule)
     porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
     if porter is None:
-        raise TypeError(complaint("port", "schedules", "optax's own or ours", schedule))
+        raise Refusal("port", "schedules", "optax's own or ours", schedule).error(TypeError)
     return porter(Closure(schedule))
 
 
