@@ -181,16 +181,7 @@ from optax_sched._schedules.by_factors import (
     multistep_decay,
     step_decay,
 )
-from optax_sched._schedules.combine import (
-    clip,
-    cooldown,
-    join,
-    maximum,
-    minimum,
-    noisy,
-    select,
-    warmup,
-)
+from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (

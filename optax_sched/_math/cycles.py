@@ -80,6 +80,11 @@ def whole_periods(step: Numeric, period: Numeric) -> jax.Array:
     return number + (rest >= period) - (rest < 0)
 
 
+def as_float(count: Numeric) -> Any:
+    """A count as an exponent: under strict promotion JAX has no gradient of a float to an integer."""
+    return count * 1.0
+
+
 def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
     """`step - number * period`, exact where the numbers are whole."""
     if is_int(step) and not is_int(period):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._math.phases import Numeric
-from optax_sched._math.powers import Weights
+from optax_sched._math.shapes import Weights
 
 
 def end_slopes(values: Numeric, lengths: Any) -> tuple[jax.Array, jax.Array]:

@@ -11,10 +11,9 @@ import optax
 
 from optax_sched._core.built import assembled
 from optax_sched._core.nodes import Node
-from optax_sched._optax.paths import as_dicts, flat
 from optax_sched._optax.plateau import OUR_RULES
 from optax_sched._optax.plateau_rule import PlateauState
-from optax_sched._optax.state import FeedbackState, ScheduleState
+from optax_sched._optax.state import FeedbackState, ScheduleState, as_dicts, flat
 
 INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState

@@ -15,9 +15,8 @@ from optax_sched._core.hyperparameters import (
 )
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
-from optax_sched._math.cycles import place_in_cycles, whole_periods
+from optax_sched._math.cycles import as_float, place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
-from optax_sched._math.powers import as_float
 from optax_sched._math.shapes import blend, half_wave
 
 

@@ -12,8 +12,7 @@ from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, S
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._math.phases import mix, progress, remaining
-from optax_sched._math.powers import raised
-from optax_sched._math.shapes import blend, half_wave
+from optax_sched._math.shapes import blend, half_wave, raised
 
 
 @schedule

@@ -2,7 +2,7 @@
 
 from optax_sched._core.hyperparameters import Positive
 from optax_sched._core.shapes import shape
-from optax_sched._math.powers import Weights, raised
+from optax_sched._math.shapes import Weights, raised
 
 
 @shape
