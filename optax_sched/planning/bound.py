@@ -12,9 +12,7 @@ from optax_sched._core.errors import Refusal
 from optax_sched._core.hyperparameters import ManyScalars, Positive, Real, Scalar
 from optax_sched._core.operands import as_number
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import join
-from optax_sched._schedules.decays import linear
-from optax_sched._schedules.piecewise import table
+from optax_sched._schedules import join, linear, table
 from optax_sched.planning.inputs import (
     Array,
     Given,
