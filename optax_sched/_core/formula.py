@@ -122,19 +122,25 @@ class Formula:
         """What the function gives at a scalar step."""
         return self.function(step, *args, **kwargs)
 
-    def source(self, values: dict[str, Any]) -> str:
-        """The source text of the call that builds an object with these hyperparameters."""
-        parameters = self.signature.parameters.values()
+    def source(
+        self, values: dict[str, Any], write: Callable[[Any], str] = source, bare: bool = False
+    ) -> str:
+        """The source text of the call that builds an object with these hyperparameters.
+
+        A bare one leaves out what is as by default, and the names of what stands in its place.
+        """
+        parameters, parts = self.signature.parameters.values(), []
         # Python cannot pass what stands before a *sequence by name.
-        has_star = any(it.kind is it.VAR_POSITIONAL for it in parameters)
-        by_name = None if has_star else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parts = []
+        by_name = not bare and all(it.kind is not it.VAR_POSITIONAL for it in parameters)
         for it in parameters:
+            value = values[it.name]
             if it.kind is it.VAR_POSITIONAL:
-                parts += map(source, values[it.name])
+                parts += map(write, value)
+            elif bare and isinstance(value, type(it.default)) and value == it.default:
+                by_name = True
             else:
-                name = f"{it.name}=" if it.kind in (by_name, it.KEYWORD_ONLY) else ""
-                parts.append(name + source(values[it.name]))
+                is_named = by_name or it.kind is it.KEYWORD_ONLY
+                parts.append(f"{it.name}={write(value)}" if is_named else write(value))
         return f"{self.name}({', '.join(parts)})"
 
 

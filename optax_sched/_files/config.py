@@ -116,16 +116,12 @@ class _Writer(Walk):
     def schedule(self, schedule: Built, path: Path) -> dict[str, Any]:
         self.enter(path)
         formula = formula_behind(schedule)
+        here = f"to_config: {self.text(path)}"
         if self.names.setdefault(formula.name, formula) is not formula:
-            raise ValueError(
-                f"to_config: {self.text(path)} is of a second builder called {formula.name!r}: "
-                "rename one"
-            )
+            raise ValueError(f"{here} is of a second builder called {formula.name!r}: rename one")
         if "builder" in formula.domains:
-            raise ValueError(
-                f"to_config: {self.text(path)}: {formula.name} has a hyperparameter called 'builder', "
-                "which is the key of its name: rename it"
-            )
+            why = "has a hyperparameter called 'builder', which is the key of its name: rename it"
+            raise ValueError(f"{here}: {formula.name} {why}")
         config: dict[str, Any] = {"builder": formula.name}
         for name, domain, value in stored(schedule):
             public = domain.public(value)

@@ -61,7 +61,7 @@ def whole_periods(step: Numeric, period: Numeric) -> jax.Array:
     """`floor(step / period)`, exact on every boundary."""
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
-        return _quotient(step, period)
+        return step // period
     # If float32 rounds the period, it rounds its multiples; yet 10 * 31.7 must be 317.
     rounding = ULPS * jnp.finfo(jnp.result_type(step * 1.0, period)).eps * step
     if not is_int(step):
@@ -97,16 +97,6 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
 def _whole(number: Numeric) -> jax.Array:
     """A float as an int32, at most the largest float32 below 2**31."""
     return jnp.minimum(number, 2.0**31 - 128).astype(jnp.int32)
-
-
-def _quotient(a: Numeric, b: Numeric) -> jax.Array:
-    """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
-    inverse = 1.0 / b
-    guess = _whole(a * inverse)  # off by some hundreds at most
-    rest = a - guess * b
-    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # off by one at most
-    rest -= correction * b
-    return guess + correction + (rest >= b) - (rest < 0)
 
 
 def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:

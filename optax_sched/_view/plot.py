@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import formula_behind, is_batch, is_made_by
+from optax_sched._core.built import formula_behind, hyperparameters, is_batch, is_made_by
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
 from optax_sched._core.errors import Refusal
 from optax_sched._core.evaluate import is_float_clock
@@ -188,7 +188,7 @@ def short_source(schedule: Function) -> str:
 
 def bare_source(schedule: Schedule) -> str:
     """A schedule's source without its defaults."""
-    return f"{formula_behind(schedule).name}({', '.join(_arguments(schedule))})"
+    return formula_behind(schedule).source(hyperparameters(schedule), _short, bare=True)
 
 
 def _short(value: Any) -> str:
@@ -197,16 +197,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
     return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
-
-
-def _arguments(schedule: Schedule) -> list[str]:
-    parts, skipped = [], False
-    for name, parameter in formula_behind(schedule).signature.parameters.items():
-        value = getattr(schedule, name)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            parts += map(_short, value)
-        elif not isinstance(value, type(parameter.default)) or value != parameter.default:
-            parts.append(f"{name}={_short(value)}" if skipped else _short(value))
-        else:
-            skipped = True
-    return parts

@@ -9,20 +9,11 @@ import numpy as np
 from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import ManyScalars, Positive, Real, Scalar
+from optax_sched._core.hyperparameters import Positive, Real, Scalar
 from optax_sched._core.operands import as_number
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import join, linear, table
-from optax_sched.planning.inputs import (
-    Array,
-    Given,
-    PositiveOrMany,
-    Run,
-    Size,
-    Sizes,
-    one_each,
-    rates_of,
-)
+from optax_sched.planning.inputs import Given, PositiveOrMany, Run, Size, Sizes, one_each, rates_of
 
 _EXPONENTS = (
     "a number where the horizons differ (0.5 theory, 0.32 Bjorck et al. and HyperP, 0.1 to 0.3 "
@@ -114,9 +105,7 @@ def best_scale_of(rates: np.ndarray) -> float:
 
 
 @jax.jit
-def _bounds(
-    rates: Array, norms: Scalar | ManyScalars, distance: Scalar, horizons: np.ndarray
-) -> ConvexBound:
+def _bounds(rates: jax.Array, norms: jax.Array, distance: Scalar, horizons: np.ndarray) -> ConvexBound:
     """For each horizon; one after the other, so that the memory does not grow with their number."""
 
     def until(horizon: jax.Array) -> ConvexBound:
@@ -126,7 +115,7 @@ def _bounds(
 
 
 @jax.jit
-def _bound(rates: Array, norms: Scalar | ManyScalars, distance: Scalar) -> ConvexBound:
+def _bound(rates: jax.Array, norms: jax.Array, distance: Scalar) -> ConvexBound:
     dtype = jnp.result_type(default_float(), rates, norms, distance)
     rates, norms, distance = (jnp.asarray(x, dtype) for x in (rates, norms, distance))
     # In units of the highest rate and norm, so that no square of a small number is lost. Any units

@@ -12,16 +12,8 @@ import numpy as np
 from optax_sched._core.errors import Refusal
 
 # From the most to the least telling; an epoch is a step only where nothing counts steps.
-STEP_NAMES = (
-    "step",
-    "_step",
-    "global_step",
-    "opt_step",
-    "trainer/global_step",
-    "iter",
-    "iteration",
-    "epoch",
-)
+_COUNTERS = ("step", "_step", "global_step", "opt_step", "trainer/global_step", "iter", "iteration")
+STEP_NAMES = (*_COUNTERS, "epoch")
 EMPTY = ("", "none", "null")
 
 
@@ -120,10 +112,8 @@ def _json_rows(file: str, text: str) -> list[Row]:
         try:
             entries.append((number, json.loads(line)))
         except json.JSONDecodeError as error:
-            row = number + error.lineno - 1
-            raise ValueError(
-                f"read_log: {file}, row {row}, column {error.colno}: {error.msg}"
-            ) from None
+            place = f"row {number + error.lineno - 1}, column {error.colno}"
+            raise ValueError(f"read_log: {file}, {place}: {error.msg}") from None
     if len(entries) == 1:
         whole = entries[0][1]
         listed = whole.get("log_history") if isinstance(whole, dict) else whole
