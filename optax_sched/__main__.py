@@ -96,13 +96,9 @@ def parser() -> Parser:
     commands = top.add_subparsers(required=True, metavar="plot | show | compare | identify")
 
     def command(name: str, run: Callable[..., None], does: str, epilog: str) -> Callable[..., Any]:
-        made = commands.add_parser(
-            name,
-            help=does,
-            description=does[0].upper() + does[1:] + ".",
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        about: Any = {"description": f"{does[0].upper()}{does[1:]}.", "epilog": epilog}
+        layout = argparse.RawDescriptionHelpFormatter
+        made = commands.add_parser(name, help=does, formatter_class=layout, **about)
         made.set_defaults(run=run)
         return made.add_argument
 

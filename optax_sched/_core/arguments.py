@@ -73,9 +73,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     hints = typing.get_type_hints(function, include_extras=True)
     result = hints.pop("return")
     signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
-    domains = {
-        name: domain_of(name, annotation) for name, annotation in hints.items() if annotation is not Any
-    }
+    domains = {name: domain_of(name, hint) for name, hint in hints.items() if hint is not Any}
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

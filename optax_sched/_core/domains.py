@@ -219,9 +219,7 @@ class Optional(Domain):
         return None if value is None else self.of.admit(value)
 
 
-def _of_what_is_there(
-    name: str, of_none: Callable[[Domain, Any], Any]
-) -> Callable[[Optional, Any], Any]:
+def _of_what_is_there(name: str, of_none: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Optional, value: object) -> Any:
         return of_none(self, value) if value is None else getattr(self.of, name)(value)
 

@@ -205,9 +205,8 @@ class Reader(Walk):
             words = value["key_data"]
             if len(value) != 2 or not all(type(word) is int for word in words):
                 raise TypeError
-            return jax.random.wrap_key_data(
-                jnp.asarray(np.asarray(words, np.uint32)), impl=value["impl"]
-            )
+            data = jnp.asarray(np.asarray(words, np.uint32))
+            return jax.random.wrap_key_data(data, impl=value["impl"])
         except (KeyError, TypeError, ValueError, OverflowError):
             rule = "a seed, or a key as {'impl': its kind, 'key_data': a list of its words}"
             raise self.refused(path, rule, value).error(TypeError) from None

@@ -36,9 +36,7 @@ def place_in_cycles(step: Numeric, period: Numeric, period_mult: Any | None) -> 
         number = whole_periods(step, period)
         clock = rest_of_periods(step, period, number)
         return Place(number, clock, progress(clock, period), remaining(clock, period))
-    number, clock, left = jax.lax.stop_gradient(
-        _growing_cycle(*map(jax.lax.stop_gradient, (step, period, period_mult)))
-    )
+    number, clock, left = _growing_cycle(*map(jax.lax.stop_gradient, (step, period, period_mult)))
     length = clock + left
     # The exact boundaries carry no gradient: take the gradient of the same sums in floats.
     total, power = _sum_of_powers(number, period_mult)

@@ -76,10 +76,8 @@ def sweep(
         program = _program(run, inner)
     batch = indexable(batch)
     with _context_of(inner):
-        results = [
-            program(_spread(_rows(batch, start, length, size), inner))
-            for start in _shown(range(0, size, length))
-        ]
+        starts = _shown(range(0, size, length))
+        results = [program(_spread(_rows(batch, it, length, size), inner)) for it in starts]
         if len(results) > 1 or length > size:
             results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
     return _at_home(results[0], mesh, size)

@@ -70,9 +70,8 @@ def stack(schedules: Sequence[Any]) -> Schedule:
 def _closed_loops(loops: Sequence[Any]) -> Any:
     """Closed loops of one builder, their schedules stacked as schedules are, all else leaf by leaf."""
     names = [formula_behind(it).name if isinstance(it, Built) else in_a_word(it) for it in loops]
-    refusal = Refusal(
-        "stack", "schedules", "schedules alone, or closed loops of one builder and structure", names
-    )
+    rule = "schedules alone, or closed loops of one builder and structure"
+    refusal = Refusal("stack", "schedules", rule, names)
     builder = formula_behind(next(it for it in loops if isinstance(it, Built))).builder
     if not all(is_made_by(builder, it) for it in loops):
         raise refusal.error(TypeError)

@@ -59,10 +59,8 @@ def join(step, schedules: Operands, boundaries: Boundaries):
     >>> [f"{s(t):.2f}" for t in range(7)]
     ['0.00', '0.50', '0.50', '0.50', '0.50', '0.25', '0.00']
     """
-    clock = clock_since(step, last_reached(step, boundaries))
-    return schedules.value_at(
-        jnp.sum(reached(step, boundaries)), lambda active: jnp.where(active, clock, 0)
-    )
+    clock, index = clock_since(step, last_reached(step, boundaries)), jnp.sum(reached(step, boundaries))
+    return schedules.value_at(index, lambda active: jnp.where(active, clock, 0))
 
 
 @decorate

@@ -50,9 +50,8 @@ def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
     >>> [int(every_k(t)) for t in (0, 7, 50, 100)]
     [1, 1, 4, 8]
     """
-    return jax.tree_util.Partial(
-        _nearest, as_schedule(admit("rounded", "schedule", OneSchedule(), schedule))
-    )
+    admitted = admit("rounded", "schedule", OneSchedule(), schedule)
+    return jax.tree_util.Partial(_nearest, as_schedule(admitted))
 
 
 def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:

@@ -164,9 +164,8 @@ class PeakFit:
         names = ["kappa", "horizon_exponent", "batch_exponent"]
         if self._groups[0].best.batch_size is None:
             names.pop()
-        parts = (
-            f"{name}={getattr(self, name):.3g} ± {sd:.2g}" for name, sd in zip(names, off, strict=False)
-        )
+        pairs = zip(names, off, strict=False)
+        parts = (f"{name}={getattr(self, name):.3g} ± {sd:.2g}" for name, sd in pairs)
         return f"PeakFit({', '.join(parts)})"
 
     def best(self, schedule: Given, num_steps: int, batch_size: Scalar | None = None) -> BestPeak:

@@ -73,9 +73,8 @@ def refine(
 
         norms = median_filter(norms, window, mode="reflect")
     if num_steps is not None:
-        norms = np.interp(
-            (np.arange(num_steps) + 0.5) / num_steps * length - 0.5, np.arange(length), norms
-        )
+        places = (np.arange(num_steps) + 0.5) / num_steps * length - 0.5
+        norms = np.interp(places, np.arange(length), norms)
     weights = (norms.min() / norms) ** 2
     shape = weights * np.cumsum(weights[::-1])[::-1]
     shape = shape / shape.max()
