@@ -55,7 +55,7 @@ def _with_gradient_of(value: Any, other: Any) -> jax.Array:
     return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
-def whole_periods(step: Numeric, period: Numeric) -> jax.Array:
+def whole_periods(step: Any, period: Numeric) -> jax.Array:
     """`floor(step / period)`, exact on every boundary."""
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):

@@ -141,11 +141,9 @@ def closed_loop(it: Settings, schedule: object, first: float, floor: float, **mo
     factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
         floor = tidy(_cuts(first, factor, floor, least)[-1])
-    counts = {name: it.whole(name, 0) for name in ("patience", "cooldown")}
-    words: Any = {name: it.raw(name) for name in ("threshold_mode", "mode")}
-    return plateau(
-        schedule, factor, threshold=it["threshold"], **counts, **words, **more, min_value=floor
-    )
+    settings: dict[str, Any] = {name: it.whole(name, 0) for name in ("patience", "cooldown")}
+    settings |= {name: it.raw(name) for name in ("threshold_mode", "mode")}
+    return plateau(schedule, factor, threshold=it["threshold"], min_value=floor, **settings, **more)
 
 
 def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]:
