@@ -14,8 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from optax_sched._core.curve import horizon
-from optax_sched._core.errors import in_a_word
-from optax_sched._core.extras import imported
+from optax_sched._core.errors import imported, in_a_word
 from optax_sched._files.spec import read_spec
 from optax_sched._view.plot import bare_source, draw_log, last_step_of, plot, short_source
 from optax_sched._view.terminal import print_table, show

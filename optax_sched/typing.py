@@ -82,7 +82,7 @@ from optax_sched._core.hyperparameters import (
 )
 from optax_sched._core.operands import Operand, OperandOnOwnClock, Operands
 from optax_sched._core.shapes import ShapeName
-from optax_sched._optax.plateau_rule import Cut, Mode, Scale, ThresholdMode
+from optax_sched._optax.plateau import Cut, Mode, Scale, ThresholdMode
 
 __all__ = ["Boundaries", "Count", "CountOrZero", "Cut", "Factor", "FactorOrFactors", "Fraction"]
 __all__ += ["Growth", "Key", "Mode", "Negative", "Noise", "Operand", "OperandOnOwnClock", "Operands"]

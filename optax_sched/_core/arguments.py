@@ -102,9 +102,8 @@ def readable(
 
 def _word(annotation: object) -> Any:
     if typing.get_origin(annotation) is Annotated:
-        return Word(
-            next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")
-        )
+        words = [part for part in typing.get_args(annotation) if isinstance(part, str)]
+        return Word(words[0] if words else "Any")
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         parts = map(_word, typing.get_args(annotation))
         return Word(" | ".join("None" if part is type(None) else str(part) for part in parts))

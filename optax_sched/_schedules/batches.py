@@ -180,12 +180,11 @@ transition_steps=[10, 20, 10, 20])
     >>> settings[1]
     {'init_value': 0.1, 'end_value': 0.0, 'transition_steps': 20}
     """
-    if not callable(builder) or isinstance(builder, Built):
-        made = (
-            f": pass the builder, {formula_behind(builder).name}" if isinstance(builder, Built) else ""
-        )
+    is_made = isinstance(builder, Built)
+    if is_made or not callable(builder):
+        hint = f": pass the builder, {formula_behind(builder).name}" if is_made else ""
         rule = "a function that makes a schedule"
-        raise Refusal("grid", "builder", rule, builder, made).error(TypeError)
+        raise Refusal("grid", "builder", rule, builder, hint).error(TypeError)
     if not values:
         raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]

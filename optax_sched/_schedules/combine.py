@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most
 from optax_sched._core.domains import as_key, default_float
+from optax_sched._core.formula import at_most
 from optax_sched._core.hyperparameters import (
     Boundaries,
     CountOrZero,

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import decay_falls
+from optax_sched._core.formula import decay_falls
 from optax_sched._core.hyperparameters import (
     Count,
     Factor,

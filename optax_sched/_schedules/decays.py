@@ -7,7 +7,7 @@ shape or a power, the function for it returns the pair (w, 1 - w), each exact ne
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most, decay_falls
+from optax_sched._core.formula import at_most, decay_falls
 from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName

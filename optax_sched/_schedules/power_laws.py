@@ -4,8 +4,8 @@ from typing import Annotated
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import decay_falls
 from optax_sched._core.domains import Number
+from optax_sched._core.formula import decay_falls
 from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
 from optax_sched._math.phases import ratio

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import falls, holds_all, peak_falls, start_below_peak
+from optax_sched._core.formula import falls, holds_all, peak_falls, start_below_peak
 from optax_sched._core.hyperparameters import (
     Boundaries,
     Factor,

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most, peak_falls, start_below_peak
+from optax_sched._core.formula import at_most, peak_falls, start_below_peak
 from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule

@@ -10,9 +10,8 @@ import numpy as np
 from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, hyperparameters, is_batch, is_made_by
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
-from optax_sched._core.errors import Refusal
+from optax_sched._core.errors import Refusal, imported
 from optax_sched._core.evaluate import is_float_clock
-from optax_sched._core.extras import imported
 from optax_sched._core.hyperparameters import Count, Switch, domain_of
 from optax_sched._core.operands import Function, OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source

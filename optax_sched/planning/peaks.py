@@ -62,9 +62,8 @@ class _Run(NamedTuple):
 
     def is_like(self, other: "_Run") -> bool:
         """Whether both belong to one group."""
-        return (self.num_steps, self.batch_size) == (other.num_steps, other.batch_size) and bool(
-            np.mean(np.abs(self.shape - other.shape)) <= _LINKED
-        )
+        as_large = (self.num_steps, self.batch_size) == (other.num_steps, other.batch_size)
+        return as_large and bool(np.mean(np.abs(self.shape - other.shape)) <= _LINKED)
 
     def features(self) -> np.ndarray:
         """The logs of the best peak by the bound (horizon exponent 0), of the length, of the batch."""
