@@ -8,7 +8,7 @@ A file imports from those above it:
     lengths           a ratio that stands among steps is refused
     nodes             a pytree of ours: its children, and the structure around them
     domains           what a hyperparameter may be, and what is stored for it
-    hyperparameters   the words that annotate formulas (`Rate`, `Steps`, ...), each with its domain
+    words             what annotates formulas (`Rate`, `Steps`, ...), each with its domain
     arguments         the door: arguments bound by name, each admitted by its domain
     formula           a function with its domains, and the builder that they define; shared checks
     built             what builders make: an immutable pytree of hyperparameters

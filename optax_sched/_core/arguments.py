@@ -9,8 +9,8 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 from optax_sched._core.domains import Domain, Number
 from optax_sched._core.errors import Refusal, Unfit
-from optax_sched._core.hyperparameters import domain_of
 from optax_sched._core.peer_words import meant_by
+from optax_sched._core.words import domain_of
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 

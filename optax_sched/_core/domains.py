@@ -149,6 +149,19 @@ class Number(Domain):
         return scalar
 
 
+class Known(Number):
+    """A number that Python counts with: not traced, and of any size up to its maximum."""
+
+    def admit(self, value: object) -> Any:
+        number = as_scalar(value)
+        if is_traced(number):
+            raise TypeError
+        number = number if isinstance(number, int | float) else number.item()
+        if not self.holds(number) or (self.whole and number != int(number)):
+            raise ValueError
+        return int(number) if self.whole else number
+
+
 @dataclasses.dataclass(repr=False, eq=False)
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""

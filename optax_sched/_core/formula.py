@@ -12,9 +12,9 @@ import numpy as np
 from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain, default_float
 from optax_sched._core.errors import NEEDS_NUMBERS, Refusal, in_a_word
-from optax_sched._core.hyperparameters import BY_NAME, domain_of
 from optax_sched._core.lengths import refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
+from optax_sched._core.words import BY_NAME, domain_of
 
 # The hyperparameter that is wrong, the rule that it breaks and, if there is more to say, a hint.
 Violation = tuple[str, str] | tuple[str, str, str] | None
@@ -139,7 +139,8 @@ class Formula:
             elif bare and isinstance(value, type(it.default)) and value == it.default:
                 by_name = True
             else:
-                is_named = by_name or it.kind is it.KEYWORD_ONLY
+                may_be_named = by_name and it.kind is it.POSITIONAL_OR_KEYWORD
+                is_named = may_be_named or it.kind is it.KEYWORD_ONLY
                 parts.append(f"{it.name}={write(value)}" if is_named else write(value))
         return f"{self.name}({', '.join(parts)})"
 

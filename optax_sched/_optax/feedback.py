@@ -15,8 +15,8 @@ from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Checks, Formula
-from optax_sched._core.hyperparameters import Rate, Switch
 from optax_sched._core.operands import Operand
+from optax_sched._core.words import Rate, Switch
 from optax_sched._optax.state import (
     FeedbackState,
     ScheduleState,

@@ -13,7 +13,7 @@ from optax_sched._core.arguments import admit, checked
 from optax_sched._core.domains import Domain, Number, default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.evaluate import weak
-from optax_sched._core.hyperparameters import SIZE, Growth, PartOfOne, Positive
+from optax_sched._core.words import SIZE, Growth, PartOfOne, Positive
 from optax_sched._math.phases import pick
 from optax_sched._schedules.by_factors import exponential
 

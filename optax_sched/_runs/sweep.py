@@ -12,7 +12,7 @@ import numpy as np
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import SIZE
+from optax_sched._core.words import SIZE
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
 T = TypeVar("T")

@@ -8,19 +8,10 @@ import jax.numpy as jnp
 
 from optax_sched._core.domains import as_key, default_float
 from optax_sched._core.formula import at_most
-from optax_sched._core.hyperparameters import (
-    Boundaries,
-    CountOrZero,
-    Key,
-    Noise,
-    Rate,
-    Real,
-    Steps,
-    StepsOrZero,
-)
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import Boundaries, CountOrZero, Key, Noise, Rate, Real, Steps, StepsOrZero
 from optax_sched._math.phases import clock_since, last_reached, reached, whole_step
 from optax_sched._math.shapes import fall, rise
 

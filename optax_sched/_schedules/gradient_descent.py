@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._core.formula import at_most
-from optax_sched._core.hyperparameters import Count, Positive
 from optax_sched._core.schedule import schedule
+from optax_sched._core.words import Count, Positive
 from optax_sched._math.phases import pick, whole_step
 from optax_sched._math.shapes import half_wave
 

@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import Boundaries, Reals
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import Boundaries, Reals
 from optax_sched._math.phases import is_spread, mix, pick, piece_at, reached, whole_step
 from optax_sched._math.shapes import blend, cubic, end_slopes
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 
 from optax_sched._core.domains import Number
 from optax_sched._core.formula import decay_falls
-from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._core.schedule import schedule
+from optax_sched._core.words import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._math.phases import ratio
 
 Units = Annotated[Scalar, "Positive", Number("a positive finite number", above=0.0, counts_units=True)]

@@ -12,8 +12,8 @@ from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
-from optax_sched._core.hyperparameters import SIZE, Count, ManyScalars, Scalar, domain_of
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
+from optax_sched._core.words import SIZE, Count, ManyScalars, Scalar, domain_of
 
 Array = np.ndarray | jax.Array
 

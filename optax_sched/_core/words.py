@@ -12,12 +12,11 @@ from optax_sched._core.domains import (
     Choice,
     Domain,
     KeyDomain,
+    Known,
     Number,
     Numbers,
     OneOrMany,
     Optional,
-    as_scalar,
-    is_traced,
 )
 from optax_sched._math.phases import LAST_STEP, Numeric
 
@@ -33,21 +32,6 @@ _BOUNDARIES = Numbers("a strictly increasing sequence of positive steps", _STEPS
 _FACTOR_OR_FACTORS = OneOrMany(_FACTOR, "a sequence of such factors")
 _ANY_NUMBER = Number("a finite number", as_float=False)
 _ANYTHING = OneOrMany(_ANY_NUMBER, "a sequence of finite numbers", functions=True)
-
-
-class Known(Number):
-    """A number that Python counts with: not traced, and of any size up to its maximum."""
-
-    def admit(self, value: object) -> Any:
-        number = as_scalar(value)
-        if is_traced(number):
-            raise TypeError
-        number = number if isinstance(number, int | float) else number.item()
-        if not self.holds(number) or (self.whole and number != int(number)):
-            raise ValueError
-        return int(number) if self.whole else number
-
-
 SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
