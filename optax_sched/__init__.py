@@ -161,8 +161,7 @@ from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
 from optax_sched._optax.observing import observe, replace_feedback
-from optax_sched._optax.plateau import greedy, kl_adaptive, plateau, reduce_on_plateau
-from optax_sched._optax.plateau_rule import PlateauState
+from optax_sched._optax.plateau import PlateauState, greedy, kl_adaptive, plateau, reduce_on_plateau
 from optax_sched._optax.reading import current_value
 from optax_sched._optax.replacing import replace_schedule
 from optax_sched._optax.state import FeedbackState, ScheduleState
@@ -181,16 +180,7 @@ from optax_sched._schedules.by_factors import (
     multistep_decay,
     step_decay,
 )
-from optax_sched._schedules.combine import (
-    clip,
-    cooldown,
-    join,
-    maximum,
-    minimum,
-    noisy,
-    select,
-    warmup,
-)
+from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (

@@ -5,14 +5,12 @@ A file imports from those above it:
     errors            an error: one line of parts, which others may reword
     printing          a value as source text
     peer_words        other libraries' words for a hyperparameter, for the hint in an error
-    extras            modules that only an extra of the package installs
     lengths           a ratio that stands among steps is refused
     nodes             a pytree of ours: its children, and the structure around them
     domains           what a hyperparameter may be, and what is stored for it
-    hyperparameters   the words that annotate formulas (`Rate`, `Steps`, ...), each with its domain
+    words             what annotates formulas (`Rate`, `Steps`, ...), each with its domain
     arguments         the door: arguments bound by name, each admitted by its domain
-    formula           a function with its domains, and the builder that they define
-    checks            relations between hyperparameters that several builders check
+    formula           a function with its domains, and the builder that they define; shared checks
     built             what builders make: an immutable pytree of hyperparameters
     evaluate          a call: one compiled program for all schedules of a structure
     curve             how far a schedule goes, and its picture in notebooks

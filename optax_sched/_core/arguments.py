@@ -9,8 +9,8 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 from optax_sched._core.domains import Domain, Number
 from optax_sched._core.errors import Refusal, Unfit
-from optax_sched._core.hyperparameters import domain_of
 from optax_sched._core.peer_words import meant_by
+from optax_sched._core.words import domain_of
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -73,9 +73,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     hints = typing.get_type_hints(function, include_extras=True)
     result = hints.pop("return")
     signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
-    domains = {
-        name: domain_of(name, annotation) for name, annotation in hints.items() if annotation is not Any
-    }
+    domains = {name: domain_of(name, hint) for name, hint in hints.items() if hint is not Any}
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -104,9 +102,8 @@ def readable(
 
 def _word(annotation: object) -> Any:
     if typing.get_origin(annotation) is Annotated:
-        return Word(
-            next((extra for extra in typing.get_args(annotation) if isinstance(extra, str)), "Any")
-        )
+        words = [part for part in typing.get_args(annotation) if isinstance(part, str)]
+        return Word(words[0] if words else "Any")
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         parts = map(_word, typing.get_args(annotation))
         return Word(" | ".join("None" if part is type(None) else str(part) for part in parts))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import Built, batched_name, bound_values, stored
+from optax_sched._core.built import Built, bound_values, refuse_batch, stored
 from optax_sched._core.domains import as_array, default_float, is_traced
 from optax_sched._core.errors import NEEDS_NUMBERS, in_a_word
 from optax_sched._math.phases import LAST_STEP
@@ -155,12 +155,7 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
 
 def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
     formula = s._formula
-    batched = batched_name(s)
-    if batched:
-        raise ValueError(
-            f"{formula.name}: {batched} has a leading axis, so this is a batch of schedules: map over "
-            "it, as in jax.vmap(lambda s: s(step))(batch)"
-        )
+    refuse_batch(formula.name, s, "jax.vmap(lambda s: s(step))(batch)")
     bound = bound_values(s)
     with advice_for_traced_code(formula.name):
         result = formula.value(step, *bound.args, **bound.kwargs)

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, batched_name, formula_behind, stored, stored_values
+from optax_sched._core.built import Built, formula_behind, refuse_batch, stored, stored_values
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Checks, Formula
-from optax_sched._core.hyperparameters import Rate, Switch
 from optax_sched._core.operands import Operand
+from optax_sched._core.words import Rate, Switch
 from optax_sched._optax.state import (
     FeedbackState,
     ScheduleState,
@@ -43,11 +43,7 @@ class LiveSchedule(Built):
 
     def init(self) -> Any:
         """The state before the first update."""
-        if batched := batched_name(self):
-            raise ValueError(
-                f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map "
-                "over it, as in sweep(train, batch)"
-            )
+        refuse_batch(formula_behind(self).name, self, "sweep(train, batch)")
         return start(stored_values(self)["schedule"])
 
     def update(self, state: object, **extra: object) -> Any:

@@ -4,17 +4,14 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 import jax
-import numpy as np
 import optax
 
 from optax_sched._core.arguments import admit
-from optax_sched._core.built import is_made_by
-from optax_sched._core.domains import is_traced
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import OneSchedule, Operand, constant
 from optax_sched._optax.feedback import MISSING, ClosedLoop, LiveSchedule
-from optax_sched._optax.state import advanced, rate_of, register_with_flax
+from optax_sched._optax.state import advanced, rate_of, register_with_flax, same
 
 P = ParamSpec("P")
 
@@ -144,7 +141,7 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
         rule = "a closed loop, such as plateau(1.0) or what a builder made by feedback gives"
         if formula := formula_of(closed_loop):
             rule += f" (call {formula.name}: {formula.name}(...))"
-        raise TypeError(complaint("scale_by_feedback", "closed_loop", rule, closed_loop))
+        raise Refusal("scale_by_feedback", "closed_loop", rule, closed_loop).error(TypeError)
     return scaling("scale_by_feedback", closed_loop)
 
 
@@ -155,12 +152,7 @@ def _plain(where: str, schedule: object, sign: int) -> optax.GradientTransformat
 
 def scaling(where: str, loop: Any, sign: int = 1) -> optax.GradientTransformationExtraArgs:
     """The transformation that multiplies by a closed loop's rate, or a live schedule's."""
-    plain_scale = (
-        isinstance(loop, ClosedLoop)
-        and is_made_by(constant, loop.schedule)
-        and not is_traced(loop.schedule)
-        and np.all(np.asarray(loop.schedule.value) == 1)
-    )
+    plain_scale = isinstance(loop, ClosedLoop) and same(loop.schedule, constant(1.0))
 
     def init(params: Any) -> Any:
         del params

@@ -3,12 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.checks import decay_falls
-from optax_sched._core.hyperparameters import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
+from optax_sched._core.formula import decay_falls
 from optax_sched._core.schedule import schedule
-from optax_sched._math.cycles import whole_periods
+from optax_sched._core.words import Boundaries, Factor, FactorOrFactors, Positive, Rate, Steps
+from optax_sched._math.cycles import as_float, whole_periods
 from optax_sched._math.phases import progress, ratio, reached, remaining
-from optax_sched._math.powers import as_float
 
 
 @schedule(check=decay_falls)

@@ -7,13 +7,12 @@ shape or a power, the function for it returns the pair (w, 1 - w), each exact ne
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most, decay_falls
-from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
+from optax_sched._core.formula import at_most, decay_falls
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._math.phases import mix, progress, remaining
-from optax_sched._math.powers import raised
-from optax_sched._math.shapes import blend, half_wave
+from optax_sched._math.shapes import blend, half_wave, raised
 
 
 @schedule

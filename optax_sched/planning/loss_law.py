@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from optax_sched._core.built import Built
 from optax_sched._core.domains import is_traced
 from optax_sched._core.formula import Formula
-from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate
+from optax_sched._core.words import PartOfOne, Positive, Rate
 from optax_sched.planning.groups import GroupedRun
 from optax_sched.planning.inputs import Given, rates_of, whole_steps
 from optax_sched.planning.pieces import Run, constant_pieces, padded, run_at

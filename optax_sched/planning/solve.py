@@ -135,18 +135,10 @@ class Problem:
             found[:, far] = 2 * root - 1, 1 / root, -0.5 / root**3
             return found
 
-        return scipy.optimize.least_squares(
-            values,
-            np.clip(start, low + 1e-6, high - 1e-6),
-            slopes,  # pyright: ignore[reportArgumentType]  # SciPy's stub knows only the names
-            bounds=(low, high),
-            loss=loss,  # pyright: ignore[reportArgumentType]
-            f_scale=_HUBER,
-            xtol=1e-9,
-            ftol=1e-10,
-            gtol=1e-12,
-            max_nfev=200,
-        )
+        how: Any = {"jac": slopes, "bounds": (low, high), "loss": loss, "f_scale": _HUBER}
+        until: Any = {"xtol": 1e-9, "ftol": 1e-10, "gtol": 1e-12, "max_nfev": 200}
+        start = np.clip(start, low + 1e-6, high - 1e-6)
+        return scipy.optimize.least_squares(values, start, **how, **until)
 
 
 @functools.partial(jax.jit, static_argnums=0)

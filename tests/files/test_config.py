@@ -21,7 +21,7 @@ from tables.trees import few, leaves, trees
 
 import optax_sched as os
 from optax_sched import Schedule, from_config, to_config
-from optax_sched._files.builders import BUILT_IN, MAX_DEPTH
+from optax_sched._files.reader import BUILT_IN, MAX_DEPTH
 from optax_sched.typing import Operands, Rate, Switch
 
 COSINE = os.cosine_decay(0.1, 1000)

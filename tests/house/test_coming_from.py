@@ -15,7 +15,7 @@ from support.amount import one_in
 
 import optax_sched
 from optax_sched._core.peer_words import SAID, called_here, peers
-from optax_sched._files.builders import BUILT_IN
+from optax_sched._files.reader import BUILT_IN
 
 DOCS = Path(__file__).parents[2] / "docs"
 ENTRIES = [(peer, it) for peer, rows in peers().rows.items() for it in rows if peer != SAID]

@@ -12,12 +12,11 @@ from optax_sched._core.domains import (
     Choice,
     Domain,
     KeyDomain,
+    Known,
     Number,
     Numbers,
     OneOrMany,
     Optional,
-    as_scalar,
-    is_traced,
 )
 from optax_sched._math.phases import LAST_STEP, Numeric
 
@@ -26,21 +25,13 @@ _RATE = Number("a finite number, 0 or more", minimum=0.0)
 _FACTOR = Number("a factor in (0, 1]", maximum=1.0, above=0.0)
 _STEPS = Number("a positive finite number of steps", above=0.0, as_float=False, is_length=True)
 _STEPS_OR_ZERO = Number("a finite number of steps, 0 or more", 0.0, as_float=False, is_length=True)
-
-
-class Known(Number):
-    """A number that Python counts with: not traced, and of any size up to its maximum."""
-
-    def admit(self, value: object) -> Any:
-        number = as_scalar(value)
-        if is_traced(number):
-            raise TypeError
-        number = number if isinstance(number, int | float) else number.item()
-        if not self.holds(number) or (self.whole and number != int(number)):
-            raise ValueError
-        return int(number) if self.whole else number
-
-
+_FRACTION = Number("a fraction in (0, 1), ends excluded", above=0.0, below=1.0)
+_COUNT_OR_ZERO = Number("a whole number, 0 or more", 0, as_float=False, whole=True)
+_REALS = Numbers("a sequence of finite numbers", _REAL)
+_BOUNDARIES = Numbers("a strictly increasing sequence of positive steps", _STEPS, increasing=True)
+_FACTOR_OR_FACTORS = OneOrMany(_FACTOR, "a sequence of such factors")
+_ANY_NUMBER = Number("a finite number", as_float=False)
+_ANYTHING = OneOrMany(_ANY_NUMBER, "a sequence of finite numbers", functions=True)
 SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
@@ -57,9 +48,7 @@ Positive = Annotated[Scalar, "Positive", Number("a positive finite number", abov
 """A positive finite number."""
 Factor = Annotated[Scalar, "Factor", _FACTOR]
 """A factor in (0, 1]."""
-Fraction = Annotated[
-    Scalar, "Fraction", Number("a fraction in (0, 1), ends excluded", above=0.0, below=1.0)
-]
+Fraction = Annotated[Scalar, "Fraction", _FRACTION]
 """A fraction in (0, 1), ends excluded."""
 Negative = Annotated[Scalar, "Negative", Number("a negative finite number", below=0.0)]
 """A negative finite number."""
@@ -73,27 +62,16 @@ StepsOrZero = Annotated[Scalar, "StepsOrZero", _STEPS_OR_ZERO]
 """A length that may also be 0."""
 Count = Annotated[Scalar, "Count", Number("a whole number, 1 or more", 1, as_float=False, whole=True)]
 """A whole number, 1 or more."""
-CountOrZero = Annotated[
-    Scalar, "CountOrZero", Number("a whole number, 0 or more", 0, as_float=False, whole=True)
-]
+CountOrZero = Annotated[Scalar, "CountOrZero", _COUNT_OR_ZERO]
 """A whole number, 0 or more."""
-Reals = Annotated[ManyScalars, "Reals", Numbers("a sequence of finite numbers", _REAL)]
+Reals = Annotated[ManyScalars, "Reals", _REALS]
 """A sequence of finite numbers."""
 Rates = Annotated[ManyScalars, "Rates", Numbers("a sequence of finite numbers, 0 or more", _RATE)]
 """A sequence of heights, finite and not negative."""
-FactorOrFactors = Annotated[
-    Scalar | ManyScalars, "FactorOrFactors", OneOrMany(_FACTOR, "a sequence of such factors")
-]
+FactorOrFactors = Annotated[Scalar | ManyScalars, "FactorOrFactors", _FACTOR_OR_FACTORS]
 """A factor in (0, 1], or a sequence of them."""
-Boundaries = Annotated[
-    ManyScalars,
-    "Boundaries",
-    Numbers("a strictly increasing sequence of positive steps", _STEPS, increasing=True),
-]
+Boundaries = Annotated[ManyScalars, "Boundaries", _BOUNDARIES]
 """Absolute steps at which something changes, positive and strictly increasing."""
-_ANYTHING = OneOrMany(
-    Number("a finite number", as_float=False), "a sequence of finite numbers", functions=True
-)
 Switch = Annotated[bool, "Switch", Choice((False, True))]
 """True or False, fixed when the schedule is built."""
 
@@ -103,29 +81,25 @@ Noise = Annotated[Literal["normal", "uniform"], "Noise", Choice(("normal", "unif
 """The distribution of random factors: "normal" or "uniform"."""
 
 
-def _domain_in(annotation: object) -> Domain:
-    return next(extra for extra in typing.get_args(annotation) if isinstance(extra, Domain))
-
-
 # The library's names mean the same in a user's own formula, even without annotations.
 BY_NAME: dict[str, Domain] = {
     **dict.fromkeys(("init_value", "peak_value", "end_value", "base_value"), _RATE),
     "value": _REAL,
-    "values": _domain_in(Reals),
+    "values": _REALS,
     **dict.fromkeys(("decay_steps", "transition_steps", "total_steps", "period"), _STEPS),
     "warmup_steps": _STEPS_OR_ZERO,
     "decay_rate": _FACTOR,
-    "boundaries": _domain_in(Boundaries),
+    "boundaries": _BOUNDARIES,
 }
 
 
 def domain_of(name: str, annotation: object) -> Domain:
     """The domain that the annotation names, else the one that belongs to the parameter's name."""
-    origin = typing.get_origin(annotation)
-    if origin is Annotated and any(isinstance(extra, Domain) for extra in typing.get_args(annotation)):
-        return _domain_in(annotation)
-    if origin in (typing.Union, types.UnionType):
-        others = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
-        if len(others) < len(typing.get_args(annotation)) and len(others) == 1:
+    parts = typing.get_args(annotation)
+    if named := [part for part in parts if isinstance(part, Domain)]:
+        return named[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        others = [part for part in parts if part is not type(None)]
+        if len(others) == 1:
             return Optional(domain_of(name, others[0]))
     return BY_NAME.get(name, _ANYTHING)
