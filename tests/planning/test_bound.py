@@ -174,6 +174,7 @@ def test_steps_of_rate_zero_count_for_nothing():
 # ---- composed ----
 
 
+@pytest.mark.wide
 def test_a_thousand_schedules_in_one_program():
     peaks, powers = np.meshgrid(np.geomspace(1e-3, 1.0, 25), np.linspace(0.5, 4.0, 40))
     batch: Any = jax.vmap(lambda peak, p: polynomial_decay(peak, 300, power=p))(
@@ -188,6 +189,7 @@ def test_a_thousand_schedules_in_one_program():
         assert float(values[index]) == pytest.approx(bound(rates(s, 300))[2], rel=5e-6)
 
 
+@pytest.mark.wide
 def test_families_in_one_batch():
     members = [SHAPES[name](100) for name in ("warm-up", "floor", "tail of zeros")]
     got = jax.vmap(lambda s: convex_bound(s, 100))(stack(members))

@@ -166,7 +166,13 @@ def test_a_spike_in_the_log_changes_little(noisy_fit):
 @pytest.mark.parametrize(
     ("schedules", "law", "names"),
     [
-        pytest.param(ONE_OF_EACH_SHAPE[:1], MULTI, "L0, .*B, C, beta, gamma", id="constant"),
+        pytest.param(
+            ONE_OF_EACH_SHAPE[:1],
+            MULTI,
+            "L0, .*B, C, beta, gamma",
+            id="constant",
+            marks=pytest.mark.wide,
+        ),
         pytest.param(
             ONE_OF_EACH_SHAPE[:1] * 3,
             MULTI,

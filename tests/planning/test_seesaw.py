@@ -88,6 +88,7 @@ def test_a_plan_is_two_schedules_as_all_others():
     )
 
 
+@pytest.mark.wide
 def test_with_exponent_1_the_rate_of_sgd_stays_and_so_does_the_risk():
     values = np.geomspace(1.0, 1e-3, 20)
     schedule = os.cosine_decay(0.05, 4000)

@@ -43,7 +43,8 @@ def counted(function: Any) -> tuple[Any, list[int]]:
     return run, traces
 
 
-@pytest.mark.parametrize("chunk_size", [pytest.param(None, marks=WIDE), 3])
+@WIDE
+@pytest.mark.parametrize("chunk_size", [None, 3])
 def test_one_trace_for_all_settings_families_chunks_and_calls(chunk_size):
     run, traces = counted(rates)
     o.sweep(run, MIXED, chunk_size=chunk_size)

@@ -264,21 +264,24 @@ def test_building_and_an_eager_call_are_one_program_together(make):
 root = os.schedule(lambda step, length: jnp.sqrt(length - step), name="root")
 
 
+ENDING = [
+    (os.join([root(10.0), root(20.0), root(5.0)], [10, 30]), 34),  # one family
+    (os.join([root(10.0), os.clip(root(20.0), 0, 9), os.shift(root(8.0), 3)], [10, 30]), 34),
+    (os.join([LINE, lambda t: jnp.log(20.0 - t), root(5.0)], [10, 30]), 34),
+    (os.join([root(10.5), os.join([root(4.0), root(16.0)], [4]), 0.5], [10.5, 30.5]), 999),
+    (os.cooldown(root(10.0), 9, 5), 999),
+    (os.warmup(os.cooldown(root(10.0), 9, 5), 7, 0.3), 999),
+    (os.delay(os.cooldown(root(10.0), 9, 5), 7), 999),
+    (os.repeat(root(10.5), 10), 999),
+    (os.every(os.join([root(5.0), 0.1], [5]), 4), 999),
+    (os.select(1, [os.repeat(root(10.5), 10), LINE]), 999),
+]
+
+
 @pytest.mark.parametrize("clock", [pytest.param(np.int32, marks=pytest.mark.wide), np.float32])
 @pytest.mark.parametrize(
     ("schedule", "last"),
-    [
-        (os.join([root(10.0), root(20.0), root(5.0)], [10, 30]), 34),  # one family
-        (os.join([root(10.0), os.clip(root(20.0), 0, 9), os.shift(root(8.0), 3)], [10, 30]), 34),
-        (os.join([LINE, lambda t: jnp.log(20.0 - t), root(5.0)], [10, 30]), 34),
-        (os.join([root(10.5), os.join([root(4.0), root(16.0)], [4]), 0.5], [10.5, 30.5]), 999),
-        (os.cooldown(root(10.0), 9, 5), 999),
-        (os.warmup(os.cooldown(root(10.0), 9, 5), 7, 0.3), 999),
-        (os.delay(os.cooldown(root(10.0), 9, 5), 7), 999),
-        (os.repeat(root(10.5), 10), 999),
-        (os.every(os.join([root(5.0), 0.1], [5]), 4), 999),
-        (os.select(1, [os.repeat(root(10.5), 10), LINE]), 999),
-    ],
+    [pytest.param(*case, marks=pytest.mark.wide if i % 3 else ()) for i, case in enumerate(ENDING)],
     ids=lambda value: repr(value)[:50],
 )
 def test_a_part_that_ends_with_its_phase_leaks_no_nan_into_value_or_gradient(schedule, last, clock):

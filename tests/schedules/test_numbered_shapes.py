@@ -29,7 +29,7 @@ PLACES: dict[str, Any] = {
     "piecewise_interpolate": lambda shape: os.piecewise_interpolate([0.0, 1.0, 0.2], [30, 100], shape),
 }
 SINE: Any = np.sin
-SOME_PLACES = ("warmup", "wsd", "piecewise_interpolate")  # they answer for what holds of the shape
+SOME_PLACES = ("warmup", "piecewise_interpolate")  # they answer for what holds of the shape
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
 WIDELY = pytest.mark.parametrize(
     "place",
