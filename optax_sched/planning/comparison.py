@@ -13,8 +13,7 @@ from optax_sched._files.spec import data_in
 from optax_sched.planning.bound import convex_bound, transfer_factor
 from optax_sched.planning.fit import warn_off_peak
 from optax_sched.planning.inputs import known_rates
-from optax_sched.planning.kinds import KINDS
-from optax_sched.planning.loss_law import LossLaw
+from optax_sched.planning.loss_law import KINDS, LossLaw
 
 _SAME_LENGTH = 0.01  # of the run
 _FARTHEST = 10  # times the run: a schedule that changes longer counts as endless
