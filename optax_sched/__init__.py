@@ -174,18 +174,14 @@ from optax_sched._optax.transform import (
 from optax_sched._runs.range_test import RangeTest, lr_range_test
 from optax_sched._runs.sweep import sweep
 from optax_sched._schedules.batches import grid, stack, unstack
-from optax_sched._schedules.by_factors import (
-    exponential,
-    exponential_decay,
-    multistep_decay,
-    step_decay,
-)
+from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
     cosine_waves,
+    exponential,
     k_decay,
     linear,
     log_decay,
