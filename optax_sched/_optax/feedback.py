@@ -76,6 +76,41 @@ class LiveSchedule(Built):
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = _no_arithmetic
 
 
+def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
+    return Formula(function, function.__name__, (), LiveSchedule, skip=[]).builder
+
+
+@_builder
+def live(schedule: Operand):
+    """A schedule whose rate can be read and replaced, inside any optax optimizer.
+
+    `optax.adamw(schedule)` keeps only a count. The state of
+    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` carries the schedule itself:
+    `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
+    It is an optax *stateful schedule* without a rule, so `update` takes no metric.
+
+    A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
+    the program now says another. This line fixes it:
+
+        opt_state = replace_schedule(opt_state, schedule, retrace=True)
+
+    Args:
+      schedule: a schedule, any function of the step, or a number.
+
+    Raises:
+      TypeError, ValueError: `schedule` is none of these.
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> rate = live(optax_sched.cosine_decay(0.1, 100))
+    >>> rate
+    live(schedule=cosine_decay(init_value=0.1, decay_steps=100, end_value=0.0, exponent=1.0))
+    >>> opt = optax.inject_hyperparams(optax.adamw)(learning_rate=rate)
+    >>> state = opt.init(jnp.ones(3))
+    >>> print(f"{optax_sched.current_value(state):.1f}")
+    0.1
+    """
+
+
 class ClosedLoop(LiveSchedule):
     """A schedule times a scale that a rule draws from a metric: an optax *stateful schedule*.
 
