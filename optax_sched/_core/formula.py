@@ -45,9 +45,8 @@ class Formula:
         own = list(inspect.signature(function).parameters.values())
         # A name that the library knows is a hyperparameter's: the step was forgotten.
         if len(own) < len(skip) or (skip == ["the step"] and own[0].name in BY_NAME):
-            raise TypeError(
-                f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
-            )
+            first = " and ".join(skip)
+            raise TypeError(f"{name}: a formula takes {first} first, then its hyperparameters")
         parameters = [*self.before, *own[len(skip) :], *self.after]
         hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
@@ -63,11 +62,9 @@ class Formula:
         self.is_static = tuple(domain.static for domain in self.domains.values())
         checks = [check] if callable(check) else check or ()
         self.checks = [(check, tuple(inspect.signature(check).parameters)) for check in checks]
-        unknown = {it for _, asked in self.checks for it in asked} - self.domains.keys()
-        if unknown:
-            raise TypeError(
-                f"{name}: the check asks for {', '.join(sorted(unknown))}: no such hyperparameter"
-            )
+        if unknown := {it for _, asked in self.checks for it in asked} - self.domains.keys():
+            words = ", ".join(sorted(unknown))
+            raise TypeError(f"{name}: the check asks for {words}: no such hyperparameter")
         self.builder = self._make_builder()
 
     def _make_builder(self) -> Callable[..., Any]:

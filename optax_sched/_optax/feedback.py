@@ -12,7 +12,7 @@ import numpy as np
 
 from optax_sched._core.built import Built, formula_behind, refuse_batch, stored, stored_values
 from optax_sched._core.domains import as_scalar
-from optax_sched._core.errors import in_a_word
+from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.operands import Operand
@@ -292,8 +292,8 @@ def first_memory(rule: ClosedLoop) -> Any:
 def _check_memory(name: str, memory: Any) -> None:
     fields = getattr(memory, "_fields", ())
     if "scale" not in fields or jnp.shape(memory.scale):
-        raise TypeError(
-            f"{name}: init must be a NamedTuple with a field scale, a number, got {in_a_word(memory)}"
+        raise Refusal(name, "init", "a NamedTuple with a field scale, a number", memory).error(
+            TypeError
         )
 
 
@@ -321,10 +321,8 @@ def metric(where: str, value: object) -> jax.Array:
     try:
         number = as_scalar(value)
     except (TypeError, OverflowError):
-        raise TypeError(
-            f"{where}: value must be a number, the metric to watch (None where there is no "
-            f"observation), got {in_a_word(value)}"
-        ) from None
+        rule = "a number, the metric to watch (None where there is no observation)"
+        raise Refusal(where, "value", rule, value).error(TypeError) from None
     if not isinstance(number, jax.Array):
         with np.errstate(over="ignore"):  # beyond float32 is not finite
             number = np.float32(np.clip(number, -1e300, 1e300))
