@@ -292,9 +292,8 @@ def first_memory(rule: ClosedLoop) -> Any:
 def _check_memory(name: str, memory: Any) -> None:
     fields = getattr(memory, "_fields", ())
     if "scale" not in fields or jnp.shape(memory.scale):
-        raise Refusal(name, "init", "a NamedTuple with a field scale, a number", memory).error(
-            TypeError
-        )
+        rule = "a NamedTuple with a field scale, a number"
+        raise Refusal(name, "init", rule, memory).error(TypeError)
 
 
 # An eager call runs this as one cached program; a trace inlines it.

@@ -7,7 +7,6 @@ import optax
 
 from optax_sched._core.arguments import admit
 from optax_sched._core.errors import Refusal
-from optax_sched._core.formula import formula_of
 from optax_sched._core.operands import OneSchedule, Operand, constant
 from optax_sched._optax.feedback import MISSING, ClosedLoop, live
 from optax_sched._optax.state import advanced, rate_of, register_with_flax, same
@@ -101,8 +100,6 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
     """
     if not isinstance(closed_loop, ClosedLoop):
         rule = "a closed loop, such as plateau(1.0) or what a builder made by feedback gives"
-        if formula := formula_of(closed_loop):
-            rule += f" (call {formula.name}: {formula.name}(...))"
         raise Refusal("scale_by_feedback", "closed_loop", rule, closed_loop).error(TypeError)
     return scaling("scale_by_feedback", closed_loop)
 
