@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain, default_float
 from optax_sched._core.errors import NEEDS_NUMBERS, Refusal, in_a_word
 from optax_sched._core.lengths import refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
-from optax_sched._core.words import BY_NAME, domain_of
+from optax_sched._core.words import BY_NAME, admit, bind, domain_of, readable
 
 # The hyperparameter that is wrong, the rule that it breaks and, if there is more to say, a hint.
 Violation = tuple[str, str] | tuple[str, str, str] | None

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import optax_sched._schedules as families
-from optax_sched._core.arguments import admit
 from optax_sched._core.domains import Domain, KeyDomain, Numbers, OneOrMany, Optional
 from optax_sched._core.errors import Refusal, in_a_word, refusal_of, uncalled
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import ManySchedules, OneSchedule
 from optax_sched._core.peer_words import called_here, meant_by
+from optax_sched._core.words import admit
 from optax_sched._optax import feedback, plateau
 
 Path = tuple[str | int, ...]  # keys and indices, from the whole to a value in it

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import optax
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import OneSchedule, Operand, constant
+from optax_sched._core.words import admit
 from optax_sched._optax.feedback import MISSING, ClosedLoop, live
 from optax_sched._optax.state import advanced, rate_of, register_with_flax, same
 

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Positive, domain_of
+from optax_sched._core.words import Positive, admit, domain_of
 from optax_sched._files.spec import data_in
 from optax_sched.planning.bound import convex_bound, transfer_factor
 from optax_sched.planning.fit import warn_off_peak
