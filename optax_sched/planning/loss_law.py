@@ -31,8 +31,7 @@ class LossLaw(Built):
 
     __slots__ = ()
 
-    def __init__(self, *_: Any, **__: Any):
-        raise TypeError("LossLaw is made by MultiPowerLaw or AnnealingLaw")
+    _such_as = ", MultiPowerLaw and AnnealingLaw"
 
     def __call__(self, schedule: Given, steps: ArrayLike) -> jax.Array:
         """The loss logged at `steps`, an array of their shape. The builder describes both arguments."""
