@@ -2,7 +2,7 @@
 
 A file imports from those above it:
 
-    errors            an error: one line of parts, which others may reword
+    errors            an error: one line of parts, which others may reword; imports of an extra
     printing          a value as source text
     peer_words        other libraries' words for a hyperparameter, for the hint in an error
     lengths           a ratio that stands among steps is refused
