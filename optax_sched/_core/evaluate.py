@@ -154,16 +154,13 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
 
 
 def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
-    formula = s._formula
-    refuse_batch(formula.name, s, "jax.vmap(lambda s: s(step))(batch)")
-    bound = bound_values(s)
-    with advice_for_traced_code(formula.name):
-        result = formula.value(step, *bound.args, **bound.kwargs)
+    name, bound = s._formula.name, bound_values(s)
+    refuse_batch(name, s, "jax.vmap(lambda s: s(step))(batch)")
+    with advice_for_traced_code(name):
+        result = s._formula.value(step, *bound.args, **bound.kwargs)
     if result is None or jnp.shape(result) != ():
         got = "None" if result is None else f"shape {jnp.shape(result)}"
-        raise ValueError(
-            f"{formula.name}: the formula must return a scalar for a scalar step, got {got}"
-        )
+        raise ValueError(f"{name}: the formula must return a scalar for a scalar step, got {got}")
     return jnp.asarray(result).astype(dtype)
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from optax_sched._core.arguments import admit, bind, readable
 from optax_sched._core.domains import Domain, default_float
 from optax_sched._core.errors import NEEDS_NUMBERS, Refusal, in_a_word
 from optax_sched._core.lengths import refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
-from optax_sched._core.words import BY_NAME, domain_of
+from optax_sched._core.words import BY_NAME, admit, bind, domain_of, readable
 
 # The hyperparameter that is wrong, the rule that it breaks and, if there is more to say, a hint.
 Violation = tuple[str, str] | tuple[str, str, str] | None
@@ -45,9 +44,8 @@ class Formula:
         own = list(inspect.signature(function).parameters.values())
         # A name that the library knows is a hyperparameter's: the step was forgotten.
         if len(own) < len(skip) or (skip == ["the step"] and own[0].name in BY_NAME):
-            raise TypeError(
-                f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
-            )
+            first = " and ".join(skip)
+            raise TypeError(f"{name}: a formula takes {first} first, then its hyperparameters")
         parameters = [*self.before, *own[len(skip) :], *self.after]
         hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
@@ -63,11 +61,9 @@ class Formula:
         self.is_static = tuple(domain.static for domain in self.domains.values())
         checks = [check] if callable(check) else check or ()
         self.checks = [(check, tuple(inspect.signature(check).parameters)) for check in checks]
-        unknown = {it for _, asked in self.checks for it in asked} - self.domains.keys()
-        if unknown:
-            raise TypeError(
-                f"{name}: the check asks for {', '.join(sorted(unknown))}: no such hyperparameter"
-            )
+        if unknown := {it for _, asked in self.checks for it in asked} - self.domains.keys():
+            words = ", ".join(sorted(unknown))
+            raise TypeError(f"{name}: the check asks for {words}: no such hyperparameter")
         self.builder = self._make_builder()
 
     def _make_builder(self) -> Callable[..., Any]:

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import optax_sched._schedules as families
-from optax_sched._core.arguments import admit
 from optax_sched._core.domains import Domain, KeyDomain, Numbers, OneOrMany, Optional
 from optax_sched._core.errors import Refusal, in_a_word, refusal_of, uncalled
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import ManySchedules, OneSchedule
 from optax_sched._core.peer_words import called_here, meant_by
-from optax_sched._optax import plateau, transform
+from optax_sched._core.words import admit
+from optax_sched._optax import feedback, plateau
 
 Path = tuple[str | int, ...]  # keys and indices, from the whole to a value in it
 _OWN = "; give your own as builders={name: it}"
@@ -31,7 +31,7 @@ MAX_SCHEDULES = 10_000
 
 BUILT_IN = {
     formula.name: formula
-    for module in (families, plateau, transform)
+    for module in (families, plateau, feedback)
     for formula in map(formula_of, vars(module).values())
     if formula is not None
 }

@@ -70,8 +70,8 @@ def whole_periods(step: Any, period: Numeric) -> jax.Array:
         return guess - (later < guess * period)
     # Divide twice: a float32 holds 24 of a step's 31 bits. Then correct what is still one off.
     period = jax.lax.stop_gradient(period)
-    number = _whole(step / period)
-    missed = _whole(jnp.floor(rest_of_periods(step, period, number) / period))
+    number = whole_step(step / period)
+    missed = whole_step(rest_of_periods(step, period, number) / period)
     number += jnp.minimum(missed, LAST_STEP - 1 - number)
     rest = rest_of_periods(step, period, number)
     rest += jnp.minimum(rounding, 1 / 128)  # so little that no period in 64ths ends earlier
@@ -90,11 +90,6 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
         whole = jax.lax.stop_gradient(jnp.floor(jnp.minimum(period, 2.0**31 - 128)))
         return (step - number * whole.astype(jnp.int32)) - number * (period - whole)
     return step - number * period
-
-
-def _whole(number: Numeric) -> jax.Array:
-    """A float as an int32, at most the largest float32 below 2**31."""
-    return jnp.minimum(number, 2.0**31 - 128).astype(jnp.int32)
 
 
 def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:

@@ -33,11 +33,6 @@ def half_wave(x: Numeric, y: Numeric) -> Weights:
     return Weights(jnp.where(x <= y, wave, 1 - wave), jnp.where(x <= y, 1 - wave, wave))
 
 
-def square_root(x: Numeric) -> jax.Array:
-    """`sqrt(x)` for x >= 0, with a finite gradient at 0 too."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
-
-
 @jax.custom_jvp
 def raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
     """`x**exponent` and its complement, for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
@@ -66,7 +61,7 @@ ShapeFunction = Callable[[Numeric, Numeric], Weights]
 
 
 def _sqrt(x: Numeric, y: Numeric) -> Weights:
-    root = square_root(y)
+    root = jnp.where(y > 0, jnp.sqrt(jnp.where(y > 0, y, 1.0)), 0.0)  # with a finite gradient at 0
     return Weights(x / (1 + root), root)
 
 

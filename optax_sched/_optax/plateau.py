@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
 from optax_sched._core.domains import Choice, Number, is_traced
 from optax_sched._core.formula import Violation, at_most, formula_of
 from optax_sched._core.operands import constant
-from optax_sched._core.words import Count, CountOrZero, Growth, Positive, Rate, Scalar, Switch
+from optax_sched._core.words import Count, CountOrZero, Growth, Positive, Rate, Scalar, Switch, checked
 from optax_sched._math.phases import later
 from optax_sched._optax.feedback import feedback
 from optax_sched._optax.transform import scaling

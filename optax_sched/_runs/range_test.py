@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit, checked
 from optax_sched._core.domains import Domain, Number, default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.evaluate import weak
-from optax_sched._core.words import SIZE, Growth, PartOfOne, Positive
+from optax_sched._core.words import SIZE, Growth, PartOfOne, Positive, admit, checked
 from optax_sched._math.phases import pick
-from optax_sched._schedules.by_factors import exponential
+from optax_sched._schedules.decays import exponential
 
 # These three come from fastai.
 _LEFT_OUT = 5  # steps at the end

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.errors import Refusal
-from optax_sched._core.words import SIZE
+from optax_sched._core.words import SIZE, admit
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
 T = TypeVar("T")

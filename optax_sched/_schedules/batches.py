@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import (
     Built,
     assembled,
@@ -29,6 +28,7 @@ from optax_sched._core.operands import (
     stacked,
 )
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import admit, some
 from optax_sched._schedules.combine import select
 
 T = TypeVar("T")

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.domains import Choice, Known, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Scalar
+from optax_sched._core.words import Scalar, admit
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 

@@ -10,8 +10,8 @@ from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import Boundaries, Factor, Fraction, Positive, Rate, Steps, StepsOrZero
 from optax_sched._math.phases import next_reached, phase, reached
 from optax_sched._math.shapes import blend
-from optax_sched._schedules.by_factors import exponential
 from optax_sched._schedules.combine import cooldown, warmup
+from optax_sched._schedules.decays import exponential
 from optax_sched._schedules.retime import delay
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.built import formula_behind, hyperparameters, is_batch, is_made_by
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
 from optax_sched._core.errors import Refusal, imported
@@ -15,7 +14,7 @@ from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.operands import Function, OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Count, Switch, domain_of
+from optax_sched._core.words import Count, Switch, admit, domain_of
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.phase_starts import phase_boundaries
 

@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import as_number
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Positive, Real, Scalar
+from optax_sched._core.words import Positive, Real, Scalar, checked
 from optax_sched._schedules import join, linear, table
 from optax_sched.planning.inputs import Given, PositiveOrMany, Run, Size, Sizes, one_each, rates_of
 

@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
 from optax_sched._core.domains import default_float, is_traced, read_only
 from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import PartOfOne, Rate
+from optax_sched._core.words import PartOfOne, Rate, checked
 from optax_sched._schedules.piecewise import table
 from optax_sched.planning.inputs import ManyPositive, Size
 

@@ -5,12 +5,11 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.domains import Number
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import as_schedule
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Real, Scalar
+from optax_sched._core.words import Real, Scalar, checked
 from optax_sched._schedules import constant, join, linear, piecewise_constant, retime, table
 from optax_sched.planning.inputs import Run, Size, known_rates
 

@@ -23,9 +23,8 @@ from optax_sched import (
 )
 from optax_sched._core.built import is_made_by
 from optax_sched.planning import AnnealingLaw, LoggedRun, LossFit, MultiPowerLaw, fit_loss_law
-from optax_sched.planning.groups import grouped
-from optax_sched.planning.kinds import slope_of
-from optax_sched.planning.pieces import constant_pieces
+from optax_sched.planning.pieces import constant_pieces, grouped
+from optax_sched.planning.solve import slope_of
 
 PEAK, LENGTH = 3e-4, 4000
 STEPS = np.arange(150, LENGTH, 50)
