@@ -27,8 +27,9 @@ from pygments.formatters import HtmlFormatter
 
 import optax_sched
 from optax_sched import typing
-from optax_sched._core import hyperparameters, operands, shapes
-from optax_sched._optax import plateau_rule
+from optax_sched._core import operands, shapes
+from optax_sched._core import words as vocabulary
+from optax_sched._optax import plateau
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "reference/optax_sched.html"
@@ -254,7 +255,7 @@ def members(module: pdoc.doc.Module) -> dict[str, list[pdoc.doc.Doc]]:
 
 def words() -> dict[str, str]:
     """The annotations, each with the docstring that it has where it is made."""
-    modules = [pdoc.doc.Module(it) for it in (hyperparameters, operands, shapes, plateau_rule)]
+    modules = [pdoc.doc.Module(it) for it in (vocabulary, operands, shapes, plateau)]
     places = [(word, module.get(word)) for word in typing.__all__ for module in modules]
     return {word: made.docstring for word, made in places if made and made.docstring}
 

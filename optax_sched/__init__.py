@@ -159,43 +159,24 @@ from optax_sched._core.shapes import Shape
 from optax_sched._files.config import from_config, to_config
 from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
-from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback
+from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback, live
 from optax_sched._optax.observing import observe, replace_feedback
-from optax_sched._optax.plateau import greedy, kl_adaptive, plateau, reduce_on_plateau
-from optax_sched._optax.plateau_rule import PlateauState
+from optax_sched._optax.plateau import PlateauState, greedy, kl_adaptive, plateau, reduce_on_plateau
 from optax_sched._optax.reading import current_value
 from optax_sched._optax.replacing import replace_schedule
 from optax_sched._optax.state import FeedbackState, ScheduleState
-from optax_sched._optax.transform import (
-    live,
-    scale_by_feedback,
-    scale_by_learning_rate,
-    scale_by_schedule,
-)
+from optax_sched._optax.transform import scale_by_feedback, scale_by_learning_rate, scale_by_schedule
 from optax_sched._runs.range_test import RangeTest, lr_range_test
 from optax_sched._runs.sweep import sweep
 from optax_sched._schedules.batches import grid, stack, unstack
-from optax_sched._schedules.by_factors import (
-    exponential,
-    exponential_decay,
-    multistep_decay,
-    step_decay,
-)
-from optax_sched._schedules.combine import (
-    clip,
-    cooldown,
-    join,
-    maximum,
-    minimum,
-    noisy,
-    select,
-    warmup,
-)
+from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
+from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
     cosine_waves,
+    exponential,
     k_decay,
     linear,
     log_decay,

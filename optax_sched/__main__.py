@@ -14,8 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from optax_sched._core.curve import horizon
-from optax_sched._core.errors import in_a_word
-from optax_sched._core.extras import imported
+from optax_sched._core.errors import imported, in_a_word
 from optax_sched._files.spec import read_spec
 from optax_sched._view.plot import bare_source, draw_log, last_step_of, plot, short_source
 from optax_sched._view.terminal import print_table, show
@@ -96,13 +95,9 @@ def parser() -> Parser:
     commands = top.add_subparsers(required=True, metavar="plot | show | compare | identify")
 
     def command(name: str, run: Callable[..., None], does: str, epilog: str) -> Callable[..., Any]:
-        made = commands.add_parser(
-            name,
-            help=does,
-            description=does[0].upper() + does[1:] + ".",
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        about: Any = {"description": f"{does[0].upper()}{does[1:]}.", "epilog": epilog}
+        layout = argparse.RawDescriptionHelpFormatter
+        made = commands.add_parser(name, help=does, formatter_class=layout, **about)
         made.set_defaults(run=run)
         return made.add_argument
 

@@ -59,7 +59,9 @@ ValueError: halving: every must be a positive finite number of steps, got -10
 - `ThresholdMode`: "rel" or "abs"
 """
 
-from optax_sched._core.hyperparameters import (
+from optax_sched._core.operands import Operand, OperandOnOwnClock, Operands
+from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import (
     Boundaries,
     Count,
     CountOrZero,
@@ -80,36 +82,9 @@ from optax_sched._core.hyperparameters import (
     StepsOrZero,
     Switch,
 )
-from optax_sched._core.operands import Operand, OperandOnOwnClock, Operands
-from optax_sched._core.shapes import ShapeName
-from optax_sched._optax.plateau_rule import Cut, Mode, Scale, ThresholdMode
+from optax_sched._optax.plateau import Cut, Mode, Scale, ThresholdMode
 
-__all__ = [
-    "Boundaries",
-    "Count",
-    "CountOrZero",
-    "Cut",
-    "Factor",
-    "FactorOrFactors",
-    "Fraction",
-    "Growth",
-    "Key",
-    "Mode",
-    "Negative",
-    "Noise",
-    "Operand",
-    "OperandOnOwnClock",
-    "Operands",
-    "PartOfOne",
-    "Positive",
-    "Rate",
-    "Rates",
-    "Real",
-    "Reals",
-    "Scale",
-    "ShapeName",
-    "Steps",
-    "StepsOrZero",
-    "Switch",
-    "ThresholdMode",
-]
+__all__ = ["Boundaries", "Count", "CountOrZero", "Cut", "Factor", "FactorOrFactors", "Fraction"]
+__all__ += ["Growth", "Key", "Mode", "Negative", "Noise", "Operand", "OperandOnOwnClock", "Operands"]
+__all__ += ["PartOfOne", "Positive", "Rate", "Rates", "Real", "Reals", "Scale", "ShapeName", "Steps"]
+__all__ += ["StepsOrZero", "Switch", "ThresholdMode"]

@@ -1,10 +1,12 @@
 """What every test runs under: several virtual devices, strict promotion, one cache of programs."""
 
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,15 +31,42 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # They hold no tests and no doctests: `--doctest-modules` would run them as it collects.
 collect_ignore = ["support", "tables"]
+SLOW_DOCTESTS = (
+    "optax_sched/planning/",
+    "optax_sched/porting/",
+)  # half a minute, and README shows some
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
 TO_THE_BIT = ("schedules", "test_seesaw.py")  # whose programs are always compiled as a user's are
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Iterator[None]:
+    """Below this folder no docstring holds an example, so that none is looked for."""
+    found: Any = yield
+    return [collector for collector in found if type(collector).__name__ != "DoctestModule"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The workers of pytest-xdist must find the same names, and an address is another in each."""
+    """The workers of pytest-xdist must find the same names, and an address is another in each.
+
+    Files with slow tests come first, so that no worker is alone with one at the end.
+    """
     wrong = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if wrong:
         raise pytest.UsageError(f"a test's id holds an address: give parametrize ids= there: {wrong}")
+    for item in items:
+        if item.nodeid.startswith(SLOW_DOCTESTS):
+            item.add_marker("slow")
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: it need not be searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(autouse=True)

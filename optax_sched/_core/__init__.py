@@ -2,17 +2,15 @@
 
 A file imports from those above it:
 
-    errors            an error: one line of parts, which others may reword
+    errors            an error: one line of parts, which others may reword; imports of an extra
     printing          a value as source text
     peer_words        other libraries' words for a hyperparameter, for the hint in an error
-    extras            modules that only an extra of the package installs
     lengths           a ratio that stands among steps is refused
     nodes             a pytree of ours: its children, and the structure around them
     domains           what a hyperparameter may be, and what is stored for it
-    hyperparameters   the words that annotate formulas (`Rate`, `Steps`, ...), each with its domain
-    arguments         the door: arguments bound by name, each admitted by its domain
-    formula           a function with its domains, and the builder that they define
-    checks            relations between hyperparameters that several builders check
+    words             what annotates formulas (`Rate`, `Steps`, ...), each with its domain; the door:
+                      arguments bound by name, each admitted by its domain
+    formula           a function with its domains, and the builder that they define; shared checks
     built             what builders make: an immutable pytree of hyperparameters
     evaluate          a call: one compiled program for all schedules of a structure
     curve             how far a schedule goes, and its picture in notebooks
@@ -23,6 +21,6 @@ A file imports from those above it:
     recipe            the decorator that makes builders of compositions
     arithmetic        the builders of sums, products and powers, which the operators call
 
-Begin with `schedule`, then `built` and `formula`. A builder's call goes through `arguments` and
+Begin with `schedule`, then `built` and `formula`. A builder's call goes through `words` and
 `formula` to `built`; a schedule's call through `evaluate`.
 """

@@ -6,10 +6,10 @@ import operator
 
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import Positive
 from optax_sched._core.operands import Operand, Operands
 from optax_sched._core.operators import BUILDERS
 from optax_sched._core.schedule import schedule as decorate
+from optax_sched._core.words import Positive
 
 
 @decorate

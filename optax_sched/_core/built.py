@@ -85,9 +85,8 @@ class Built(Node):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         formula = self._formula
         if name not in formula.domains:
-            raise AttributeError(
-                f"{formula.name} has no hyperparameter {name!r}; it has {', '.join(formula.domains)}"
-            )
+            words = ", ".join(formula.domains)
+            raise AttributeError(f"{formula.name} has no hyperparameter {name!r}; it has {words}")
         return formula.domains[name].public(stored_values(self)[name])
 
     def __dir__(self) -> list[str]:
@@ -154,6 +153,13 @@ def batched_name(built: object) -> str | None:
             if domain.has_batch_axis(value):
                 return name
     return None
+
+
+def refuse_batch(where: str, built: object, remedy: str) -> None:
+    """Raise if one schedule is meant and this is many."""
+    if name := batched_name(built):
+        rule = "has a leading axis, so this is a batch of schedules: map over it, as in"
+        raise ValueError(f"{where}: {name} {rule} {remedy}")
 
 
 # The first name of a path, and what follows it: a dot or an index in brackets.

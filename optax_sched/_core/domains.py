@@ -149,6 +149,19 @@ class Number(Domain):
         return scalar
 
 
+class Known(Number):
+    """A number that Python counts with: not traced, and of any size up to its maximum."""
+
+    def admit(self, value: object) -> Any:
+        number = as_scalar(value)
+        if is_traced(number):
+            raise TypeError
+        number = number if isinstance(number, int | float) else number.item()
+        if not self.holds(number) or (self.whole and number != int(number)):
+            raise ValueError
+        return int(number) if self.whole else number
+
+
 @dataclasses.dataclass(repr=False, eq=False)
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""
@@ -219,9 +232,7 @@ class Optional(Domain):
         return None if value is None else self.of.admit(value)
 
 
-def _of_what_is_there(
-    name: str, of_none: Callable[[Domain, Any], Any]
-) -> Callable[[Optional, Any], Any]:
+def _of_what_is_there(name: str, of_none: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Optional, value: object) -> Any:
         return of_none(self, value) if value is None else getattr(self.of, name)(value)
 

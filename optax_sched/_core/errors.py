@@ -1,5 +1,6 @@
 """Errors: one line each, with a record of what was refused for code that rewords it."""
 
+import importlib
 import inspect
 import math
 import reprlib
@@ -75,3 +76,12 @@ class _Shortened(reprlib.Repr):
         except ValueError:  # Python refuses to print more than 4300 digits
             return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
         return super().repr_int(x, level)
+
+
+def imported(where: str, module: str) -> Any:
+    """A module of the extra `plot`, or an error that says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        command = 'python -m pip install "optax_sched[plot]"'
+        raise ImportError(f"{where}: {module.partition('.')[0]} is not installed: {command}") from None

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import Built, batched_name, bound_values, stored
+from optax_sched._core.built import Built, bound_values, refuse_batch, stored
 from optax_sched._core.domains import as_array, default_float, is_traced
 from optax_sched._core.errors import NEEDS_NUMBERS, in_a_word
 from optax_sched._math.phases import LAST_STEP
@@ -154,21 +154,13 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
 
 
 def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
-    formula = s._formula
-    batched = batched_name(s)
-    if batched:
-        raise ValueError(
-            f"{formula.name}: {batched} has a leading axis, so this is a batch of schedules: map over "
-            "it, as in jax.vmap(lambda s: s(step))(batch)"
-        )
-    bound = bound_values(s)
-    with advice_for_traced_code(formula.name):
-        result = formula.value(step, *bound.args, **bound.kwargs)
+    name, bound = s._formula.name, bound_values(s)
+    refuse_batch(name, s, "jax.vmap(lambda s: s(step))(batch)")
+    with advice_for_traced_code(name):
+        result = s._formula.value(step, *bound.args, **bound.kwargs)
     if result is None or jnp.shape(result) != ():
         got = "None" if result is None else f"shape {jnp.shape(result)}"
-        raise ValueError(
-            f"{formula.name}: the formula must return a scalar for a scalar step, got {got}"
-        )
+        raise ValueError(f"{name}: the formula must return a scalar for a scalar step, got {got}")
     return jnp.asarray(result).astype(dtype)
 
 

@@ -7,12 +7,13 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from optax_sched._core.arguments import admit, bind, readable
-from optax_sched._core.domains import Domain
-from optax_sched._core.errors import NEEDS_NUMBERS, Refusal
-from optax_sched._core.hyperparameters import BY_NAME, domain_of
+import numpy as np
+
+from optax_sched._core.domains import Domain, default_float
+from optax_sched._core.errors import NEEDS_NUMBERS, Refusal, in_a_word
 from optax_sched._core.lengths import refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
+from optax_sched._core.words import BY_NAME, admit, bind, domain_of, readable
 
 # The hyperparameter that is wrong, the rule that it breaks and, if there is more to say, a hint.
 Violation = tuple[str, str] | tuple[str, str, str] | None
@@ -43,9 +44,8 @@ class Formula:
         own = list(inspect.signature(function).parameters.values())
         # A name that the library knows is a hyperparameter's: the step was forgotten.
         if len(own) < len(skip) or (skip == ["the step"] and own[0].name in BY_NAME):
-            raise TypeError(
-                f"{name}: a formula takes {' and '.join(skip)} first, then its hyperparameters"
-            )
+            first = " and ".join(skip)
+            raise TypeError(f"{name}: a formula takes {first} first, then its hyperparameters")
         parameters = [*self.before, *own[len(skip) :], *self.after]
         hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
@@ -61,11 +61,9 @@ class Formula:
         self.is_static = tuple(domain.static for domain in self.domains.values())
         checks = [check] if callable(check) else check or ()
         self.checks = [(check, tuple(inspect.signature(check).parameters)) for check in checks]
-        unknown = {it for _, asked in self.checks for it in asked} - self.domains.keys()
-        if unknown:
-            raise TypeError(
-                f"{name}: the check asks for {', '.join(sorted(unknown))}: no such hyperparameter"
-            )
+        if unknown := {it for _, asked in self.checks for it in asked} - self.domains.keys():
+            words = ", ".join(sorted(unknown))
+            raise TypeError(f"{name}: the check asks for {words}: no such hyperparameter")
         self.builder = self._make_builder()
 
     def _make_builder(self) -> Callable[..., Any]:
@@ -81,22 +79,20 @@ class Formula:
 
     def build(self, values: dict[str, Any]) -> Any:
         """Check the values that the user wrote, and make the object."""
-        stored = {
-            name: admit(self.name, name, domain, values[name], _SEVERAL)
-            for name, domain in self.domains.items()
-        }
+        where, domains = self.name, self.domains
+        stored = {name: admit(where, name, it, values[name], _SEVERAL) for name, it in domains.items()}
         lengths = {
             name + rest: value
-            for name, domain in self.domains.items()
+            for name, domain in domains.items()
             for rest, value in domain.lengths(stored[name])
         }
         heights = {
-            name: value if name.endswith(("value", "values")) else self.domains[name].constants(value)
+            name: value if name.endswith(("value", "values")) else domains[name].constants(value)
             for name, value in stored.items()
         }
         own = {name: value for name, value in lengths.items() if name in stored}
-        refuse_swapped(self.name, heights, own)
-        refuse_ratios(self.name, lengths.items())
+        refuse_swapped(where, heights, own)
+        refuse_ratios(where, lengths.items())
         for check, names in self.checks:
             try:
                 violated = check(*(stored[name] for name in names))
@@ -104,10 +100,10 @@ class Formula:
                 continue
             if not isinstance(violated, tuple | None):
                 told = "a function that returns None, or a hyperparameter and the rule that it breaks"
-                raise Refusal(self.name, "check", told, violated).error(TypeError)
+                raise Refusal(where, "check", told, violated).error(TypeError)
             if violated:
                 name, rule, *hint = violated
-                raise Refusal(self.name, name, rule, values[name], *hint).error()
+                raise Refusal(where, name, rule, values[name], *hint).error()
         return self.made._make(self, tuple(stored.values()))
 
     def importable(self) -> Callable[..., Any]:
@@ -122,19 +118,26 @@ class Formula:
         """What the function gives at a scalar step."""
         return self.function(step, *args, **kwargs)
 
-    def source(self, values: dict[str, Any]) -> str:
-        """The source text of the call that builds an object with these hyperparameters."""
-        parameters = self.signature.parameters.values()
+    def source(
+        self, values: dict[str, Any], write: Callable[[Any], str] = source, bare: bool = False
+    ) -> str:
+        """The source text of the call that builds an object with these hyperparameters.
+
+        A bare one leaves out what is as by default, and the names of what stands in its place.
+        """
+        parameters, parts = self.signature.parameters.values(), []
         # Python cannot pass what stands before a *sequence by name.
-        has_star = any(it.kind is it.VAR_POSITIONAL for it in parameters)
-        by_name = None if has_star else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parts = []
+        by_name = not bare and all(it.kind is not it.VAR_POSITIONAL for it in parameters)
         for it in parameters:
+            value = values[it.name]
             if it.kind is it.VAR_POSITIONAL:
-                parts += map(source, values[it.name])
+                parts += map(write, value)
+            elif bare and isinstance(value, type(it.default)) and value == it.default:
+                by_name = True
             else:
-                name = f"{it.name}=" if it.kind in (by_name, it.KEYWORD_ONLY) else ""
-                parts.append(name + source(values[it.name]))
+                may_be_named = by_name and it.kind is it.POSITIONAL_OR_KEYWORD
+                is_named = may_be_named or it.kind is it.KEYWORD_ONLY
+                parts.append(f"{it.name}={write(value)}" if is_named else write(value))
         return f"{self.name}({', '.join(parts)})"
 
 
@@ -150,3 +153,53 @@ def formula_of(builder: object) -> Formula | None:
     """The formula of a builder, or None for anything else."""
     formula = getattr(builder, "formula", None) if inspect.isfunction(builder) else None
     return formula if isinstance(formula, Formula) else None
+
+
+# --- Relations between hyperparameters that several builders check
+
+
+def at_most(name: str, limit: str, why: str = "", hint: str = "") -> Check:
+    """The check that one number is at most another where JAX holds both."""
+
+    def check(number: object, most: object) -> Violation:
+        if _as_held(number) <= _as_held(most):
+            return None
+        return name, f"at most {limit} = {in_a_word(most)}{why}", hint
+
+    return _asking(check, name, limit)
+
+
+def falls(start: str, end: str) -> Check:
+    """The check that a decay, or the floor under it, ends at or below its start."""
+    rise = "warmup(end, steps, init_value=..., shape='cosine') or linear"
+    hint = f": it is a rate, as in {end}=0.1 * {start}; a rise is {rise}"
+    return at_most(end, start, ", from where it falls", hint)
+
+
+def holds_all(total: str, *phases: str) -> Check:
+    """The check that a total is at least the sum of its phases."""
+
+    def check(steps: object, *lengths: object) -> Violation:
+        # As Python numbers, which do not wrap.
+        needed = sum(np.asarray(length).item() for length in lengths)
+        fits = needed <= np.asarray(steps).item()
+        return None if fits else (total, f"at least {' + '.join(phases)} = {needed}")
+
+    return _asking(check, total, *phases)
+
+
+def _asking(check: Check, *names: str) -> Check:
+    """A check as a function with the names of hyperparameters as its parameters."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    vars(check)["__signature__"] = inspect.Signature([inspect.Parameter(it, kind) for it in names])
+    return check
+
+
+def _as_held(number: object) -> Any:
+    return number if isinstance(number, int) else np.asarray(number, default_float())
+
+
+decay_falls = falls("init_value", "end_value")
+peak_falls = falls("peak_value", "end_value")
+_MAY_FALL = ": the combinator warmup may fall, warmup(schedule, steps, init_value)"
+start_below_peak = at_most("init_value", "peak_value", ", to which it rises", _MAY_FALL)

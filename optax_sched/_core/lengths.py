@@ -63,9 +63,9 @@ def refuse_swapped(where: str, heights: dict[str, Any], lengths: dict[str, Any])
     """
     order = list(heights)
     low = [(name, it) for name, value in lengths.items() for it in _known(value) if 0 < it < 0.01]
-    high = (
-        [(it, name) for name, value in heights.items() for it in _known(value) if it > 1] if low else []
-    )
+    if not low:
+        return
+    high = [(it, name) for name, value in heights.items() for it in _known(value) if it > 1]
     if not high:
         return
     (name, length), (height, tall) = low[0], max(high)
@@ -76,15 +76,12 @@ def refuse_swapped(where: str, heights: dict[str, Any], lengths: dict[str, Any])
         scaled = [short(number if it in lengths else number / height) for number in _known(value)]
         return str(scaled if np.ndim(value) else scaled[0]) if scaled else "..."
 
-    raise Refusal(
-        where,
-        name,
-        "in steps",
-        short(length),
+    hint = (
         f": beside {tall} = {short(height)} it looks swapped, and the order is "
         f"({', '.join(order[:last])}); if both are meant, "
-        f"{float(height):.7} * {where}({', '.join(map(written, order[:last]))})",
-    ).error()
+        f"{float(height):.7} * {where}({', '.join(map(written, order[:last]))})"
+    )
+    raise Refusal(where, name, "in steps", short(length), hint).error()
 
 
 def _known(value: Any) -> list[float]:

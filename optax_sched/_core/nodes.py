@@ -53,11 +53,10 @@ class Node:
         """The key of each child in the path to a leaf."""
         raise NotImplementedError
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, name: str, value: object = None) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
 
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a {type(self).__name__} is immutable: use replace({name}=...)")
+    __delattr__ = __setattr__
 
 
 def _as_static(value: object, is_static: bool) -> Any:

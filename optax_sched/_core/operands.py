@@ -10,10 +10,10 @@ import numpy as np
 from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
 from optax_sched._core.domains import Domain, as_array, read_only, refuse_no_schedule
 from optax_sched._core.evaluate import is_float_clock
-from optax_sched._core.hyperparameters import Real
 from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
 from optax_sched._core.schedule import Schedule, schedule
+from optax_sched._core.words import Real
 from optax_sched._math.phases import pick
 
 

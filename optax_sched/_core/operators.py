@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
-from optax_sched._core.built import is_batch, is_made_by
+from optax_sched._core.built import is_made_by, refuse_batch
 from optax_sched._core.domains import as_scalar, is_traced
 from optax_sched._core.errors import Refusal
 
@@ -21,11 +21,8 @@ class Operators:
 
     def _combined(self, name: str, *operands: Any) -> Self:
         """What the builder of that name makes of the operands, one of which is `self`."""
-        if any(map(is_batch, operands)):
-            raise ValueError(
-                f"{name}: this is a batch of schedules: map over it, as in "
-                "jax.vmap(lambda s: 2 * s)(batch)"
-            )
+        for operand in operands:
+            refuse_batch(name, operand, "jax.vmap(lambda s: 2 * s)(batch)")
         builder = BUILDERS[name]
         if name == "power":
             return builder(*operands)

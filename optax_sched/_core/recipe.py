@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, overload
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.built import bound_values, formula_behind
 from optax_sched._core.domains import PHASES_MAY_BE_EMPTY
 from optax_sched._core.errors import in_a_word, refusal_of
 from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.operands import OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import admit
 
 P = ParamSpec("P")
 

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from optax_sched._core.built import Built, formula_behind, is_batch
 from optax_sched._core.domains import Domain, refuse_no_schedule
 from optax_sched._core.formula import Formula
-from optax_sched._core.hyperparameters import BY_NAME
-from optax_sched._math.powers import Weights
-from optax_sched._math.shapes import SHAPES, inside
+from optax_sched._core.words import BY_NAME
+from optax_sched._math.shapes import SHAPES, Weights, inside
 
 
 class Shape(Built):

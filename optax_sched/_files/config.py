@@ -11,11 +11,10 @@ from jax.core import Tracer
 
 from optax_sched._core.built import Built, formula_behind, stored
 from optax_sched._core.domains import default_float, is_key
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
-from optax_sched._files.builders import BUILT_IN, known_builders
-from optax_sched._files.reader import Path, Reader, Walk
+from optax_sched._files.reader import BUILT_IN, Path, Reader, Walk, known_builders
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)
 
@@ -56,7 +55,7 @@ def to_config(schedule: Built) -> dict[str, Any]:
     warmup(schedule=linear(init_value=0.1, end_value=0.0, transition_steps=1000), ...)
     """
     if not isinstance(schedule, Built):
-        raise TypeError(complaint("to_config", "schedule", "a Schedule", schedule))
+        raise Refusal("to_config", "schedule", "a Schedule", schedule).error(TypeError)
     return _Writer().schedule(schedule, ())
 
 
@@ -117,16 +116,12 @@ class _Writer(Walk):
     def schedule(self, schedule: Built, path: Path) -> dict[str, Any]:
         self.enter(path)
         formula = formula_behind(schedule)
+        here = f"to_config: {self.text(path)}"
         if self.names.setdefault(formula.name, formula) is not formula:
-            raise ValueError(
-                f"to_config: {self.text(path)} is of a second builder called {formula.name!r}: "
-                "rename one"
-            )
+            raise ValueError(f"{here} is of a second builder called {formula.name!r}: rename one")
         if "builder" in formula.domains:
-            raise ValueError(
-                f"to_config: {self.text(path)}: {formula.name} has a hyperparameter called 'builder', "
-                "which is the key of its name: rename it"
-            )
+            why = "has a hyperparameter called 'builder', which is the key of its name: rename it"
+            raise ValueError(f"{here}: {formula.name} {why}")
         config: dict[str, Any] = {"builder": formula.name}
         for name, domain, value in stored(schedule):
             public = domain.public(value)
@@ -146,7 +141,7 @@ class _Writer(Walk):
         if isinstance(value, list):
             return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
         if isinstance(value, Tracer):
-            raise TypeError(self.refusal(path, "a known number", value))
+            raise self.refused(path, "a known number", value).error(TypeError)
         if is_key(value):
             words = np.asarray(jax.random.key_data(value)).tolist()
             return {"impl": str(jax.random.key_impl(value)), "key_data": words}
@@ -156,7 +151,7 @@ class _Writer(Walk):
             rule = "plain data (a schedule, a number, a name), which no function is"
             raise TypeError(f"to_config: {self.text(path)} must be {rule}, got {source(value)}")
         if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
-            raise ValueError(self.refusal(path, "finite", value))
+            raise self.refused(path, "finite", value).error()
         return value
 
 

@@ -1,4 +1,4 @@
-"""The one reader: from nested plain data, of a file or of a parsed text, to a schedule."""
+"""The one reader: from nested plain data, of a file or a parsed text, to a schedule by its builders."""
 
 import dataclasses
 import inspect
@@ -10,17 +10,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
+import optax_sched._schedules as families
 from optax_sched._core.domains import Domain, KeyDomain, Numbers, OneOrMany, Optional
-from optax_sched._core.errors import complaint, in_a_word, refusal_of
-from optax_sched._core.formula import Formula
+from optax_sched._core.errors import Refusal, in_a_word, refusal_of, uncalled
+from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.operands import ManySchedules, OneSchedule
 from optax_sched._core.peer_words import called_here, meant_by
-from optax_sched._files.builders import MAX_DEPTH, MAX_SCHEDULES
+from optax_sched._core.words import admit
+from optax_sched._optax import feedback, plateau
 
 Path = tuple[str | int, ...]  # keys and indices, from the whole to a value in it
 _OWN = "; give your own as builders={name: it}"
 _ELSEWHERE = ("type", "_target_", "name", "class_name")  # where other libraries have the name
+
+# Python's recursion limit stops an evaluation at 45 to 60 levels; whatever a file describes should be
+# evaluated, differentiated and drawn. MAX_SCHEDULES stops YAML alias bombs: a few lines that refer to
+# one another until they mean more schedules than fit in memory.
+MAX_DEPTH = 30
+MAX_SCHEDULES = 10_000
+
+BUILT_IN = {
+    formula.name: formula
+    for module in (families, plateau, feedback)
+    for formula in map(formula_of, vars(module).values())
+    if formula is not None
+}
+
+
+def known_builders(where: str, builders: Mapping[str, Callable[..., Any]] | None) -> dict[str, Formula]:
+    """The built-in builders and the user's, by name."""
+    builders = {} if builders is None else builders
+    if not isinstance(builders, Mapping):
+        raise Refusal(where, "builders", "a dict of builders by name", builders).error(TypeError)
+    known = dict(BUILT_IN)
+    for name, builder in builders.items():
+        formula = formula_of(builder)
+        if formula is None:
+            rule = "made by schedule or feedback"
+            raise Refusal(where, f"builders[{name!r}]", rule, builder).error(TypeError)
+        if known.setdefault(name, formula) is not formula:
+            raise ValueError(f"{where}: builders[{name!r}] has the name of a built-in: rename it")
+    return known
 
 
 class Walk:
@@ -40,8 +70,8 @@ class Walk:
                 f"{MAX_SCHEDULES} in all, got more from {self.text(path[:3])} on"
             )
 
-    def refusal(self, path: Path, rule: str, value: object) -> str:
-        return complaint(self.where, self.text(path), rule, value)
+    def refused(self, path: Path, rule: str, value: object, hint: str = "") -> Refusal:
+        return Refusal(self.where, self.text(path), rule, value, hint)
 
     def text(self, path: Path) -> str:
         """A path as a user writes it: `schedules[1].decay_steps`."""
@@ -80,7 +110,7 @@ class Reader(Walk):
         self.enter(path)
         if not is_mapping(config):
             rule = "a dict with the key 'builder'"
-            raise TypeError(self.refusal(path, rule, config) + _as_a_dict(config))
+            raise self.refused(path, rule, config, _as_a_dict(config)).error(TypeError)
         formula = self.formula(config, path)
         parameters = formula.signature.parameters
         takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
@@ -95,7 +125,7 @@ class Reader(Walk):
         for name, parameter in parameters.items():
             if parameter.kind is parameter.VAR_POSITIONAL:
                 if not is_sequence(settings.get(name, [])):
-                    raise TypeError(self.refusal((*path, name), "a list", settings[name]))
+                    raise self.refused((*path, name), "a list", settings[name]).error(TypeError)
             elif name not in settings and parameter.default is parameter.empty:
                 raise TypeError(f"{self.where}: {self.text((*path, name))} is missing; {takes}")
         bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
@@ -116,12 +146,10 @@ class Reader(Walk):
             raise TypeError(f"{self.where}: {self.text(here)} is missing: {rule}{theirs}{several}")
         name = config["builder"]
         if not isinstance(name, str):
-            kind = type(name).__name__
-            raise TypeError(
-                f"{self.where}: {self.text(here)} must be {rule}, got a value of type {kind}"
-            )
+            got = f"a value of type {type(name).__name__}"
+            raise TypeError(f"{self.where}: {self.text(here)} must be {rule}, got {got}")
         if name not in self.known:
-            raise ValueError(self.refusal(here, rule, name) + (self.hint(name) or self.advice))
+            raise self.refused(here, rule, name, self.hint(name) or self.advice).error()
         return self.known[name]
 
     def hint(self, name: str) -> str:
@@ -138,11 +166,8 @@ class Reader(Walk):
             return self.items(formula, _domain_of_items(domain), value, path)
         if value is not None and not isinstance(value, bool | int | float | str):
             rule = "a dict, a list, a string, a number, True, False or None"
-            raise TypeError(f"{self.refusal(path, rule, value)} (in {formula.name})")
-        if isinstance(value, int) and value.bit_length() > 1024:
-            # YAML reads hexadecimals of any length, and Python does not print all of them.
-            rule = f"a finite number, got an integer of {value.bit_length()} bits"
-            raise ValueError(f"{self.where}: {self.text(path)} must be {rule} (in {formula.name})")
+            hint = f"{uncalled(value)} (in {formula.name})"
+            raise self.refused(path, rule, value, hint).error(TypeError)
         return value
 
     def items(
@@ -180,12 +205,11 @@ class Reader(Walk):
             words = value["key_data"]
             if len(value) != 2 or not all(type(word) is int for word in words):
                 raise TypeError
-            return jax.random.wrap_key_data(
-                jnp.asarray(np.asarray(words, np.uint32)), impl=value["impl"]
-            )
+            data = jnp.asarray(np.asarray(words, np.uint32))
+            return jax.random.wrap_key_data(data, impl=value["impl"])
         except (KeyError, TypeError, ValueError, OverflowError):
             rule = "a seed, or a key as {'impl': its kind, 'key_data': a list of its words}"
-            raise TypeError(self.refusal(path, rule, value)) from None
+            raise self.refused(path, rule, value).error(TypeError) from None
 
 
 def is_mapping(value: object) -> bool:

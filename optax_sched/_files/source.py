@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeGuard
 
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.formula import Formula
-from optax_sched._files.builders import BUILT_IN, known_builders
-from optax_sched._files.reader import Arithmetic, Reader
+from optax_sched._files.reader import BUILT_IN, Arithmetic, Reader, known_builders
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
@@ -51,7 +50,7 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
     TypeError: from_source: schedule.decay_step is unknown; did you mean decay_steps?; ...
     """
     if not isinstance(text, str):
-        raise TypeError(complaint("from_source", "text", "a string", text))
+        raise Refusal("from_source", "text", "a string", text).error(TypeError)
     known = known_builders("from_source", builders)
     return Reader("from_source", "text", known).schedule(_Parser(text, known).whole())
 
@@ -94,7 +93,7 @@ class _Parser:
 
     def whole(self) -> Any:
         if not self.text:
-            raise ValueError(complaint("from_source", "text", _WHOLE, self.text))
+            raise Refusal("from_source", "text", _WHOLE, self.text).error()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
@@ -179,6 +178,4 @@ class _Parser:
 
     def refuse(self, node: ast.expr, rule: str) -> NoReturn:
         found = ast.get_source_segment(self.text, node)
-        raise ValueError(
-            complaint("from_source", f"line {node.lineno + self.lines_ahead}", rule, found)
-        )
+        raise Refusal("from_source", f"line {node.lineno + self.lines_ahead}", rule, found).error()

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optax_sched._core.arguments import bare
-from optax_sched._core.errors import in_a_word
-from optax_sched._core.extras import imported
+from optax_sched._core.errors import imported, in_a_word
 from optax_sched._core.peer_words import called_here
 from optax_sched._core.schedule import Schedule
-from optax_sched._files.builders import BUILT_IN
+from optax_sched._core.words import bare
 from optax_sched._files.config import from_config
+from optax_sched._files.reader import BUILT_IN
 from optax_sched._files.source import read_call
 
 YAML = (".yaml", ".yml")

@@ -36,9 +36,7 @@ def place_in_cycles(step: Numeric, period: Numeric, period_mult: Any | None) -> 
         number = whole_periods(step, period)
         clock = rest_of_periods(step, period, number)
         return Place(number, clock, progress(clock, period), remaining(clock, period))
-    number, clock, left = jax.lax.stop_gradient(
-        _growing_cycle(*map(jax.lax.stop_gradient, (step, period, period_mult)))
-    )
+    number, clock, left = _growing_cycle(*map(jax.lax.stop_gradient, (step, period, period_mult)))
     length = clock + left
     # The exact boundaries carry no gradient: take the gradient of the same sums in floats.
     total, power = _sum_of_powers(number, period_mult)
@@ -57,11 +55,11 @@ def _with_gradient_of(value: Any, other: Any) -> jax.Array:
     return jax.lax.stop_gradient(value) + (other - jax.lax.stop_gradient(other))
 
 
-def whole_periods(step: Numeric, period: Numeric) -> jax.Array:
+def whole_periods(step: Any, period: Numeric) -> jax.Array:
     """`floor(step / period)`, exact on every boundary."""
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
-        return _quotient(step, period)
+        return step // period
     # If float32 rounds the period, it rounds its multiples; yet 10 * 31.7 must be 317.
     rounding = ULPS * jnp.finfo(jnp.result_type(step * 1.0, period)).eps * step
     if not is_int(step):
@@ -72,12 +70,17 @@ def whole_periods(step: Numeric, period: Numeric) -> jax.Array:
         return guess - (later < guess * period)
     # Divide twice: a float32 holds 24 of a step's 31 bits. Then correct what is still one off.
     period = jax.lax.stop_gradient(period)
-    number = _whole(step / period)
-    missed = _whole(jnp.floor(rest_of_periods(step, period, number) / period))
+    number = whole_step(step / period)
+    missed = whole_step(rest_of_periods(step, period, number) / period)
     number += jnp.minimum(missed, LAST_STEP - 1 - number)
     rest = rest_of_periods(step, period, number)
     rest += jnp.minimum(rounding, 1 / 128)  # so little that no period in 64ths ends earlier
     return number + (rest >= period) - (rest < 0)
+
+
+def as_float(count: Numeric) -> Any:
+    """A count as an exponent: under strict promotion JAX has no gradient of a float to an integer."""
+    return count * 1.0
 
 
 def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
@@ -87,21 +90,6 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
         whole = jax.lax.stop_gradient(jnp.floor(jnp.minimum(period, 2.0**31 - 128)))
         return (step - number * whole.astype(jnp.int32)) - number * (period - whole)
     return step - number * period
-
-
-def _whole(number: Numeric) -> jax.Array:
-    """A float as an int32, at most the largest float32 below 2**31."""
-    return jnp.minimum(number, 2.0**31 - 128).astype(jnp.int32)
-
-
-def _quotient(a: Numeric, b: Numeric) -> jax.Array:
-    """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
-    inverse = 1.0 / b
-    guess = _whole(a * inverse)  # off by some hundreds at most
-    rest = a - guess * b
-    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # off by one at most
-    rest -= correction * b
-    return guess + correction + (rest >= b) - (rest < 0)
 
 
 def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:

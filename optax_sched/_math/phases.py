@@ -187,6 +187,12 @@ def next_reached(step: Numeric, boundaries: Any) -> jax.Array:
     return jnp.min(jnp.where(reached(step, boundaries), LAST_STEP, boundaries), initial=LAST_STEP)
 
 
+def piece_at(step: Numeric, boundaries: Any) -> tuple[jax.Array, Fractions]:
+    """The number of the piece between boundaries that holds a step, and where in it the step lies."""
+    within = phase(step, last_reached(step, boundaries), next_reached(step, boundaries))
+    return jnp.sum(reached(step, boundaries)), within
+
+
 def ratio(step: Any, steps: Numeric) -> jax.Array:
     """`step / steps`, not clipped, for curves that have no end."""
     return step * 1.0 / jnp.where(steps > 0, steps, 1)

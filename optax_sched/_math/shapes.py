@@ -1,15 +1,21 @@
-"""Shapes: functions from [0, 1] to [0, 1], read on a fraction and its complement."""
+"""Shapes: functions from [0, 1] to [0, 1], powers too, read on a fraction and its complement."""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._math.phases import Numeric, mix, progress, remaining
-from optax_sched._math.powers import Weights
+
+
+class Weights(NamedTuple):
+    """A value in [0, 1] and its complement to 1, each exact near its own 0."""
+
+    weight: Numeric
+    complement: Numeric
 
 
 def half_wave(x: Numeric, y: Numeric) -> Weights:
@@ -27,16 +33,35 @@ def half_wave(x: Numeric, y: Numeric) -> Weights:
     return Weights(jnp.where(x <= y, wave, 1 - wave), jnp.where(x <= y, 1 - wave, wave))
 
 
-def square_root(x: Numeric) -> jax.Array:
-    """`sqrt(x)` for x >= 0, with a finite gradient at 0 too."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
+@jax.custom_jvp
+def raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
+    """`x**exponent` and its complement, for x in [0, 1] and y = 1 - x; gradients are finite at 0."""
+    weight, complement = _raised(x, y, exponent)
+    # As they are for the exponent that nearly all schedules have: where it is known, XLA leaves out the
+    # rest. The gradient needs both, also with respect to the exponent.
+    return Weights(jnp.where(exponent == 1, x, weight), jnp.where(exponent == 1, y, complement))
+
+
+@raised.defjvp
+def _raised_jvp(primals: Any, tangents: Any) -> tuple[Weights, Weights]:
+    return raised(*primals), jax.jvp(_raised, primals, tangents)[1]
+
+
+def _raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
+    # Not `**`, which XLA does not vectorise on a CPU.
+    near_1 = jnp.log1p(-jnp.where(y < 0.5, y, 0.0))
+    log = exponent * jnp.where(y < 0.5, near_1, jnp.log(jnp.where(x > 0, x, 1.0)))
+    weight = jnp.where(x > 0, jnp.exp(log), 0.0)
+    # Near 1, -expm1(exponent log x) gives 1 - x^exponent without subtracting two near numbers. Further
+    # away the subtraction is harmless, while the gradient of expm1 would subtract near numbers.
+    return Weights(weight, jnp.where(weight > 0.5, -jnp.expm1(log), 1 - weight))
 
 
 ShapeFunction = Callable[[Numeric, Numeric], Weights]
 
 
 def _sqrt(x: Numeric, y: Numeric) -> Weights:
-    root = square_root(y)
+    root = jnp.where(y > 0, jnp.sqrt(jnp.where(y > 0, y, 1.0)), 0.0)  # with a finite gradient at 0
     return Weights(x / (1 + root), root)
 
 
@@ -66,3 +91,49 @@ def rise(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any
 def fall(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
     """From `start` to `end` over `steps`, with the shape read on what remains."""
     return blend(end, start, shape, remaining(step, steps), progress(step, steps))
+
+
+# --- The monotone cubic through given points
+
+
+def end_slopes(values: Numeric, lengths: Any) -> tuple[jax.Array, jax.Array]:
+    """The slopes at the start and at the end of each piece, as multiples of the piece's mean slope.
+
+    They are those of Fritsch and Butland: a weighted harmonic mean between two pieces that go the same
+    way, 0 between two that do not, and a one-sided three-point formula at both ends. All lie in
+    [0, 3], so that no piece leaves its two values.
+    """
+    # The multiples do not depend on the units of the values and lengths. In units of the largest
+    # nothing is too large or too small for a float.
+    rises, h = _in_largest(jnp.diff(values)), _in_largest(lengths * 1.0)
+    mean = rises / h
+    if len(lengths) < 2:  # a straight line
+        return jnp.ones_like(mean), jnp.ones_like(mean)
+    before, after = mean[:-1], mean[1:]
+    same_way = jnp.sign(before) * jnp.sign(after) > 0
+    by_before, by_after = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    total = jnp.where(same_way, by_before * after + by_after * before, 1.0)
+    slope = jnp.where(same_way, (by_before + by_after) / total, 0.0)
+    first = _one_sided(h[0], h[1], mean[0], mean[1])
+    last = _one_sided(h[-1], h[-2], mean[-1], mean[-2])
+    return jnp.append(first, slope * before), jnp.append(slope * after, last)
+
+
+def _in_largest(numbers: Any) -> jax.Array:
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(numbers)))
+    return numbers / jnp.where(largest > 0, largest, 1.0)
+
+
+def _one_sided(h: Numeric, next_h: Numeric, mean: Numeric, next_mean: Numeric) -> jax.Array:
+    steep = jnp.where(mean != 0, next_mean / jnp.where(mean != 0, mean, 1.0), 0.0)
+    slope = ((2 * h + next_h) - h * steep) / (h + next_h)
+    return jnp.where(mean == 0, 0.0, jnp.where(slope < 0, 0.0, jnp.where(slope > 3, 3.0, slope)))
+
+
+def cubic(x: Numeric, y: Numeric, start: Numeric, end: Numeric) -> Weights:
+    """The cubic from 0 to 1 with the given slopes at both ends, for x in [0, 1] and y = 1 - x.
+
+    It is written in Bernstein's form: a sum of terms of one sign, which does not cancel.
+    """
+    weight = x * x * (x + (3 - end) * y) + start * x * y * y
+    return Weights(weight, y * y * (y + (3 - start) * x) + end * y * x * x)

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, batched_name, formula_behind, stored, stored_values
+from optax_sched._core.built import Built, formula_behind, refuse_batch, stored, stored_values
 from optax_sched._core.domains import as_scalar
-from optax_sched._core.errors import in_a_word
+from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Checks, Formula
-from optax_sched._core.hyperparameters import Rate, Switch
 from optax_sched._core.operands import Operand
+from optax_sched._core.words import Rate, Switch
 from optax_sched._optax.state import (
     FeedbackState,
     ScheduleState,
@@ -43,11 +43,7 @@ class LiveSchedule(Built):
 
     def init(self) -> Any:
         """The state before the first update."""
-        if batched := batched_name(self):
-            raise ValueError(
-                f"{formula_behind(self).name}: {batched} has a leading axis, so this is a batch: map "
-                "over it, as in sweep(train, batch)"
-            )
+        refuse_batch(formula_behind(self).name, self, "sweep(train, batch)")
         return start(stored_values(self)["schedule"])
 
     def update(self, state: object, **extra: object) -> Any:
@@ -78,6 +74,41 @@ class LiveSchedule(Built):
     __array_ufunc__ = None  # so that NumPy's numbers, when they stand on the left, leave it to us
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _no_arithmetic
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = _no_arithmetic
+
+
+def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
+    return Formula(function, function.__name__, (), LiveSchedule, skip=[]).builder
+
+
+@_builder
+def live(schedule: Operand):
+    """A schedule whose rate can be read and replaced, inside any optax optimizer.
+
+    `optax.adamw(schedule)` keeps only a count. The state of
+    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` carries the schedule itself:
+    `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
+    It is an optax *stateful schedule* without a rule, so `update` takes no metric.
+
+    A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
+    the program now says another. This line fixes it:
+
+        opt_state = replace_schedule(opt_state, schedule, retrace=True)
+
+    Args:
+      schedule: a schedule, any function of the step, or a number.
+
+    Raises:
+      TypeError, ValueError: `schedule` is none of these.
+
+    >>> import jax.numpy as jnp, optax, optax_sched
+    >>> rate = live(optax_sched.cosine_decay(0.1, 100))
+    >>> rate
+    live(schedule=cosine_decay(init_value=0.1, decay_steps=100, end_value=0.0, exponent=1.0))
+    >>> opt = optax.inject_hyperparams(optax.adamw)(learning_rate=rate)
+    >>> state = opt.init(jnp.ones(3))
+    >>> print(f"{optax_sched.current_value(state):.1f}")
+    0.1
+    """
 
 
 class ClosedLoop(LiveSchedule):
@@ -261,9 +292,8 @@ def first_memory(rule: ClosedLoop) -> Any:
 def _check_memory(name: str, memory: Any) -> None:
     fields = getattr(memory, "_fields", ())
     if "scale" not in fields or jnp.shape(memory.scale):
-        raise TypeError(
-            f"{name}: init must be a NamedTuple with a field scale, a number, got {in_a_word(memory)}"
-        )
+        rule = "a NamedTuple with a field scale, a number"
+        raise Refusal(name, "init", rule, memory).error(TypeError)
 
 
 # An eager call runs this as one cached program; a trace inlines it.
@@ -290,10 +320,8 @@ def metric(where: str, value: object) -> jax.Array:
     try:
         number = as_scalar(value)
     except (TypeError, OverflowError):
-        raise TypeError(
-            f"{where}: value must be a number, the metric to watch (None where there is no "
-            f"observation), got {in_a_word(value)}"
-        ) from None
+        rule = "a number, the metric to watch (None where there is no observation)"
+        raise Refusal(where, "value", rule, value).error(TypeError) from None
     if not isinstance(number, jax.Array):
         with np.errstate(over="ignore"):  # beyond float32 is not finite
             number = np.float32(np.clip(number, -1e300, 1e300))

@@ -11,10 +11,8 @@ import optax
 
 from optax_sched._core.built import assembled
 from optax_sched._core.nodes import Node
-from optax_sched._optax.paths import as_dicts, flat
-from optax_sched._optax.plateau import OUR_RULES
-from optax_sched._optax.plateau_rule import PlateauState
-from optax_sched._optax.state import FeedbackState, ScheduleState
+from optax_sched._optax.plateau import OUR_RULES, PlateauState
+from optax_sched._optax.state import FeedbackState, ScheduleState, as_dicts, flat
 
 INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState
@@ -75,12 +73,10 @@ def _with_places(tree: object, names: tuple[Any, ...], rate: bool, found: list[P
             found.append(Place(node, names, rate))
             return found[-1]
         if field := _NAMED.get(type(node)):
-            states = {
-                name: _with_places(
-                    inner, (*names, name), type(node) is PARTITION or is_rate(name), found
-                )
-                for name, inner in getattr(node, field).items()
-            }
+            states = dict(getattr(node, field))
+            for name, inner in states.items():
+                may_be_rate = type(node) is PARTITION or is_rate(name)
+                states[name] = _with_places(inner, (*names, name), may_be_rate, found)
             node = node._replace(**{field: states})
         if isinstance(node, INJECTED):
             node = node._replace(inner_state=_with_places(node.inner_state, names, True, found))

@@ -7,23 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.built import batched_name, is_made_by
 from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
-from optax_sched._core.hyperparameters import CountOrZero, domain_of
 from optax_sched._core.operands import OneSchedule, of_function
+from optax_sched._core.words import CountOrZero, admit, domain_of
 from optax_sched._optax.forms import Place, places
-from optax_sched._optax.paths import flat
-from optax_sched._optax.state import (
-    ScheduleState,
-    laid,
-    refuse_batch,
-    refuse_zeros,
-    same,
-    strong,
-)
+from optax_sched._optax.state import ScheduleState, flat, laid, refuse_batch, refuse_zeros, same, strong
 
 State = TypeVar("State")
 

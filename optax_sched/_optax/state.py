@@ -14,7 +14,6 @@ from optax_sched._core.built import Built, formula_behind, stored
 from optax_sched._core.domains import Number, default_float, is_key, is_traced
 from optax_sched._core.nodes import Node
 from optax_sched._math.phases import later
-from optax_sched._optax.paths import as_dicts, flat
 
 
 class ScheduleState(NamedTuple):
@@ -141,6 +140,24 @@ def _zeros(tree: object) -> Iterator[str]:
     if isinstance(tree, Node | tuple):
         for part in tree if isinstance(tree, tuple) else tree._children:
             yield from _zeros(part)
+
+
+def flat(tree: object) -> dict[str, Any]:
+    """The leaves by their paths: the same for a tree and for the dicts or lists it comes back as."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def as_dicts(tree: object) -> dict[str, Any]:
+    """The tree in nested dicts, as flax's `to_state_dict` and orbax write it."""
+    dicts: dict[str, Any] = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        *folders, last = (jax.tree_util.keystr((key,), simple=True) for key in path)
+        inner = dicts
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        inner[last] = leaf
+    return dicts
 
 
 def start(schedule: Callable[[jax.Array], jax.Array]) -> ScheduleState:

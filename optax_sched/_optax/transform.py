@@ -1,57 +1,15 @@
 """From a schedule, or a closed loop, to an optax transformation that scales the updates by it."""
 
-from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any
 
 import jax
-import numpy as np
 import optax
 
-from optax_sched._core.arguments import admit
-from optax_sched._core.built import is_made_by
-from optax_sched._core.domains import is_traced
-from optax_sched._core.errors import complaint
-from optax_sched._core.formula import Formula, formula_of
+from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import OneSchedule, Operand, constant
-from optax_sched._optax.feedback import MISSING, ClosedLoop, LiveSchedule
-from optax_sched._optax.state import advanced, rate_of, register_with_flax
-
-P = ParamSpec("P")
-
-
-def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
-    return Formula(function, function.__name__, (), LiveSchedule, skip=[]).builder
-
-
-@_builder
-def live(schedule: Operand):
-    """A schedule whose rate can be read and replaced, inside any optax optimizer.
-
-    `optax.adamw(schedule)` keeps only a count. The state of
-    `optax.inject_hyperparams(optax.adamw)(learning_rate=live(schedule))` carries the schedule itself:
-    `current_value` reads the rate, and `replace_schedule` puts another schedule there in a running job.
-    It is an optax *stateful schedule* without a rule, so `update` takes no metric.
-
-    A checkpoint of the state holds the schedule. A restored state continues with that schedule, even if
-    the program now says another. This line fixes it:
-
-        opt_state = replace_schedule(opt_state, schedule, retrace=True)
-
-    Args:
-      schedule: a schedule, any function of the step, or a number.
-
-    Raises:
-      TypeError, ValueError: `schedule` is none of these.
-
-    >>> import jax.numpy as jnp, optax, optax_sched
-    >>> rate = live(optax_sched.cosine_decay(0.1, 100))
-    >>> rate
-    live(schedule=cosine_decay(init_value=0.1, decay_steps=100, end_value=0.0, exponent=1.0))
-    >>> opt = optax.inject_hyperparams(optax.adamw)(learning_rate=rate)
-    >>> state = opt.init(jnp.ones(3))
-    >>> print(f"{optax_sched.current_value(state):.1f}")
-    0.1
-    """
+from optax_sched._core.words import admit
+from optax_sched._optax.feedback import MISSING, ClosedLoop, live
+from optax_sched._optax.state import advanced, rate_of, register_with_flax, same
 
 
 def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
@@ -142,9 +100,7 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
     """
     if not isinstance(closed_loop, ClosedLoop):
         rule = "a closed loop, such as plateau(1.0) or what a builder made by feedback gives"
-        if formula := formula_of(closed_loop):
-            rule += f" (call {formula.name}: {formula.name}(...))"
-        raise TypeError(complaint("scale_by_feedback", "closed_loop", rule, closed_loop))
+        raise Refusal("scale_by_feedback", "closed_loop", rule, closed_loop).error(TypeError)
     return scaling("scale_by_feedback", closed_loop)
 
 
@@ -155,12 +111,7 @@ def _plain(where: str, schedule: object, sign: int) -> optax.GradientTransformat
 
 def scaling(where: str, loop: Any, sign: int = 1) -> optax.GradientTransformationExtraArgs:
     """The transformation that multiplies by a closed loop's rate, or a live schedule's."""
-    plain_scale = (
-        isinstance(loop, ClosedLoop)
-        and is_made_by(constant, loop.schedule)
-        and not is_traced(loop.schedule)
-        and np.all(np.asarray(loop.schedule.value) == 1)
-    )
+    plain_scale = isinstance(loop, ClosedLoop) and same(loop.schedule, constant(1.0))
 
     def init(params: Any) -> Any:
         del params

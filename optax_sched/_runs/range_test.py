@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit, checked
 from optax_sched._core.domains import Domain, Number, default_float, is_traced
-from optax_sched._core.errors import Refusal, complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.evaluate import weak
-from optax_sched._core.hyperparameters import SIZE, Growth, PartOfOne, Positive
+from optax_sched._core.words import SIZE, Growth, PartOfOne, Positive, admit, checked
 from optax_sched._math.phases import pick
-from optax_sched._schedules.by_factors import exponential
+from optax_sched._schedules.decays import exponential
 
 # These three come from fastai.
 _LEFT_OUT = 5  # steps at the end
@@ -160,7 +159,7 @@ def lr_range_test(
     settings = low, high, *_ = [jnp.asarray(value, default_float()) for value in numbers]
     if not is_traced((low, high)) and not low < high:
         rule = f"above min_value = {float(low):.7g}"
-        raise ValueError(complaint("lr_range_test", "max_value", rule, max_value))
+        raise Refusal("lr_range_test", "max_value", rule, max_value).error()
     _check_arrays("carry", carry, _PARTITION)
     _check_arrays("batches", batches, _STACK)
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(batches)]
@@ -217,14 +216,14 @@ def _stepped(step_fn: Any, carry: Any, batch: Any, rate: jax.Array, dtype: Any) 
     """Run one step of the user's, and check what it returns."""
     result = step_fn(carry, batch, rate)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise TypeError(complaint("lr_range_test", "step_fn", f"{_RETURNS} (carry, loss)", result))
+        raise Refusal("lr_range_test", "step_fn", f"{_RETURNS} (carry, loss)", result).error(TypeError)
     after, loss = result
     due, got = _types(carry), _types(after)
     structure = jax.tree.structure(after)
     if got != due or structure != jax.tree.structure(carry):
         rule = f"{_RETURNS} a carry of the structure, shapes and dtypes that it got"
         odd = {name: kind for name, kind in got.items() if due.get(name) != kind}
-        raise TypeError(complaint("lr_range_test", "step_fn", rule, odd or structure))
+        raise Refusal("lr_range_test", "step_fn", rule, odd or structure).error(TypeError)
     return after, jnp.asarray(admit("lr_range_test", "step_fn", _LOSS, loss), dtype)
 
 

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit
-from optax_sched._core.errors import complaint
-from optax_sched._core.hyperparameters import SIZE
+from optax_sched._core.errors import Refusal
+from optax_sched._core.words import SIZE, admit
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
 T = TypeVar("T")
@@ -59,9 +58,9 @@ def sweep(
     [0.5   0.75  0.875]
     """
     if not callable(run):
-        raise TypeError(complaint("sweep", "run", "a function of one schedule", run))
+        raise Refusal("sweep", "run", "a function of one schedule", run).error(TypeError)
     if mesh is not None and not isinstance(mesh, jax.sharding.Mesh):
-        raise TypeError(complaint("sweep", "mesh", "a jax.sharding.Mesh, or None", mesh))
+        raise Refusal("sweep", "mesh", "a jax.sharding.Mesh, or None", mesh).error(TypeError)
     if isinstance(batch, list):
         batch = stack(batch)
     size = size_of("sweep", batch)
@@ -76,10 +75,8 @@ def sweep(
         program = _program(run, inner)
     batch = indexable(batch)
     with _context_of(inner):
-        results = [
-            program(_spread(_rows(batch, start, length, size), inner))
-            for start in _shown(range(0, size, length))
-        ]
+        starts = _shown(range(0, size, length))
+        results = [program(_spread(_rows(batch, it, length, size), inner)) for it in starts]
         if len(results) > 1 or length > size:
             results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
     return _at_home(results[0], mesh, size)

@@ -2,17 +2,13 @@
 
 from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.operands import constant
-from optax_sched._schedules.by_factors import (
-    exponential,
-    exponential_decay,
-    multistep_decay,
-    step_decay,
-)
+from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
 from optax_sched._schedules.decays import (
     cosine_decay,
     cosine_waves,
+    exponential,
     k_decay,
     linear,
     log_decay,

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import (
     Built,
     assembled,
@@ -29,6 +28,7 @@ from optax_sched._core.operands import (
     stacked,
 )
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import admit, some
 from optax_sched._schedules.combine import select
 
 T = TypeVar("T")
@@ -70,9 +70,8 @@ def stack(schedules: Sequence[Any]) -> Schedule:
 def _closed_loops(loops: Sequence[Any]) -> Any:
     """Closed loops of one builder, their schedules stacked as schedules are, all else leaf by leaf."""
     names = [formula_behind(it).name if isinstance(it, Built) else in_a_word(it) for it in loops]
-    refusal = Refusal(
-        "stack", "schedules", "schedules alone, or closed loops of one builder and structure", names
-    )
+    rule = "schedules alone, or closed loops of one builder and structure"
+    refusal = Refusal("stack", "schedules", rule, names)
     builder = formula_behind(next(it for it in loops if isinstance(it, Built))).builder
     if not all(is_made_by(builder, it) for it in loops):
         raise refusal.error(TypeError)
@@ -181,12 +180,11 @@ transition_steps=[10, 20, 10, 20])
     >>> settings[1]
     {'init_value': 0.1, 'end_value': 0.0, 'transition_steps': 20}
     """
-    if not callable(builder) or isinstance(builder, Built):
-        made = (
-            f": pass the builder, {formula_behind(builder).name}" if isinstance(builder, Built) else ""
-        )
+    is_made = isinstance(builder, Built)
+    if is_made or not callable(builder):
+        hint = f": pass the builder, {formula_behind(builder).name}" if is_made else ""
         rule = "a function that makes a schedule"
-        raise Refusal("grid", "builder", rule, builder, made).error(TypeError)
+        raise Refusal("grid", "builder", rule, builder, hint).error(TypeError)
     if not values:
         raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]

@@ -6,21 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most
 from optax_sched._core.domains import as_key, default_float
-from optax_sched._core.hyperparameters import (
-    Boundaries,
-    CountOrZero,
-    Key,
-    Noise,
-    Rate,
-    Real,
-    Steps,
-    StepsOrZero,
-)
+from optax_sched._core.formula import at_most
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import Boundaries, CountOrZero, Key, Noise, Rate, Real, Steps, StepsOrZero
 from optax_sched._math.phases import clock_since, last_reached, reached, whole_step
 from optax_sched._math.shapes import fall, rise
 
@@ -59,10 +50,8 @@ def join(step, schedules: Operands, boundaries: Boundaries):
     >>> [f"{s(t):.2f}" for t in range(7)]
     ['0.00', '0.50', '0.50', '0.50', '0.50', '0.25', '0.00']
     """
-    clock = clock_since(step, last_reached(step, boundaries))
-    return schedules.value_at(
-        jnp.sum(reached(step, boundaries)), lambda active: jnp.where(active, clock, 0)
-    )
+    clock, index = clock_since(step, last_reached(step, boundaries)), jnp.sum(reached(step, boundaries))
+    return schedules.value_at(index, lambda active: jnp.where(active, clock, 0))
 
 
 @decorate

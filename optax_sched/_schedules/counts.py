@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from optax_sched._core.arguments import admit
-from optax_sched._core.domains import Choice, is_traced
+from optax_sched._core.domains import Choice, Known, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Known, Scalar
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import Scalar, admit
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 
@@ -50,9 +49,8 @@ def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
     >>> [int(every_k(t)) for t in (0, 7, 50, 100)]
     [1, 1, 4, 8]
     """
-    return jax.tree_util.Partial(
-        _nearest, as_schedule(admit("rounded", "schedule", OneSchedule(), schedule))
-    )
+    admitted = admit("rounded", "schedule", OneSchedule(), schedule)
+    return jax.tree_util.Partial(_nearest, as_schedule(admitted))
 
 
 def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:

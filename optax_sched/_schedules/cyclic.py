@@ -2,22 +2,12 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import decay_falls
-from optax_sched._core.hyperparameters import (
-    Count,
-    Factor,
-    Fraction,
-    Growth,
-    Positive,
-    Rate,
-    Steps,
-    Switch,
-)
+from optax_sched._core.formula import decay_falls
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
-from optax_sched._math.cycles import place_in_cycles, whole_periods
+from optax_sched._core.words import Count, Factor, Fraction, Growth, Positive, Rate, Steps, Switch
+from optax_sched._math.cycles import as_float, place_in_cycles, whole_periods
 from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
-from optax_sched._math.powers import as_float
 from optax_sched._math.shapes import blend, half_wave
 
 

@@ -7,13 +7,12 @@ shape or a power, the function for it returns the pair (w, 1 - w), each exact ne
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most, decay_falls
-from optax_sched._core.hyperparameters import PartOfOne, Positive, Rate, Real, Steps
+from optax_sched._core.formula import at_most, decay_falls
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import PartOfOne, Positive, Rate, Real, Steps
 from optax_sched._math.phases import mix, progress, remaining
-from optax_sched._math.powers import raised
-from optax_sched._math.shapes import blend, half_wave
+from optax_sched._math.shapes import blend, half_wave, raised
 
 
 @schedule
@@ -47,6 +46,40 @@ def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
     """
     z, u = progress(step, transition_steps), remaining(step, transition_steps)
     return mix(init_value, end_value, z, u)
+
+
+@schedule
+def exponential(step, init_value: Positive, end_value: Positive, transition_steps: Steps):
+    """A straight line in log space between two positive values, up or down, and then flat.
+
+        i (e / i)^z
+
+    with t = step, i = init_value, e = end_value, T = transition_steps and z = min(t, T) / T. Negative
+    steps count as step 0. The value is exactly `init_value` at step 0, and exactly `end_value` from
+    `transition_steps` on.
+
+    Args:
+      init_value: the value at step 0, positive.
+      end_value: the value from `transition_steps` on, positive.
+      transition_steps: the length of the line in steps, positive.
+
+    Raises:
+      TypeError, ValueError: a value or the length is not positive and finite.
+
+    Elsewhere: fastai's `SchedExp`, praxis' `Exponential`, flair's `ExpAnnealLR`. A learning-rate range
+    test (`lr_range_test`) follows the rising one. Not to be confused with `exponential_decay`, which
+    takes a factor and has no end.
+
+    >>> [f"{exponential(1.0, 0.01, 4)(t):.3f}" for t in range(6)]
+    ['1.000', '0.316', '0.100', '0.032', '0.010', '0.010']
+    """
+    z, u = progress(step, transition_steps), remaining(step, transition_steps)
+    # Start at the nearer end: i (e / i)^z or e (i / e)^u, which are equal. Multiply by the square root
+    # of the factor twice, since e / i itself may exceed what a float holds.
+    down, up = jnp.sqrt(end_value) / jnp.sqrt(init_value), jnp.sqrt(init_value) / jnp.sqrt(end_value)
+    # Not jnp.minimum(z, 0.5): where z is 0.5 it gives each of the two half of the gradient.
+    from_start, from_end = down ** jnp.where(z <= u, z, 0.0), up ** jnp.where(z <= u, 0.0, u)
+    return jnp.where(z <= u, init_value * from_start * from_start, end_value * from_end * from_end)
 
 
 @schedule(check=decay_falls)

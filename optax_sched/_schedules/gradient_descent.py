@@ -5,9 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most
-from optax_sched._core.hyperparameters import Count, Positive
+from optax_sched._core.formula import at_most
 from optax_sched._core.schedule import schedule
+from optax_sched._core.words import Count, Positive
 from optax_sched._math.phases import pick, whole_step
 from optax_sched._math.shapes import half_wave
 
@@ -61,9 +61,8 @@ def _bits_reversed(bits, size):
         bits = ((bits >> shift) & mask) | ((bits & mask) << shift)
     bits = (bits >> 16) | (bits << 16)
     # Two shifts, since a shift by 32 is not defined.
-    return ((bits >> 1) >> (31 - jax.lax.population_count(size - 1)).astype(jnp.uint32)).astype(
-        jnp.int32
-    )
+    more = (31 - jax.lax.population_count(size - 1)).astype(jnp.uint32)
+    return ((bits >> 1) >> more).astype(jnp.int32)
 
 
 @schedule

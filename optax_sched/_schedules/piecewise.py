@@ -2,21 +2,11 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import Boundaries, Reals
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
-from optax_sched._math.monotone import cubic, end_slopes
-from optax_sched._math.phases import (
-    is_spread,
-    last_reached,
-    mix,
-    next_reached,
-    phase,
-    pick,
-    reached,
-    whole_step,
-)
-from optax_sched._math.shapes import blend
+from optax_sched._core.words import Boundaries, Reals
+from optax_sched._math.phases import is_spread, mix, pick, piece_at, reached, whole_step
+from optax_sched._math.shapes import blend, cubic, end_slopes
 
 
 def _one_more_value(values, boundaries):
@@ -85,9 +75,8 @@ def piecewise_interpolate(step, values: Reals, boundaries: Boundaries, shape: Sh
     >>> [f"{piecewise_interpolate([0.0, 1.0, 0.5], [2, 4])(t):.2f}" for t in range(6)]
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.50']
     """
-    index = jnp.sum(reached(step, boundaries))
+    index, (x, y) = piece_at(step, boundaries)  # y = 1 - x
     here, there = pick(values, index), pick(values, jnp.minimum(index + 1, len(boundaries)))
-    x, y = phase(step, last_reached(step, boundaries), next_reached(step, boundaries))  # y = 1 - x
     falling = there < here
     return jnp.where(falling, blend(there, here, shape, y, x), blend(here, there, shape, x, y))
 
@@ -127,8 +116,7 @@ def piecewise_cubic(step, values: Reals, boundaries: Boundaries):
     if not len(knots):
         return values[0]
     lengths = jnp.append(knots[:1], jnp.diff(knots))
-    index = jnp.sum(reached(step, knots))
-    x, y = phase(step, last_reached(step, knots), next_reached(step, knots))
+    index, (x, y) = piece_at(step, knots)
     start, end = (pick(slopes, index) for slopes in end_slopes(values, lengths))
     here, there = pick(values, index), pick(values, jnp.minimum(index + 1, len(knots)))
     return mix(here, there, *cubic(x, y, start, end))

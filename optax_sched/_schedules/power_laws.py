@@ -4,10 +4,10 @@ from typing import Annotated
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import decay_falls
 from optax_sched._core.domains import Number
-from optax_sched._core.hyperparameters import Negative, Positive, Rate, Scalar, Steps
+from optax_sched._core.formula import decay_falls
 from optax_sched._core.schedule import schedule
+from optax_sched._core.words import Negative, Positive, Rate, Scalar, Steps
 from optax_sched._math.phases import ratio
 
 Units = Annotated[Scalar, "Positive", Number("a positive finite number", above=0.0, counts_units=True)]
@@ -113,6 +113,5 @@ def power_law_decay(
     n = step * units_per_step
     # Where the ceiling applies, n^b (and its gradient) can be infinite: evaluate it only below.
     below = (n > 0) & (exponent * jnp.log(jnp.where(n > 0, n, 1.0)) < jnp.log(init_value / scale))
-    return jnp.where(
-        below, jnp.minimum(scale * jnp.where(below, n, 1.0) ** exponent, init_value), init_value
-    )
+    law = scale * jnp.where(below, n, 1.0) ** exponent
+    return jnp.where(below, jnp.minimum(law, init_value), init_value)

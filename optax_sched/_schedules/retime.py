@@ -5,12 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.hyperparameters import Count, Growth, Positive, Steps, StepsOrZero
 from optax_sched._core.operands import Operand, OperandOnOwnClock
 from optax_sched._core.schedule import schedule as decorate
-from optax_sched._math.cycles import place_in_cycles, whole_periods
+from optax_sched._core.words import Count, Growth, Positive, Steps, StepsOrZero
+from optax_sched._math.cycles import as_float, place_in_cycles, whole_periods
 from optax_sched._math.phases import as_summed, clock_since, is_held, is_int, later, whole_step
-from optax_sched._math.powers import as_float
 
 
 @decorate

@@ -1,8 +1,8 @@
 """Shapes with a number: how a phase goes from its start to its end, by one parameter."""
 
-from optax_sched._core.hyperparameters import Positive
 from optax_sched._core.shapes import shape
-from optax_sched._math.powers import Weights, raised
+from optax_sched._core.words import Positive
+from optax_sched._math.shapes import Weights, raised
 
 
 @shape

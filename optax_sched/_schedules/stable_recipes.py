@@ -2,24 +2,16 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import falls, holds_all, peak_falls, start_below_peak
-from optax_sched._core.hyperparameters import (
-    Boundaries,
-    Factor,
-    Fraction,
-    Positive,
-    Rate,
-    Steps,
-    StepsOrZero,
-)
+from optax_sched._core.formula import falls, holds_all, peak_falls, start_below_peak
 from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
+from optax_sched._core.words import Boundaries, Factor, Fraction, Positive, Rate, Steps, StepsOrZero
 from optax_sched._math.phases import next_reached, phase, reached
 from optax_sched._math.shapes import blend
-from optax_sched._schedules.by_factors import exponential
 from optax_sched._schedules.combine import cooldown, warmup
+from optax_sched._schedules.decays import exponential
 from optax_sched._schedules.retime import delay
 
 

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
-from optax_sched._core.checks import at_most, peak_falls, start_below_peak
-from optax_sched._core.hyperparameters import Positive, Rate, Steps, StepsOrZero
+from optax_sched._core.formula import at_most, peak_falls, start_below_peak
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import schedule
+from optax_sched._core.words import Positive, Rate, Steps, StepsOrZero
 from optax_sched._schedules.combine import join, warmup
 from optax_sched._schedules.decays import cosine_decay, linear
 from optax_sched._schedules.power_laws import inverse_sqrt_decay

@@ -7,15 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
+import optax_sched._schedules as families
 from optax_sched._core.built import formula_behind, is_made_by
 from optax_sched._core.curve import horizon
 from optax_sched._core.operands import Function
 from optax_sched._core.recipe import composition
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import cooldown, join, select, warmup
-from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
-from optax_sched._schedules.stable_recipes import wsd_cycles
-from optax_sched._schedules.warmup_recipes import noam
 
 
 def phase_boundaries(schedule: Function) -> list[float]:
@@ -33,12 +30,12 @@ def phase_boundaries(schedule: Function) -> list[float]:
 
 def _own(schedule: Schedule) -> list[Any]:
     builder = formula_behind(schedule).builder
-    if builder is noam:
+    if builder is families.noam:
         return [schedule.warmup_steps - 1]  # its first update is number 1
-    if builder is wsd_cycles:
+    if builder is families.wsd_cycles:
         starts = [budget * (1 - schedule.decay_fraction) for budget in np.asarray(schedule.budgets)]
         return [schedule.warmup_steps, *starts, *schedule.budgets[:-1]]
-    if builder is delay:
+    if builder is families.delay:
         return [schedule.steps]
     # These three names mean the same in every schedule, a user's own too.
     words = formula_behind(schedule).domains
@@ -50,25 +47,25 @@ def _own(schedule: Schedule) -> list[Any]:
 
 def _of_operands(schedule: Schedule) -> Iterator[float]:
     builder = formula_behind(schedule).builder
-    if builder is join:
+    if builder is families.join:
         begins = [0.0, *map(float, schedule.boundaries)]
         ends = [*begins[1:], math.inf]
         for part, begin, end in zip(schedule.schedules, begins, ends, strict=True):
             yield from (begin + step for step in phase_boundaries(part) if begin + step < end)
-    elif builder is select:
+    elif builder is families.select:
         yield from phase_boundaries(schedule.schedules[int(schedule.index)])
-    elif builder is retime:
+    elif builder is families.retime:
         yield from phase_boundaries(schedule.clock)
         # Where a clock that does not run backwards shows them: at 4,000 steps, and lines between.
         steps = np.unique(np.linspace(0, horizon(schedule.clock), 4000, dtype=int))
         shown = np.maximum.accumulate(schedule.clock(steps))
         inner = [step for step in phase_boundaries(schedule.schedule) if step <= shown[-1]]
         yield from np.interp(inner, shown, steps).tolist()
-    elif builder is not repeat:
+    elif builder is not families.repeat:
         clock = _CLOCKS.get(builder, lambda step, schedule: step)
         for operand in map(composition, operands(schedule)):
             # A fall inside another schedule ends where a stable phase begins.
-            falls = [operand] if is_made_by(cooldown, operand) else []
+            falls = [operand] if is_made_by(families.cooldown, operand) else []
             ends = [fall.start + fall.cooldown_steps for fall in falls]
             yield from (float(clock(step, schedule)) for step in (*phase_boundaries(operand), *ends))
 
@@ -82,10 +79,10 @@ def operands(schedule: Schedule) -> list[Schedule]:
 
 # From a step on an operand's own clock to the step on the clock of the whole.
 _CLOCKS: dict[Callable[..., Schedule], Callable[[float, Schedule], float]] = {
-    warmup: lambda step, s: s.warmup_steps + step,
-    cooldown: lambda step, s: step if step < s.start else 0,  # from `start` on the operand is not read
-    delay: lambda step, s: s.steps + step,
-    shift: lambda step, s: step - s.steps,
-    stretch: lambda step, s: s.factor * step,
-    every: lambda step, s: s.interval * step,
+    families.warmup: lambda step, s: s.warmup_steps + step,
+    families.cooldown: lambda step, s: step if step < s.start else 0,  # it is not read later
+    families.delay: lambda step, s: s.steps + step,
+    families.shift: lambda step, s: step - s.steps,
+    families.stretch: lambda step, s: s.factor * step,
+    families.every: lambda step, s: s.interval * step,
 }

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from optax_sched._core.arguments import admit
-from optax_sched._core.built import formula_behind, is_batch, is_made_by
+from optax_sched._core.built import formula_behind, hyperparameters, is_batch, is_made_by
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal, imported
 from optax_sched._core.evaluate import is_float_clock
-from optax_sched._core.extras import imported
-from optax_sched._core.hyperparameters import Count, Switch, domain_of
 from optax_sched._core.operands import Function, OneSchedule, as_schedule, constant
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import Count, Switch, admit, domain_of
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._view.phase_starts import phase_boundaries
 
@@ -71,12 +69,12 @@ def plot(
     log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
     if log and not any(np.any(curve.values > 0) for curve in curves):
-        raise ValueError(complaint("plot", "log", "False where no value is above 0", log))
+        raise Refusal("plot", "log", "False where no value is above 0", log).error()
     axes: Any = ax
     if ax is None:
         axes = imported("plot", "matplotlib.pyplot").subplots(layout="constrained")[1]
     elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
-        raise TypeError(complaint("plot", "ax", "matplotlib axes", ax))
+        raise Refusal("plot", "ax", "matplotlib axes", ax).error(TypeError)
     before = len(axes.get_lines())
     for number, (curve, covered) in enumerate(zip(curves, _covered(curves), strict=True)):
         color = COLORS[(before + number) % len(COLORS)]
@@ -169,7 +167,7 @@ def _by_label(schedules: Any) -> list[tuple[str, Function]]:
     else:
         items = [(None, "schedules", schedules)]
     if not items:
-        raise ValueError(complaint("plot", "schedules", "one schedule or more", schedules))
+        raise Refusal("plot", "schedules", "one schedule or more", schedules).error()
     found = []
     for label, name, item in items:
         schedule = admit("plot", name, OneSchedule(), item)
@@ -188,7 +186,7 @@ def short_source(schedule: Function) -> str:
 
 def bare_source(schedule: Schedule) -> str:
     """A schedule's source without its defaults."""
-    return f"{formula_behind(schedule).name}({', '.join(_arguments(schedule))})"
+    return formula_behind(schedule).source(hyperparameters(schedule), _short, bare=True)
 
 
 def _short(value: Any) -> str:
@@ -197,16 +195,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
     return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
-
-
-def _arguments(schedule: Schedule) -> list[str]:
-    parts, skipped = [], False
-    for name, parameter in formula_behind(schedule).signature.parameters.items():
-        value = getattr(schedule, name)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            parts += map(_short, value)
-        elif not isinstance(value, type(parameter.default)) or value != parameter.default:
-            parts.append(f"{name}={_short(value)}" if skipped else _short(value))
-        else:
-            skipped = True
-    return parts

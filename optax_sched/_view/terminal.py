@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optax_sched._core.extras import imported
+from optax_sched._core.errors import imported
 from optax_sched._core.schedule import Schedule
 from optax_sched._view.phase_starts import phase_boundaries
 from optax_sched._view.plot import steps_to_show, values_at
@@ -37,9 +37,8 @@ def print_table(
     where: str, title: str, columns: list[str], rows: list[list[str]], caption: str, remark: str
 ) -> None:
     """Print a row for each schedule, which stands in the first column, and a remark below."""
-    table = imported(where, "rich.table").Table(
-        "schedule", title=title, caption=caption, caption_justify="left"
-    )
+    about = {"title": title, "caption": caption, "caption_justify": "left"}
+    table = imported(where, "rich.table").Table("schedule", **about)
     for column in columns:
         table.add_column(column, justify="right")
     for source, *cells in rows:

@@ -7,14 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.built import is_made_by
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Count, CountOrZero, Positive, Rate
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import warmup
-from optax_sched._schedules.piecewise import piecewise_interpolate
+from optax_sched._core.words import Count, CountOrZero, Positive, Rate, checked
+from optax_sched._schedules import piecewise_interpolate, warmup
 from optax_sched.planning.fit import LossFit, warn_off_peak
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw
 

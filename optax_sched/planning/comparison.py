@@ -5,17 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.errors import in_a_word
-from optax_sched._core.hyperparameters import Positive, domain_of
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import Positive, admit, domain_of
 from optax_sched._files.spec import data_in
-from optax_sched.planning.bound import convex_bound
+from optax_sched.planning.bound import convex_bound, transfer_factor
 from optax_sched.planning.fit import warn_off_peak
 from optax_sched.planning.inputs import known_rates
-from optax_sched.planning.kinds import KINDS
-from optax_sched.planning.loss_law import LossLaw
-from optax_sched.planning.transfer import transfer_factor
+from optax_sched.planning.loss_law import KINDS, LossLaw
 
 _SAME_LENGTH = 0.01  # of the run
 _FARTHEST = 10  # times the run: a schedule that changes longer counts as endless

@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-from optax_sched._core.arguments import admit
 from optax_sched._core.built import is_made_by
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import CountOrZero, Rate, domain_of
+from optax_sched._core.words import CountOrZero, Rate, admit, domain_of
 from optax_sched.planning.inputs import Given, KnownNumbers, each_of, known_rates, whole_steps
-from optax_sched.planning.kinds import KINDS, losses_of, slope_of, some_of
-from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
-from optax_sched.planning.solve import Problem, scatter_of, thinned
+from optax_sched.planning.loss_law import KINDS, AnnealingLaw, LossLaw, MultiPowerLaw
+from optax_sched.planning.solve import Problem, losses_of, scatter_of, slope_of, some_of, thinned
 
 _OFF_PEAK = 1.1  # a law holds at the peak of its runs, within this factor
 _OPEN = 0.5  # in the log of a parameter: warn above this uncertainty

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.arguments import admit, some
 from optax_sched._core.built import is_batch
 from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
-from optax_sched._core.hyperparameters import SIZE, Count, ManyScalars, Scalar, domain_of
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
+from optax_sched._core.words import SIZE, Count, ManyScalars, Scalar, admit, domain_of, some
 
 Array = np.ndarray | jax.Array
 
@@ -35,8 +34,11 @@ class SizesDomain(Domain):
 class ArrayDomain(Domain):
     """Numbers in an array, all checked at once: a log may hold millions of them."""
 
-    def __init__(self, words: str, positive: bool = False, or_one: bool = True):
-        self.words, self.positive, self.or_one = words, positive, or_one
+    def __init__(self, positive: bool, or_one: bool):
+        self.positive, self.or_one = positive, or_one
+        what = "positive finite number{}" if positive else "finite number{}, 0 or more"
+        one, many = f"a {what.format('')}", f"a sequence of {what.format('s')}"
+        self.words = f"{one}, or a sequence of them" if or_one else many
 
     def admit(self, value: Any) -> Array:
         array = _in_float(value)
@@ -108,22 +110,10 @@ Run = Annotated[Given, "Run", RunDomain()]
 BatchSize = Annotated[Function | float, "BatchSize", BatchSizeDomain()]
 Size = Annotated[int, "Size", SIZE]
 Sizes = Annotated[int | np.integer | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
-PositiveOrMany = Annotated[
-    Scalar | ManyScalars,
-    "PositiveOrMany",
-    ArrayDomain("a positive finite number, or a sequence of them", positive=True),
-]
-RateOrMany = Annotated[
-    Scalar | ManyScalars, "RateOrMany", ArrayDomain("a finite number, 0 or more, or a sequence of them")
-]
-ManyPositive = Annotated[
-    ManyScalars,
-    "ManyPositive",
-    ArrayDomain("a sequence of positive finite numbers", positive=True, or_one=False),
-]
-ManyRates = Annotated[
-    ManyScalars, "ManyRates", ArrayDomain("a sequence of finite numbers, 0 or more", or_one=False)
-]
+PositiveOrMany = Annotated[Scalar | ManyScalars, "PositiveOrMany", ArrayDomain(True, or_one=True)]
+RateOrMany = Annotated[Scalar | ManyScalars, "RateOrMany", ArrayDomain(False, or_one=True)]
+ManyPositive = Annotated[ManyScalars, "ManyPositive", ArrayDomain(True, or_one=False)]
+ManyRates = Annotated[ManyScalars, "ManyRates", ArrayDomain(False, or_one=False)]
 
 _BLOCK = 4096  # steps: schedules of one structure share a program, whatever the length of the run
 

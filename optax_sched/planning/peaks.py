@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.arguments import admit
-from optax_sched._core.domains import Domain, as_scalar
+from optax_sched._core.domains import Domain, Known, as_scalar
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import SIZE, Known, Scalar
+from optax_sched._core.words import SIZE, Scalar, admit
 from optax_sched.planning.bound import best_scale_of
 from optax_sched.planning.inputs import Given, each_of, known_rates
 
@@ -62,9 +61,8 @@ class _Run(NamedTuple):
 
     def is_like(self, other: "_Run") -> bool:
         """Whether both belong to one group."""
-        return (self.num_steps, self.batch_size) == (other.num_steps, other.batch_size) and bool(
-            np.mean(np.abs(self.shape - other.shape)) <= _LINKED
-        )
+        as_large = (self.num_steps, self.batch_size) == (other.num_steps, other.batch_size)
+        return as_large and bool(np.mean(np.abs(self.shape - other.shape)) <= _LINKED)
 
     def features(self) -> np.ndarray:
         """The logs of the best peak by the bound (horizon exponent 0), of the length, of the batch."""
@@ -164,9 +162,8 @@ class PeakFit:
         names = ["kappa", "horizon_exponent", "batch_exponent"]
         if self._groups[0].best.batch_size is None:
             names.pop()
-        parts = (
-            f"{name}={getattr(self, name):.3g} ± {sd:.2g}" for name, sd in zip(names, off, strict=False)
-        )
+        pairs = zip(names, off, strict=False)
+        parts = (f"{name}={getattr(self, name):.3g} ± {sd:.2g}" for name, sd in pairs)
         return f"PeakFit({', '.join(parts)})"
 
     def best(self, schedule: Given, num_steps: int, batch_size: Scalar | None = None) -> BestPeak:

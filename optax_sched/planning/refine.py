@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.built import assembled
 from optax_sched._core.domains import default_float, is_traced, read_only
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import PartOfOne, Rate
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import PartOfOne, Rate, checked
 from optax_sched._schedules.piecewise import table
 from optax_sched.planning.inputs import ManyPositive, Size
 
@@ -73,9 +72,8 @@ def refine(
 
         norms = median_filter(norms, window, mode="reflect")
     if num_steps is not None:
-        norms = np.interp(
-            (np.arange(num_steps) + 0.5) / num_steps * length - 0.5, np.arange(length), norms
-        )
+        places = (np.arange(num_steps) + 0.5) / num_steps * length - 0.5
+        norms = np.interp(places, np.arange(length), norms)
     weights = (norms.min() / norms) ** 2
     shape = weights * np.cumsum(weights[::-1])[::-1]
     shape = shape / shape.max()

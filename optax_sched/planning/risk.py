@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import ManyScalars, Rate, Scalar
+from optax_sched._core.words import ManyScalars, Rate, Scalar, checked
 from optax_sched.planning.inputs import BatchSize, ManyRates, RateOrMany, Run, Size, one_each, rates_of
 
 Pair = tuple[jax.Array, jax.Array]

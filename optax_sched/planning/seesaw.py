@@ -5,16 +5,12 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.domains import Number
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Real, Scalar
-from optax_sched._core.operands import as_schedule, constant
+from optax_sched._core.operands import as_schedule
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import join
-from optax_sched._schedules.decays import linear
-from optax_sched._schedules.piecewise import piecewise_constant, table
-from optax_sched._schedules.retime import retime
+from optax_sched._core.words import Real, Scalar, checked
+from optax_sched._schedules import constant, join, linear, piecewise_constant, retime, table
 from optax_sched.planning.inputs import Run, Size, known_rates
 
 _ROUNDING = 1e-6  # of the highest rate: what float32 may make of a rate that does not change

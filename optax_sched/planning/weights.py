@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.arguments import checked
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.hyperparameters import Rate
+from optax_sched._core.words import Rate, checked
 from optax_sched.planning.bound import sum_after
 from optax_sched.planning.inputs import Run, Size, rates_of
 

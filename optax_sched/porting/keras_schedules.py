@@ -2,16 +2,8 @@
 
 import math
 
-from optax_sched._core.arithmetic import multiply
-from optax_sched._core.operands import constant
+import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.by_factors import exponential_decay, step_decay
-from optax_sched._schedules.combine import join
-from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import polynomial_decay
-from optax_sched._schedules.piecewise import piecewise_constant
-from optax_sched._schedules.power_laws import inverse_time_decay, power_law_decay
-from optax_sched._schedules.retime import every, repeat, shift
 from optax_sched.porting.reading import Settings, tidy
 from optax_sched.porting.simplify import cosine, powered, warmed
 
@@ -31,7 +23,7 @@ class Keras(Settings):
 
 
 def exponential(it: Keras) -> Schedule:
-    builder = step_decay if it.raw("staircase") else exponential_decay
+    builder = ours.step_decay if it.raw("staircase") else ours.exponential_decay
     return builder(it.rate, it.length, it["decay_rate"])
 
 
@@ -46,8 +38,8 @@ def piecewise(it: Keras) -> Schedule:
         if max(start, 0) < stop
     ]
     if len(pieces) == 1:
-        return constant(pieces[0][1])
-    return piecewise_constant([value for _, value in pieces], [start for start, _ in pieces[1:]])
+        return ours.constant(pieces[0][1])
+    return ours.piecewise_constant([value for _, value in pieces], [start for start, _ in pieces[1:]])
 
 
 def polynomial(it: Keras) -> Schedule:
@@ -60,16 +52,17 @@ def polynomial(it: Keras) -> Schedule:
         it.refuse("end_learning_rate", f"at most {rate} where there are cycles")
     if length != int(length):
         it.refuse("decay_steps", "whole where there are cycles")
-    falls = repeat(shift(polynomial_decay(tidy(rate - end), length, power=power), 1), length)
-    heights = every(shift(power_law_decay(1.0, 1.0, -power), 1), length)
-    cycles = multiply(falls, heights)
-    return join([rate, cycles + end if end else cycles], [1])
+    fall = ours.polynomial_decay(tidy(rate - end), length, power=power)
+    falls = ours.repeat(ours.shift(fall, 1), length)
+    heights = ours.every(ours.shift(ours.power_law_decay(1.0, 1.0, -power), 1), length)
+    cycles = ours.multiply(falls, heights)
+    return ours.join([rate, cycles + end if end else cycles], [1])
 
 
 def inverse_time(it: Keras) -> Schedule:
     if it.raw("staircase"):
-        return every(inverse_time_decay(it.rate, 1, it["decay_rate"]), it.length)
-    return inverse_time_decay(it.rate, it.length, it["decay_rate"])
+        return ours.every(ours.inverse_time_decay(it.rate, 1, it["decay_rate"]), it.length)
+    return ours.inverse_time_decay(it.rate, it.length, it["decay_rate"])
 
 
 def annealed(it: Keras) -> Schedule:
@@ -84,9 +77,9 @@ def restarts(it: Keras) -> Schedule:
     first, growth, fall = it.steps("first_decay_steps"), it.steps("_t_mul"), it["_m_mul"]
     longer, end = None if growth == 1 else growth, tidy(it["alpha"] * it.rate)
     if end == 0 or fall == 1:
-        return cosine_restarts(it.rate, first, end, longer, fall)
+        return ours.cosine_restarts(it.rate, first, end, longer, fall)
     # keras' floor does not shrink with the peaks.
-    return cosine_restarts(tidy(it.rate - end), first, 0.0, longer, fall) + end
+    return ours.cosine_restarts(tidy(it.rate - end), first, 0.0, longer, fall) + end
 
 
 SCHEDULES = {

@@ -6,18 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from optax_sched._core.errors import complaint
-from optax_sched._core.operands import constant
+import optax_sched._schedules as ours
+from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.by_factors import (
-    exponential,
-    exponential_decay,
-    multistep_decay,
-    step_decay,
-)
-from optax_sched._schedules.decays import cosine_decay
-from optax_sched._schedules.piecewise import piecewise_constant
-from optax_sched._schedules.retime import delay, shift
 from optax_sched.porting.reading import Settings, tidy
 from optax_sched.porting.simplify import cosine, interpolated, joined, powered
 
@@ -38,18 +29,18 @@ class Closure(Settings):
 
     def delayed(self, schedule: Schedule) -> Schedule:
         begin = self.steps("transition_begin")
-        return delay(schedule, begin) if begin > 0 else schedule
+        return ours.delay(schedule, begin) if begin > 0 else schedule
 
 
 def plain(it: Closure) -> Schedule:
     """A constant; also what optax makes of a length of 0, or of a rate of 0."""
-    return constant(it["init_value" if it.given("value") is None else "value"])
+    return ours.constant(it["init_value" if it.given("value") is None else "value"])
 
 
 def polynomial(it: Closure) -> Schedule:
     start, end, power = it.height("init_value"), it.height("end_value"), it["power"]
     if power == 0:
-        return constant(start)
+        return ours.constant(start)
     return it.delayed(powered(start, it.steps("transition_steps"), end, power))
 
 
@@ -58,14 +49,14 @@ def exponential_or_steps(it: Closure) -> Schedule:
     end = None if it.given("end_value") is None else it.height("end_value")
     if rate < 1:
         if end is not None and end >= start:
-            return constant(end)
-        builder = step_decay if it.raw("staircase") else exponential_decay
+            return ours.constant(end)
+        builder = ours.step_decay if it.raw("staircase") else ours.exponential_decay
         return it.delayed(builder(start, length, rate, end or 0.0))
     if rate == 1 or (end is not None and end <= start):
-        return constant(start if end is None else min(start, end))
+        return ours.constant(start if end is None else min(start, end))
     if it.raw("staircase") or end is None:
         it.refuse("decay_rate", "at most 1 where there are stairs or no end_value", "exponential rises")
-    return it.delayed(exponential(start, end, length * math.log(end / start) / math.log(rate)))
+    return it.delayed(ours.exponential(start, end, length * math.log(end / start) / math.log(rate)))
 
 
 def cosine_with_a_power(it: Closure) -> Schedule:
@@ -75,7 +66,7 @@ def cosine_with_a_power(it: Closure) -> Schedule:
         return cosine(start, length, end)
     if end > start:
         it.refuse("alpha", "at most 1 where the exponent is not 1")
-    return cosine_decay(start, length, end, power)
+    return ours.cosine_decay(start, length, end, power)
 
 
 def factors(it: Closure) -> Schedule:
@@ -88,10 +79,10 @@ def factors(it: Closure) -> Schedule:
     ahead = sum(start <= 0 for start in starts)  # of these only the last is seen
     values, starts, scales = values[ahead - 1 :], starts[ahead:], [it for _, it in knots[ahead - 1 :]]
     if not starts:
-        return constant(values[0])
+        return ours.constant(values[0])
     if not all(0 < scale <= 1 for scale in scales):
-        return piecewise_constant(values, starts)
-    return multistep_decay(values[0], starts, scales[0] if len(set(scales)) == 1 else scales)
+        return ours.piecewise_constant(values, starts)
+    return ours.multistep_decay(values[0], starts, scales[0] if len(set(scales)) == 1 else scales)
 
 
 def knots(it: Closure) -> Schedule:
@@ -119,8 +110,8 @@ def sequence(it: Closure) -> Schedule:
         later = starts[i + 1 : len(parts)]
         if max(start, 0) >= min(later, default=math.inf):
             continue
-        ours = part if isinstance(part, Schedule) else ported(part)
-        made.append((max(start, 0), shift(ours, -start) if -math.inf < start < 0 else ours))
+        own = part if isinstance(part, Schedule) else ported(part)
+        made.append((max(start, 0), ours.shift(own, -start) if -math.inf < start < 0 else own))
     return joined([part for _, part in made], [start for start, _ in made[1:]])
 
 
@@ -129,7 +120,7 @@ def ported(schedule: object) -> Schedule:
     is_function = inspect.isfunction(schedule)
     porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
     if porter is None:
-        raise TypeError(complaint("port", "schedules", "optax's own or ours", schedule))
+        raise Refusal("port", "schedules", "optax's own or ours", schedule).error(TypeError)
     return porter(Closure(schedule))
 
 

@@ -9,19 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 
 # From the most to the least telling; an epoch is a step only where nothing counts steps.
-STEP_NAMES = (
-    "step",
-    "_step",
-    "global_step",
-    "opt_step",
-    "trainer/global_step",
-    "iter",
-    "iteration",
-    "epoch",
-)
+_COUNTERS = ("step", "_step", "global_step", "opt_step", "trainer/global_step", "iter", "iteration")
+STEP_NAMES = (*_COUNTERS, "epoch")
 EMPTY = ("", "none", "null")
 
 
@@ -66,7 +58,7 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(complaint("read_log", "path", "a text file in UTF-8", str(path))) from None
+        raise Refusal("read_log", "path", "a text file in UTF-8", str(path)).error() from None
     rows = (_json_rows if text.lstrip()[:1] in ("{", "[") else _csv_rows)(path.name, text)
     names = list(dict.fromkeys(name for row in rows for name in row.cells))
     by_word = {name.lower(): name for name in reversed(names)}
@@ -100,7 +92,7 @@ def _csv_rows(file: str, text: str) -> list[Row]:
         for cells in reader:
             where = f"{file}, row {reader.line_num}"
             if any(cell.strip() for cell in cells) and len(cells) != len(names):
-                raise ValueError(complaint("read_log", where, f"{len(names)} cells", len(cells)))
+                raise Refusal("read_log", where, f"{len(names)} cells", len(cells)).error()
             rows.append(Row(where, dict(zip(names, cells, strict=False))))
     except csv.Error as error:
         raise ValueError(f"read_log: {file}, row {reader.line_num}: {error}") from None
@@ -120,17 +112,15 @@ def _json_rows(file: str, text: str) -> list[Row]:
         try:
             entries.append((number, json.loads(line)))
         except json.JSONDecodeError as error:
-            row = number + error.lineno - 1
-            raise ValueError(
-                f"read_log: {file}, row {row}, column {error.colno}: {error.msg}"
-            ) from None
+            place = f"row {number + error.lineno - 1}, column {error.colno}"
+            raise ValueError(f"read_log: {file}, {place}: {error.msg}") from None
     if len(entries) == 1:
         whole = entries[0][1]
         listed = whole.get("log_history") if isinstance(whole, dict) else whole
         entries = list(enumerate(listed, 1)) if isinstance(listed, list) else entries
     for number, entry in entries:
         if not isinstance(entry, dict):
-            raise ValueError(complaint("read_log", f"{file}, row {number}", "a JSON object", entry))
+            raise Refusal("read_log", f"{file}, row {number}", "a JSON object", entry).error()
     return [Row(f"{file}, row {number}", entry) for number, entry in entries]
 
 
@@ -152,5 +142,5 @@ def _number(row: Row, name: str) -> float | None:
     return number
 
 
-def _refused(row: Row, name: str, rule: str) -> ValueError:
-    return ValueError(complaint("read_log", f"{row.where}, column {name!r}", rule, row.cells[name]))
+def _refused(row: Row, name: str, rule: str) -> Exception:
+    return Refusal("read_log", f"{row.where}, column {name!r}", rule, row.cells[name]).error()

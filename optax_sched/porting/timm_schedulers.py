@@ -4,16 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from optax_sched._core.operands import constant
+import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.by_factors import step_decay
-from optax_sched._schedules.combine import cooldown, join, maximum, warmup
-from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import k_decay, linear, tanh_decay
-from optax_sched._schedules.power_laws import inverse_sqrt_decay, power_law_decay
-from optax_sched._schedules.retime import repeat, shift
-from optax_sched._schedules.shapes import k_shape, power_shape
-from optax_sched._schedules.stable_recipes import wsd
 from optax_sched.porting import simplify
 from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import SHAPES, powered, stairs
@@ -54,13 +46,13 @@ class Group(Settings):
         if not self.warm:
             return curve
         if not self.source.warmup_prefix:
-            return self._rise_then(shift(curve, self.warm))
+            return self._rise_then(ours.shift(curve, self.warm))
         if at_once is not None:
             return self._rise_then(curve)
-        return warmup(curve, self.warm, self.start)
+        return ours.warmup(curve, self.warm, self.start)
 
     def _rise_then(self, curve: Schedule) -> Schedule:
-        return join([linear(self.start, self.peak, self.warm), curve], [self.warm])
+        return ours.join([ours.linear(self.start, self.peak, self.warm), curve], [self.warm])
 
     def cycles(self, curve: Curve) -> Schedule:
         """The curve repeated, in cycles that may grow longer and lower."""
@@ -70,34 +62,36 @@ class Group(Settings):
             return curve(self.peak, length)
         if growth >= 1 and fall > 0 and (fall == 1 or self.low == 0):
             longer = None if growth == 1 else growth
-            return repeat(curve(self.peak, length), length, longer, fall, number_of)
+            return ours.repeat(curve(self.peak, length), length, longer, fall, number_of)
         # timm's floor does not fall with the peaks: each cycle is a part of its own.
         lengths = [length * growth**i for i in range(number_of)]
         starts = [steps(sum(lengths[:i])) for i in range(1, number_of)]
         parts = [curve(tidy(self.peak * fall**i), steps(it)) for i, it in enumerate(lengths)]
-        return join(parts, starts)
+        return ours.join(parts, starts)
 
 
 def cosine(it: Group) -> Schedule:
     k, count, growth = it["k_decay"], it.whole("cycle_limit"), it.steps("cycle_mul")
     if k == 1 and count > 1 and growth >= 1 and it["cycle_decay"] > 0:
         longer, length = None if growth == 1 else growth, it.steps("t_initial")
-        curve = cosine_restarts(it.peak, length, it.low, longer, it["cycle_decay"], count)
+        curve = ours.cosine_restarts(it.peak, length, it.low, longer, it["cycle_decay"], count)
         return it.warmed(curve)
 
     def curve_of(peak: float, length: float) -> Schedule:
-        return simplify.cosine(peak, length, it.low) if k == 1 else k_decay(peak, length, k, it.low)
+        if k != 1:
+            return ours.k_decay(peak, length, k, it.low)
+        return simplify.cosine(peak, length, it.low)
 
     return it.warmed(it.cycles(curve_of))
 
 
 def polynomial(it: Group) -> Schedule:
     k, power = it["k_decay"], it["power"]
-    shape: Any = "linear" if power == 1 else power_shape(power)
+    shape: Any = "linear" if power == 1 else ours.power_shape(power)
 
     def curve_of(peak: float, length: float) -> Schedule:
         if k != 1:
-            return k_decay(peak, length, k, it.low, shape)
+            return ours.k_decay(peak, length, k, it.low, shape)
         return powered(peak, length, it.low, power)
 
     return it.warmed(it.cycles(curve_of))
@@ -114,24 +108,24 @@ def tanh(it: Group) -> Schedule:
     def curve_of(peak: float, length: float) -> Schedule:
         rises = it.low > peak  # no decay does: a multiple of one that falls to 0
         start, low = (1.0, 0.0) if rises else (peak, it.low)
-        curve = tanh_decay(start, length, low, lower, upper)
+        curve = ours.tanh_decay(start, length, low, lower, upper)
         if begins_below and it.warm and it.source.warmup_prefix:
             # The same curve, begun a step earlier and read from there on.
             earlier = lower - (upper - lower) / length
-            curve = shift(tanh_decay(start, length + 1, low, earlier, upper), 1)
+            curve = ours.shift(ours.tanh_decay(start, length + 1, low, earlier, upper), 1)
         return curve * (peak - it.low) + it.low if rises else curve
 
     curve = it.cycles(curve_of)
     if it.warm and not it.source.warmup_prefix:  # here timm rises to where the curve is then
-        return warmup(shift(curve, it.warm), it.warm, it.start)
+        return ours.warmup(ours.shift(curve, it.warm), it.warm, it.start)
     return it.warmed(curve, it.peak / 2 if begins_below else None)
 
 
 def step(it: Group) -> Schedule:
     rate = it["decay_rate"]
     if rate == 1:
-        return warmup(it.peak, it.warm, it.start) if it.warm else constant(it.peak)
-    return it.warmed(step_decay(it.peak, it.steps("decay_t"), rate))
+        return ours.warmup(it.peak, it.warm, it.start) if it.warm else ours.constant(it.peak)
+    return it.warmed(ours.step_decay(it.peak, it.steps("decay_t"), rate))
 
 
 def multistep(it: Group) -> Schedule:
@@ -151,7 +145,7 @@ def warmup_stable_decay(it: Group) -> Schedule:
     if fall == "power":
         power = it["decay_power"]
         named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
-        shape = named.get(power) or k_shape(power)
+        shape = named.get(power) or ours.k_shape(power)
     if shape is None:
         remedy = "wsd and cooldown take any function as their shape"
         it.refuse("decay_fn", "'linear', '1-sqrt', 'cosine' or 'power'", remedy)
@@ -160,21 +154,21 @@ def warmup_stable_decay(it: Group) -> Schedule:
     if it.raw("stable_fn") == "constant":
         if it.start <= it.peak:
             total = it.warm + length
-            return wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
-        risen = warmup(it.peak, it.warm, it.start)
-        return cooldown(risen, it.warm + length - decay, decay, it.low, shape)
+            return ours.wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
+        risen = ours.warmup(it.peak, it.warm, it.start)
+        return ours.cooldown(risen, it.warm + length - decay, decay, it.low, shape)
     scale = it.steps("stable_timescale")
     if it.raw("stable_fn") == "rsqrt":
-        stable = inverse_sqrt_decay(it.peak, scale, it.low)
+        stable = ours.inverse_sqrt_decay(it.peak, scale, it.low)
     elif it.raw("stable_fn") == "power":
         power = it["stable_power"]
-        stable = shift(power_law_decay(it.peak, tidy(it.peak * scale**power), -power), scale)
-        stable = maximum(stable, it.low) if it.low else stable
+        stable = ours.shift(ours.power_law_decay(it.peak, tidy(it.peak * scale**power), -power), scale)
+        stable = ours.maximum(stable, it.low) if it.low else stable
     else:
         it.refuse("stable_fn", "'constant', 'rsqrt' or 'power'")
-    fall_to_0 = cooldown(1.0, length - decay, decay, shape=shape)
+    fall_to_0 = ours.cooldown(1.0, length - decay, decay, shape=shape)
     curve = (stable - it.low) * fall_to_0 + it.low if it.low else stable * fall_to_0
-    return warmup(curve, it.warm, it.start) if it.warm else curve
+    return ours.warmup(curve, it.warm, it.start) if it.warm else curve
 
 
 def on_plateau(it: Group) -> Any:
@@ -183,7 +177,7 @@ def on_plateau(it: Group) -> Any:
     floor = torchs.number("min_lr", torchs.raw("min_lrs")[it.index])
     if not it.warm:
         return closed_loop(torchs, it.peak, it.peak, floor)
-    risen = warmup(it.peak, it.warm, it.start)
+    risen = ours.warmup(it.peak, it.warm, it.start)
     return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t"))
 
 

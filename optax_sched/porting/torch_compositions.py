@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from optax_sched._core.arithmetic import multiply
+import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.reading import Settings
 from optax_sched.porting.simplify import joined
@@ -73,7 +73,7 @@ def _chain(scheduler: Any, group: int) -> Schedule:
             if getattr(part, "eta_min", 0) != 0:
                 it.refuse("eta_min", "0 in a ChainedScheduler", _APART)
         made.append(SINGLE[name](it))
-    return multiply(*made) if len(made) > 1 else made[0]
+    return ours.multiply(*made) if len(made) > 1 else made[0]
 
 
 def _single(scheduler: object) -> str:

@@ -4,14 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from optax_sched._core.operands import constant
+import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
-from optax_sched._schedules.by_factors import exponential_decay, step_decay
-from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle
-from optax_sched._schedules.decays import cosine_waves, linear
-from optax_sched._schedules.piecewise import piecewise_constant, piecewise_interpolate
-from optax_sched._schedules.retime import shift
 from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import cosine, powered, stairs
 
@@ -54,21 +49,22 @@ def constant_lr(it: Part) -> Schedule:
     if factor == 0:
         it.refuse("factor", "more than 0", "torch divides by it at total_iters")
     if factor == 1:
-        return constant(it.rate)
+        return ours.constant(it.rate)
     if total == 0:  # torch never comes to drop the factor, or has never had it
-        return constant(it.rate if it.is_later else tidy(factor * it.rate))
-    return piecewise_constant([tidy(factor * it.rate), it.rate], [total])
+        return ours.constant(it.rate if it.is_later else tidy(factor * it.rate))
+    return ours.piecewise_constant([tidy(factor * it.rate), it.rate], [total])
 
 
 def linear_lr(it: Part) -> Schedule:
     start, end = tidy(it["start_factor"] * it.rate), tidy(it["end_factor"] * it.rate)
     total = it.whole("total_iters", int(it.is_later))
-    return linear(start, end, total) if total else constant(start)  # torch stays where it starts
+    # Over no steps torch stays where it starts.
+    return ours.linear(start, end, total) if total else ours.constant(start)
 
 
 def polynomial_lr(it: Part) -> Schedule:
     total = it.whole("total_iters", int(it.is_later))
-    return powered(it.rate, total, 0.0, it["power"]) if total else constant(it.rate)
+    return powered(it.rate, total, 0.0, it["power"]) if total else ours.constant(it.rate)
 
 
 def waves(rate: float, length: float, half_waves: float, end: float, until: float | None) -> Schedule:
@@ -76,12 +72,12 @@ def waves(rate: float, length: float, half_waves: float, end: float, until: floa
     times = 1 if until is None else max(1, math.ceil(until / length))
     if times * half_waves == 1:
         return cosine(rate, length, end)
-    return cosine_waves(rate, steps(times * length), times * half_waves, end)
+    return ours.cosine_waves(rate, steps(times * length), times * half_waves, end)
 
 
 def cosine_annealing_warm_restarts(it: Part) -> Schedule:
     mult = it.whole("T_mult")
-    return cosine_restarts(it.rate, it.whole("T_0"), it["eta_min"], mult if mult > 1 else None)
+    return ours.cosine_restarts(it.rate, it.whole("T_0"), it["eta_min"], mult if mult > 1 else None)
 
 
 def cyclic_lr(it: Part) -> Schedule:
@@ -95,7 +91,7 @@ def cyclic_lr(it: Part) -> Schedule:
     if mode not in ("triangular", "triangular2", "exp_range"):
         it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
     scales = 0.5 if mode == "triangular2" else 1.0, it.gamma if mode == "exp_range" else 1.0
-    return cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
+    return ours.cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
 
 
 def one_cycle_lr(it: Part) -> Schedule:
@@ -111,20 +107,20 @@ def one_cycle_lr(it: Part) -> Schedule:
     knots = list(zip([0, *ends], heights, strict=True))
     total = ends[-1]
     if total == 0:
-        return constant(last)
+        return ours.constant(last)
     # torch never comes to a phase that begins at its end or later.
     knots = [knot for i, knot in enumerate(knots) if i < 2 or knots[i - 1][0] < total]
     whole_plan = len(knots) == len(ends) + 1 and (len(ends) == 2 or 2 * ends[0] < total)
     if whole_plan and ends[0] > 0 and min(low, last) > 0:
         div, final = tidy(peak / low), tidy(low / last)
-        return one_cycle(peak, total, ends[0] / total, div, final, len(ends) == 3, shape)
+        return ours.one_cycle(peak, total, ends[0] / total, div, final, len(ends) == 3, shape)
     # Where the rise ends before step 0, the rate begins within the fall.
     while len(knots) > 2 and knots[1][0] < 0:
         knots = knots[1:]
     ahead = -knots[0][0]
     values, times = [value for _, value in knots], [steps(time + ahead) for time, _ in knots[1:]]
-    made = piecewise_interpolate(values, times, shape)
-    return shift(made, ahead) if ahead else made
+    made = ours.piecewise_interpolate(values, times, shape)
+    return ours.shift(made, ahead) if ahead else made
 
 
 def reduce_lr_on_plateau(it: Part) -> Any:
@@ -145,17 +141,9 @@ def closed_loop(it: Settings, schedule: object, first: float, floor: float, **mo
     factor, least = it["factor"], it["eps"]
     if least > 0 and floor < first:  # torch makes no cut by less: the last that it makes is the floor
         floor = tidy(_cuts(first, factor, floor, least)[-1])
-    return plateau(
-        schedule,
-        factor,
-        it.whole("patience", 0),
-        it["threshold"],
-        it.raw("threshold_mode"),
-        it.raw("mode"),
-        it.whole("cooldown", 0),
-        min_value=floor,
-        **more,
-    )
+    settings: dict[str, Any] = {name: it.whole(name, 0) for name in ("patience", "cooldown")}
+    settings |= {name: it.raw(name) for name in ("threshold_mode", "mode")}
+    return plateau(schedule, factor, threshold=it["threshold"], min_value=floor, **settings, **more)
 
 
 def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]:
@@ -171,11 +159,11 @@ def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]
 
 # What multiplies the rate as it stands, from step to step.
 FACTORS: dict[str, Callable[[Part], Schedule]] = {
-    "StepLR": lambda it: step_decay(it.rate, it.whole("step_size"), it.gamma),
+    "StepLR": lambda it: ours.step_decay(it.rate, it.whole("step_size"), it.gamma),
     "MultiStepLR": multi_step_lr,
     "ConstantLR": constant_lr,
     "LinearLR": linear_lr,
-    "ExponentialLR": lambda it: exponential_decay(it.rate, 1, it.gamma),
+    "ExponentialLR": lambda it: ours.exponential_decay(it.rate, 1, it.gamma),
     "PolynomialLR": polynomial_lr,
     "CosineAnnealingLR": lambda it: waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until),
 }

@@ -4,15 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from optax_sched._core.operands import constant
+import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules.combine import cooldown, join, warmup
-from optax_sched._schedules.cyclic import cosine_restarts
-from optax_sched._schedules.decays import cosine_decay, cosine_waves, linear
-from optax_sched._schedules.power_laws import inverse_sqrt_decay
-from optax_sched._schedules.retime import shift
-from optax_sched._schedules.stable_recipes import wsd
-from optax_sched._schedules.warmup_recipes import warmup_inverse_sqrt_decay
 from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import SHAPES, powered, warmed
 from optax_sched.porting.torch_schedulers import Part, waves
@@ -69,14 +62,14 @@ def lambda_lr(it: Part) -> Schedule:
 
 
 def warm_constant(it: Bound) -> Schedule:
-    return warmed(constant(it.rate), it.warm)
+    return warmed(ours.constant(it.rate), it.warm)
 
 
 def warm_linear(it: Bound) -> Schedule:
     warm, total = it.warm, it.steps("num_training_steps")
     if total > warm:
-        return warmed(linear(it.rate, 0.0, total - warm), warm)
-    return join([linear(0.0, it.rate, warm), 0.0], [warm]) if warm > 0 else constant(0.0)
+        return warmed(ours.linear(it.rate, 0.0, total - warm), warm)
+    return ours.join([ours.linear(0.0, it.rate, warm), 0.0], [warm]) if warm > 0 else ours.constant(0.0)
 
 
 def cosine(it: Bound) -> Schedule:
@@ -93,11 +86,11 @@ def hard_restarts(it: Bound) -> Schedule:
         it.refuse("num_cycles", "more than 0")
     period = steps(it.length / cycles)
     if cycles == 1:
-        made = cosine_decay(it.rate, it.length)
+        made = ours.cosine_decay(it.rate, it.length)
     elif cycles == int(cycles):
-        made = cosine_restarts(it.rate, period, num_cycles=cycles)
+        made = ours.cosine_restarts(it.rate, period, num_cycles=cycles)
     else:
-        made = join([cosine_restarts(it.rate, period), 0.0], [it.length])
+        made = ours.join([ours.cosine_restarts(it.rate, period), 0.0], [it.length])
     return warmed(made, it.warm)
 
 
@@ -112,10 +105,9 @@ def polynomial(it: Bound) -> Schedule:
 def inverse_sqrt(it: Bound) -> Schedule:
     timescale = it.steps("timescale")
     if it.warm == 0:
-        return inverse_sqrt_decay(it.rate, timescale)
-    return warmup_inverse_sqrt_decay(
-        it.rate, it.warm, timescale=None if timescale == it.warm else timescale
-    )
+        return ours.inverse_sqrt_decay(it.rate, timescale)
+    scale = None if timescale == it.warm else timescale
+    return ours.warmup_inverse_sqrt_decay(it.rate, it.warm, timescale=scale)
 
 
 def cosine_from_1(it: Bound) -> Schedule:
@@ -125,9 +117,11 @@ def cosine_from_1(it: Bound) -> Schedule:
         it.refuse("num_cycles", "more than 0")
     curve = _waves(it, it.part("min_lr_rate"), None if it.until is None else it.until + 1 - warm)
     if it.given("warmup_lr_rate") is None or warm < 1:
-        return shift(warmed(curve, warm), 1)
+        return ours.shift(warmed(curve, warm), 1)
     start = it.part("warmup_lr_rate")
-    return join([start, shift(curve, 1)], [1]) if warm == 1 else warmed(curve, warm - 1, start)
+    if warm == 1:
+        return ours.join([start, ours.shift(curve, 1)], [1])
+    return warmed(curve, warm - 1, start)
 
 
 def warmup_stable_decay(it: Bound) -> Schedule:
@@ -136,19 +130,19 @@ def warmup_stable_decay(it: Bound) -> Schedule:
     if stable < 0:
         it.refuse("num_stable_steps", "0 or more")
     rise, fall = it.shape("warmup_type"), it.shape("decay_type")
-    risen = warmup(it.rate, warm, low, rise) if warm > 0 else constant(it.rate)
+    risen = ours.warmup(it.rate, warm, low, rise) if warm > 0 else ours.constant(it.rate)
     if decay == 0:
-        return join([risen, low], [start]) if start > 0 else constant(low)
+        return ours.join([risen, low], [start]) if start > 0 else ours.constant(low)
     if fall == "cosine" and it.half_waves != 1:
         if it.half_waves == 0:
-            return join([risen, low], [start + decay])
-        fallen = cosine_waves(it.rate, decay, it.half_waves, low)
+            return ours.join([risen, low], [start + decay])
+        fallen = ours.cosine_waves(it.rate, decay, it.half_waves, low)
         if start == 0:
-            return join([fallen, low], [decay])
-        return join([risen, fallen, low], [start, start + decay])
+            return ours.join([fallen, low], [decay])
+        return ours.join([risen, fallen, low], [start, start + decay])
     if (rise == "linear" or warm == 0) and low <= it.rate:
-        return wsd(it.rate, warm, decay, start + decay, low if warm > 0 else 0.0, low, fall)
-    return cooldown(risen, start, decay, low, fall)
+        return ours.wsd(it.rate, warm, decay, start + decay, low if warm > 0 else 0.0, low, fall)
+    return ours.cooldown(risen, start, decay, low, fall)
 
 
 def _waves(it: Bound, low: float, until: float | None) -> Schedule:
@@ -156,7 +150,7 @@ def _waves(it: Bound, low: float, until: float | None) -> Schedule:
 
 
 FUNCTIONS: dict[str, Callable[[Bound], Schedule]] = {
-    "_get_constant_lambda": lambda it: constant(it.rate),
+    "_get_constant_lambda": lambda it: ours.constant(it.rate),
     "_get_constant_schedule_with_warmup_lr_lambda": warm_constant,
     "_get_linear_schedule_with_warmup_lr_lambda": warm_linear,
     "_get_cosine_schedule_with_warmup_lr_lambda": cosine,

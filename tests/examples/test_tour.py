@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +35,9 @@ def digits(text: str) -> str:
 @pytest.mark.filterwarnings("ignore")
 def test_the_tour_runs_and_shows_its_schedules(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(TOUR.parents[1]))
+    import nbformat  # nothing else needs them, and all runs read this file
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(TOUR, as_version=4)
     before, drawn = shown(notebook), curves(notebook)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()

@@ -200,7 +200,7 @@ BAD = [
     ),
     (
         "cosine_decay(0.1, 0x" + "f" * 5000 + ")",
-        "decay_steps must be a finite number, got an int",
+        "decay_steps must be a positive finite number of steps, got an int",
     ),
     ("cosine_decay(0.1)", "decay_steps is missing; cosine_decay takes init_value, decay_steps, "),
     (

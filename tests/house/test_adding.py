@@ -16,7 +16,7 @@ from optax_sched._core.formula import formula_of
 from optax_sched._core.peer_words import peers
 from optax_sched._view.phase_starts import _CLOCKS, phase_boundaries
 from optax_sched.planning import loss_law
-from optax_sched.planning.kinds import KINDS
+from optax_sched.planning.loss_law import KINDS
 
 ROOT = Path(__file__).parents[2]
 LINE = optax_sched.warmup(optax_sched.cosine_decay(1.0, 60), 40)  # a phase begins at step 40
@@ -81,7 +81,7 @@ def test_a_loss_law_is_in_every_table():
 
     laws = laws_in(planning)
     assert laws == laws_in(loss_law), "planning/__init__.py exports it"
-    assert set(KINDS) == laws, "kinds.KINDS fits it and reads it from a file"
+    assert set(KINDS) == laws, "loss_law.KINDS fits it and reads it from a file"
     tried = (ROOT / "tests" / "planning" / "test_loss_law.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
     for law in laws:

@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.amount import one_in
 
 import optax_sched
 from optax_sched._core.peer_words import SAID, called_here, peers
-from optax_sched._files.builders import BUILT_IN
+from optax_sched._files.reader import BUILT_IN
 
 DOCS = Path(__file__).parents[2] / "docs"
 ENTRIES = [(peer, it) for peer, rows in peers().rows.items() for it in rows if peer != SAID]
@@ -134,15 +136,23 @@ def test_the_page_is_written_from_the_table():
     )
 
 
-COMPOSITIONS = generator().COMPOSITIONS
+CODES = dict(generator().COMPOSITIONS)
 
 
-@pytest.mark.parametrize(("elsewhere", "code"), COMPOSITIONS, ids=[name for name, _ in COMPOSITIONS])
-def test_each_composition_builds_and_runs(elsewhere, code):
+def composed(code: str) -> Any:
     s = optax_sched.cosine_decay(0.1, 100)
     names = {"i": 0.1, "e": 0.01, "T": 100, "W": 10, "D": 20, "k": 5, "p": 2.0, "s": s}
-    built = eval(code, {**vars(optax_sched), "jnp": jnp, "np": np, "math": math, **names})
-    values = np.asarray(built(np.arange(300)))
+    return eval(code, {**vars(optax_sched), "jnp": jnp, "np": np, "math": math, **names})
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
+def test_each_composition_builds(code):
+    assert jax.eval_shape(composed(code), np.arange(300)).shape == (300,)
+
+
+@pytest.mark.parametrize("code", one_in(3, CODES.values()), ids=CODES)
+def test_each_composition_runs(code):
+    values = np.asarray(composed(code)(np.arange(300)))
     assert np.all(np.isfinite(values)) and np.all(values >= 0)
     assert len(np.unique(values)) > 1
     assert np.max(values) == pytest.approx(0.1, rel=0.2)

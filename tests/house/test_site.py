@@ -123,7 +123,7 @@ def test_the_reference_has_the_groups_of_the_index_in_its_order(page):
 
 def docstring_of_word(name: str) -> str:
     """The string after the assignment that makes a word."""
-    for path in (*ROOT.glob("optax_sched/_core/*.py"), ROOT / "optax_sched/_optax/plateau_rule.py"):
+    for path in (*ROOT.glob("optax_sched/_core/*.py"), ROOT / "optax_sched/_optax/plateau.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, after in itertools.pairwise(body):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:

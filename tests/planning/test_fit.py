@@ -23,9 +23,8 @@ from optax_sched import (
 )
 from optax_sched._core.built import is_made_by
 from optax_sched.planning import AnnealingLaw, LoggedRun, LossFit, MultiPowerLaw, fit_loss_law
-from optax_sched.planning.groups import grouped
-from optax_sched.planning.kinds import slope_of
-from optax_sched.planning.pieces import constant_pieces
+from optax_sched.planning.pieces import constant_pieces, grouped
+from optax_sched.planning.solve import slope_of
 
 PEAK, LENGTH = 3e-4, 4000
 STEPS = np.arange(150, LENGTH, 50)
@@ -166,7 +165,13 @@ def test_a_spike_in_the_log_changes_little(noisy_fit):
 @pytest.mark.parametrize(
     ("schedules", "law", "names"),
     [
-        pytest.param(ONE_OF_EACH_SHAPE[:1], MULTI, "L0, .*B, C, beta, gamma", id="constant"),
+        pytest.param(
+            ONE_OF_EACH_SHAPE[:1],
+            MULTI,
+            "L0, .*B, C, beta, gamma",
+            id="constant",
+            marks=pytest.mark.wide,
+        ),
         pytest.param(
             ONE_OF_EACH_SHAPE[:1] * 3,
             MULTI,
@@ -338,17 +343,29 @@ def test_a_loss_is_never_negative_and_a_deviation_neither(noisy_fit):
     assert np.all(deviations > 0) and np.all(np.isfinite(deviations))
 
 
-def test_a_deviation_grows_with_the_model_error():
+def test_a_deviation_grows_with_the_model_error(noisy_fit):
+    none, some = (
+        noisy_fit._replace(model_error=error).predict(HELD_OUT, 7000) for error in (0.0, 0.01)
+    )
+    assert none[0] == some[0]
+    assert some[1] ** 2 - none[1] ** 2 == pytest.approx((0.01 * some[0]) ** 2)
+
+
+@pytest.mark.slow
+def test_a_fit_does_not_depend_on_the_model_error():
     runs = runs_of(ANNEALING, ONE_OF_EACH_SHAPE, noise=5e-4)
     none, some = (
         fit_loss_law(runs, AnnealingLaw, error).predict(HELD_OUT, 7000) for error in (0.0, 0.01)
     )
     assert none[0] == some[0]
     assert some[1] ** 2 - none[1] ** 2 == pytest.approx((0.01 * some[0]) ** 2)
+
+
+def test_a_model_error_is_no_negative_number():
     with pytest.raises(
         ValueError, match=r"^fit_loss_law: model_error must be a finite number, 0 or more"
     ):
-        fit_loss_law(runs, AnnealingLaw, -0.1)
+        fit_loss_law(runs_of(ANNEALING, ONE_OF_EACH_SHAPE[:1]), AnnealingLaw, -0.1)
 
 
 @pytest.mark.slow

@@ -140,6 +140,7 @@ def test_rates_in_other_units_jump_by_the_same_factor():
     assert other == pytest.approx(1e-8 * one, rel=1e-5)
 
 
+@pytest.mark.wide
 def test_a_traced_batch_is_extended_in_one_program():
     peaks = np.geomspace(0.002, 0.1, 5).astype(np.float32)
 
@@ -153,6 +154,7 @@ def test_a_traced_batch_is_extended_in_one_program():
     np.testing.assert_allclose(got.schedules[1].init_value, one, rtol=1e-5)
 
 
+@pytest.mark.wide
 def test_the_jump_can_be_differentiated():
     def jump(peak, floor):
         s = wsd(peak, 20, 200, 1000, end_value=floor)

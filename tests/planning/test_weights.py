@@ -42,6 +42,7 @@ def test_a_line_gives_the_plain_mean(count):
     np.testing.assert_allclose(weights[1:], np.full(count, 1 / count), atol=2e-7)
 
 
+@pytest.mark.wide
 def test_merge_weights_of_a_batch_and_their_gradient():
     members = [linear(1.0, 0.0, 6), linear(1.0, 0.5, 3)]
     got = jax.vmap(lambda s: merge_weights(s, 6))(stack(members))

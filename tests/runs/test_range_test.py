@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support.amount import one_in
 from support.range_tests import SUGGESTIONS, given
 
 from optax_sched import RangeTest, exponential, lr_range_test
@@ -117,9 +118,7 @@ def noisy_curve(seed: int, n: int) -> np.ndarray:
     return curve + draw.uniform(0, 0.3) * draw.normal(size=n)
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(6), *(pytest.param(n, marks=pytest.mark.wide) for n in range(6, 12))]
-)
+@pytest.mark.parametrize("seed", one_in(4, range(12)))
 @pytest.mark.parametrize("num_steps", [100, 37])
 def test_any_curve(seed, num_steps):
     draw = np.random.default_rng(seed)
@@ -143,7 +142,7 @@ def test_a_loss_that_is_not_finite_ends_it(bad, step):
 # ---- curves whose answers are known ----
 
 
-@pytest.mark.parametrize("vertex", [30, 53, 80])
+@pytest.mark.parametrize("vertex", one_in(3, [53, 30, 80]))
 def test_a_v_in_log_rate(vertex):
     """101 rates from 1e-5 to 1, 20 to a decade, of which those from 10 to 95 are looked at."""
 
@@ -173,9 +172,7 @@ def test_the_steepest_fall_of_a_logistic_curve(centre):
     assert result.steepest == pytest.approx(10 ** (centre / 20 - 5), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "curvature", [0.37, 700.0, *(pytest.param(c, marks=pytest.mark.wide) for c in (1.1, 4.1, 55.0))]
-)
+@pytest.mark.parametrize("curvature", one_in(5, [0.37, 700.0, 1.1, 4.1, 55.0]))
 def test_a_quadratic_diverges_at_two_over_its_curvature(curvature):
     def step(x, batch, rate):
         return x - rate * curvature * x, curvature * x * x / 2

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.amount import one_in
 from support.sweep_process import train
 from tables.batches import LEGS, MIXED, one_by_one, rates
 
@@ -19,7 +20,7 @@ WIDE = pytest.mark.wide
 # --- sweep on one device
 
 
-@pytest.mark.parametrize("chunk_size", [None, 3, *(pytest.param(n, marks=WIDE) for n in (1, 10, 99))])
+@pytest.mark.parametrize("chunk_size", one_in(5, [3, None, 1, 10, 99]))
 def test_results_come_in_order(chunk_size):
     got = o.sweep(rates, MIXED, chunk_size=chunk_size)
     np.testing.assert_allclose(got, one_by_one(MIXED), rtol=1e-6)
@@ -42,9 +43,10 @@ def counted(function: Any) -> tuple[Any, list[int]]:
     return run, traces
 
 
-@pytest.mark.parametrize("chunk_size", [pytest.param(None, marks=WIDE), 3])
+@WIDE
+@pytest.mark.parametrize("chunk_size", [None, 3])
 def test_one_trace_for_all_settings_families_chunks_and_calls(chunk_size):
-    run, traces = counted(train)
+    run, traces = counted(rates)
     o.sweep(run, MIXED, chunk_size=chunk_size)
     assert len(traces) == 1
     o.sweep(run, [*MIXED[1:], MIXED[0]], chunk_size=chunk_size)  # the families in another order
@@ -119,11 +121,10 @@ def mesh_of(shape: tuple[int, ...]) -> jax.sharding.Mesh:
 @pytest.mark.parametrize(
     ("shape", "chunk_size"),
     [
-        ((8,), None),
         ((2, 4), 9),
         *(
             pytest.param(*more, marks=WIDE)
-            for more in (((8,), 9), ((4,), 1), ((2, 4), None), ((1,), 1))
+            for more in (((8,), None), ((8,), 9), ((4,), 1), ((2, 4), None), ((1,), 1))
         ),
     ],
 )
@@ -280,7 +281,7 @@ def descend(schedule: Any) -> jax.Array:
     return jax.lax.scan(step, jnp.ones(3, jnp.bfloat16), jnp.arange(10))[0]
 
 
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("x64", one_in(2, [False, True]))
 @pytest.mark.parametrize(
     "batch",
     [

@@ -154,7 +154,11 @@ def batches(schedule: Any, processes: int, num_steps: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("ramp", "processes"), [*((ramp, 1) for ramp in RAMPS), (RAMP, 3)], ids=range(len(RAMPS) + 1)
+    ("ramp", "processes"),
+    [
+        pytest.param(ramp, processes, id=str(i), marks=pytest.mark.wide if i % 2 else ())
+        for i, (ramp, processes) in enumerate([*((ramp, 1) for ramp in RAMPS), (RAMP, 3)])
+    ],
 )
 def test_a_ramp_counts_what_a_training_counts(ramp, processes):
     sizes = batches(ramp, processes, 50_000)

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.interpolate import PchipInterpolator
 from tables.oracles import piecewise_cubic as oracle
 
 import optax_sched as os
@@ -22,6 +21,8 @@ def drawn(seed: int) -> tuple[list[float], list[int]]:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_it_is_scipys(seed):
+    from scipy.interpolate import PchipInterpolator  # almost a second
+
     values, boundaries = drawn(seed)
     steps = np.arange(1000)
     want = PchipInterpolator([0, *boundaries], values)(np.minimum(steps, boundaries[-1]))

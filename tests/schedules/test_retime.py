@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.amount import one_in
 
 import optax_sched as os
 from optax_sched import linear, retime, step_decay
 
 
 @pytest.mark.parametrize("length", [3, 7, 10, 49, 1000, 12345])
-@pytest.mark.parametrize("jitted", [False, True])
+@pytest.mark.parametrize("jitted", one_in(2, [False, True]))
 def test_staircases_drop_in_time_whatever_the_clock_rounds_to(length, jitted):
     for ticks in (3.0, 7.0, 11.0):
         schedule = retime(os.table(np.arange(12.0)), linear(0.0, ticks, length))

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from optax_sched._math.powers import raised
+from optax_sched._math.shapes import raised
 
 EXPONENTS = np.array([1e-37, 1e-3, 0.5, 1.0, 7.3, 3e38], np.float32)
 

@@ -1,12 +1,14 @@
 """How exact a value must be, and what a gradient is, by the oracle."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 from mpmath import mpf
 from support.amount import EVERYTHING
+from support.op_by_op import op_by_op
 from tables.rows import Example, Row, expected, is_float
 
 from optax_sched import Schedule
@@ -17,7 +19,13 @@ TINY = float(np.finfo(np.float32).tiny)
 @functools.cache
 def oracle_values(example: Example) -> np.ndarray:
     """The formula at the example's steps."""
-    return np.array([float(expected(example.schedule, int(step))) for step in example.steps()])
+    return at_each_once(example, lambda step: float(expected(example.schedule, step)))
+
+
+def at_each_once(example: Example, at: Callable[[int], float]) -> np.ndarray:
+    """At the example's steps, the last of which are repeated."""
+    steps, back = np.unique(example.steps(), return_inverse=True)
+    return np.array([at(int(step)) for step in steps])[back]
 
 
 @functools.cache
@@ -47,7 +55,7 @@ def sensitivity(example: Example) -> np.ndarray:
         others += [expected(schedule, step, rounded=False) for schedule in moved]
         return min(float(sum(abs(other / value - 1) for other in others) / h), 1e4)
 
-    return np.array([at(int(step)) for step in example.steps()])
+    return at_each_once(example, at)
 
 
 def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
@@ -62,17 +70,23 @@ def relative_error(row: Row, got: Any, want: np.ndarray) -> np.ndarray:
 QUICK = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
 
-@functools.partial(jax.jit, compiler_options=None if EVERYTHING else QUICK)
-def gradients_at(schedule, steps):
+def gradient(schedule, steps):
     """Gradients with respect to every leaf and to the step; those of integers are void."""
-    gradient = jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True)
-    return jax.vmap(gradient, in_axes=(None, 0))(schedule, steps)
+    by_reverse_mode = jax.grad(lambda s, t: s(t), argnums=(0, 1), allow_int=True)
+    return jax.vmap(by_reverse_mode, in_axes=(None, 0))(schedule, steps)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def jacobian_at(way, schedule, hypers, steps):
-    """With respect to some hyperparameters, by `way`."""
-    return way(lambda hypers: schedule.replace(**hypers)(steps))(hypers)
+compiled_gradient = jax.jit(gradient, compiler_options=None if EVERYTHING else QUICK)
+
+
+def slopes(schedule: Schedule, hypers: dict[str, float], steps: np.ndarray) -> dict[str, jax.Array]:
+    """With respect to some hyperparameters, by forward mode and op by op."""
+
+    def slope(name: str, value: float) -> jax.Array:
+        tangent = jax.jvp(lambda x: schedule.replace(**{name: x})(steps), (value,), (1.0,))
+        return tangent[1]
+
+    return {name: op_by_op(functools.partial(slope, name), value) for name, value in hypers.items()}
 
 
 def derivative(schedule: Schedule, name: str, at: float, step: int) -> float:

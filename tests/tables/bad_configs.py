@@ -117,8 +117,11 @@ HOSTILE: list[tuple[Any, str]] = [
     (cos(init_value=math.nan), "init_value must be a finite number, 0 or more, got nan"),
     (cos(init_value=math.inf), "init_value must be a finite number, 0 or more, got inf"),
     (cos(init_value=1e300), "init_value must be a finite number, 0 or more, got 1e+300"),
-    (cos(init_value=10**400), "init_value must be a finite number, got an integer of 1329 bits"),
-    (cos(init_value=1 << 10**6), "init_value must be a finite number, got an integer of 1000001 bits"),
+    (cos(init_value=10**400), "init_value must be a finite number, 0 or more, got 10000000"),
+    (
+        cos(init_value=1 << 10**6),
+        "init_value must be a finite number, 0 or more, got an integer of about",
+    ),
     (cos(init_value=[0.1]), "init_value must be a finite number, 0 or more, got [0.1]"),
     (cos(init_value=COS), "init_value must be a finite number, 0 or more, got cosine_decay("),
     (cos(init_value={}), "init_value.builder is missing"),

@@ -138,5 +138,5 @@ LOOPS: dict[str, Loop] = {
 }
 
 # What is asked of the state and not of a rule: these answer, and the others where everything is asked.
-FOR_ALL = ("plateau, all set", "greedy", "a NamedTuple")
+FOR_ALL = ("plateau, all set", "a NamedTuple")
 SOME_LOOPS = [pytest.param(name, marks=() if name in FOR_ALL else pytest.mark.wide) for name in LOOPS]

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from support.amount import one_in
 from support.injected import inject, labelled
 from tables.cases import ROWS
 
@@ -79,7 +80,7 @@ TRANSFORMATIONS: dict[str, Any] = {
 
 
 @pytest.mark.promotes
-@pytest.mark.parametrize("name", TRANSFORMATIONS)
+@pytest.mark.parametrize("name", one_in(2, TRANSFORMATIONS))
 def test_one_transformation_serves_two_trainings_with_donated_states(name: str):
     opt = TRANSFORMATIONS[name]
     opt = opt if isinstance(opt, optax.MultiSteps) else optax.with_extra_args_support(opt)

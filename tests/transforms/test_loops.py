@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from support.amount import EVERYTHING
+from support.amount import EVERYTHING, one_in
 from support.injected import PARAMS, close, inject, labelled, layout, once, with_value
 from tables.loops import LOOPS, SOME_LOOPS
 from tables.plateau_oracle import Plateau, nan
@@ -122,7 +122,7 @@ SCHEDULES: dict[str, tuple[Any, list[float]]] = {
 }
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", one_in(2, SCHEDULES))
 def test_any_schedule_or_number_is_scaled(schedule: str):
     scaled, values = SCHEDULES[schedule]
     for name in ("plateau", "greedy", "kl_adaptive") if EVERYTHING else ("greedy",):
@@ -218,7 +218,7 @@ PLACES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", one_in(2, PLACES))
 def test_inside_other_transformations_it_scales_what_it_is_given(place: str, host: str):
     make, metrics, of_a, of_b = PLACES[place]
     seen, _ = trained(make(host), metrics)
@@ -434,7 +434,9 @@ def test_a_scan_and_a_jitted_loop_are_a_python_loop(name: str):
     np.testing.assert_allclose([u["a"] for u in seen], FALLING * loop.scales, rtol=1e-6)
 
 
-@SOME
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "greedy" else pytest.mark.wide) for name in LOOPS]
+)
 def test_a_sweep_over_loops_is_each_of_them_alone(name: str):
     setting, one, other = LOOPS[name].setting
     made = LOOPS[name].make

@@ -215,7 +215,7 @@ def test_a_builder_is_to_be_called():
         ):
             replace_schedule(opt.init(PARAMS), wanted)
     with pytest.raises(
-        TypeError, match=r"^scale_by_feedback: closed_loop must .*call plateau: plateau\("
+        TypeError, match=r"^scale_by_feedback: closed_loop must .*call it, as in plateau\("
     ):
         o.scale_by_feedback(o.plateau)
 

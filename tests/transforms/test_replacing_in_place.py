@@ -100,11 +100,8 @@ CASES = [
     *(("plateau", place, False) for place in PLACES if place != "on a mesh"),
     *(("chain", place, True) for place in PLACES),
 ]
-SOME = [  # each kind of state, and each place, is in one of them
+SOME = [  # of the kinds of state, and of the places
     ("groups", "on a mesh", False),
-    ("live", "on a mesh", False),
-    ("nested", "on a mesh", False),
-    ("plateau", "as made", False),
     ("plateau", "restored by orbax", False),
     ("chain", "on another device", True),
 ]

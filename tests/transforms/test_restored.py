@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support.amount import one_in
 from support.injected import FALL, PARAMS, close, inject, labelled, rate
 from tables.loops import LOOPS, SOME_LOOPS
 
@@ -80,7 +81,7 @@ IN_FORMS = pytest.mark.parametrize("form", FORMS)
 # --- Round trips ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("name", one_in(2, STATES))
 def test_flax_and_orbax_and_pickle_give_every_state_back(name: str, tmp_path: Path):
     opt = STATES[name]
     state = opt.init(PARAMS)
@@ -246,7 +247,7 @@ def optimizer_of(opt: Any) -> tuple[Any, Any, Any]:
     return model, optimizer, train_step
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "nnx.jit"])
+@pytest.mark.parametrize("compiled", one_in(2, [True, False]), ids=["nnx.jit", "eager"])
 @pytest.mark.parametrize("name", SOME_LOOPS)
 def test_nnx_opt_state_works_as_it_is(name: str, compiled: bool):
     loop = LOOPS[name]

@@ -145,7 +145,10 @@ def test_the_state_carries_the_schedule():
 
 @pytest.mark.parametrize(
     "schedule",
-    [*(row.examples[0].schedule for row in ROWS.values()), *SCHEDULES.values()],
+    [
+        *(pytest.param(row.examples[0].schedule, marks=wide(name)) for name, row in ROWS.items()),
+        *SCHEDULES.values(),
+    ],
     ids=[*ROWS, *(f"{name} here" for name in SCHEDULES)],
 )
 def test_structure_dtypes_and_weak_types_stay_after_every_update(schedule: Any):

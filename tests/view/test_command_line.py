@@ -171,6 +171,7 @@ def test_show_of_a_flat_one(folder, capsys, config):
     assert len(rows) == 1
 
 
+@pytest.mark.wide
 def test_show_where_there_is_no_unicode(folder):
     done = run("show", "wsd.json", "--steps", "20", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
