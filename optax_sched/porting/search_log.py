@@ -70,9 +70,8 @@ class Node(NamedTuple):
     offset: int
     typed: dict[str, tuple[float | None, int]]  # a number, and what it costs
     free: Mapping[str, float]  # the others, as the fit sees them
-    intervals: Intervals | None = None  # where these may lie; None before the fit
+    intervals: Intervals  # where these may lie; nothing before the fit
     changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
-    digits: int = 0  # that the next number has at least
     pair: str = ""  # the first of two numbers that no curve tells apart, as long as it is any number
 
     @property
@@ -141,10 +140,10 @@ class Search:
                 if self._agrees(node):
                     counts[family] += 1
                     most = min(most, self.work + WORK_FOR_OTHERS)
-            elif node.intervals is None:
+            elif not node.intervals:
                 nexts = self._fitted(node)
             else:
-                nexts = self._children(node, node.intervals)
+                nexts = self._children(node)
             for one in nexts:
                 heapq.heappush(heaps[family], one)
             spent[family] += self.work - before
@@ -195,7 +194,7 @@ class Search:
             typed: dict[str, tuple[float | None, int]] = (
                 {pair: (PAIRS[pair].firsts[0], 0)} if pair else {}
             )
-            root = Node(0.0, 0, family, 0, typed, {}, pair=pair)
+            root = Node(0.0, 0, family, 0, typed, {}, {}, pair=pair)
             problem = self._problem(family, 0, root.fixed)
             if len(problem.log.steps) >= 3:
                 fit = self._fit(problem, *problem.starts(4))
@@ -266,7 +265,6 @@ class Search:
 
     def _bounded(self, node: Node) -> Node:
         """The node with its bound, which puts it in its place in the queue."""
-        assert node.intervals is not None
         bound = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
         # With the first number of a pair its second one will be another.
         second = PAIRS[node.pair].second if node.pair else ""
@@ -279,7 +277,6 @@ class Search:
 
     def _fewest(self, node: Node, name: str) -> int:
         """The digits of the roundest number, or of the roundest share of the peak."""
-        assert node.intervals is not None
         low, high = node.intervals[name]
         whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
@@ -290,8 +287,9 @@ class Search:
             fewest = min(fewest, fewest_digits(low / highest, high / lowest, False))
         return max(fewest, 1)
 
-    def _children(self, node: Node, intervals: Intervals) -> Iterator[Node]:
+    def _children(self, node: Node) -> Iterator[Node]:
         """A number that may stay at its default does or does not; else the one told best is typed."""
+        intervals = node.intervals
         for name, (low, high) in intervals.items():
             if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
@@ -307,34 +305,32 @@ class Search:
         if name in ("power", "mult") and high > 30 * low:
             return  # the log does not tell it
         whole = self.whole and name in LENGTHS
-        fewest = self._fewest(node, name)
-        digits = node.digits or fewest
-        least = node.bound - (digits - fewest)
+        fewest, peak = self._fewest(node, name), node.fixed.get("peak") or self.top
         near = float(from_fitted(name, np.array(node.free[name]), self.top))
-        found: dict[float, int] = {}
-        if name in ENDS:
-            peak = node.fixed.get("peak") or self.top
-            is_wide = high > 2 * low  # then it is a share that people type
-            for share in SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3):
-                if digits_of(share) == digits and low <= share * peak <= high:
-                    found[as_typed(share * peak, 12)] = digits
-        if not found:
-            found |= dict.fromkeys(roundest(low, high, digits, whole, near=near), digits)
-        if name in ("total", "fall") and not node.digits:
+        found: dict[float, int] = {}  # numbers and their digits
+        for digits in range(fewest, min(fewest + MORE_DIGITS, 12) + 1):
+            numbers = []
+            if name in ENDS:
+                is_wide = high > 2 * low  # then it is a share that people type
+                shares = SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3)
+                shares = [share for share in shares if digits_of(share) == digits]
+                numbers = [
+                    as_typed(share * peak, 12) for share in shares if low <= share * peak <= high
+                ]
+            numbers = numbers or roundest(low, high, digits, whole, near=near)
+            found |= dict.fromkeys(numbers, digits) | found
+        if name in ("total", "fall"):
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
-            ends = {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
-            found |= {at: count for at, count in ends.items() if count > fewest + MORE_DIGITS} | found
+            found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
         if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
             problem = self._problem(node.family, node.offset, node.fixed)
             typed = to_fitted(name, np.array(list(found)), self.top)[:, None]
             errors = np.abs(problem.residuals(typed)).max(axis=1)
             found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
-        for number, its_digits in found.items():
+        for number, digits in found.items():
             if number != DEFAULTS.get(name) and (name, number) != ("power", 1.0):
-                yield self._with(node, name, number, 1 + its_digits, least + its_digits - fewest)
-        if digits < min(fewest + MORE_DIGITS, 12) and not (whole and high - low < 1):
-            yield node._replace(bound=node.bound + 1, order=next(self.order), digits=digits + 1)
+                yield self._with(node, name, number, 1 + digits, node.bound + digits - fewest)
 
     def _with(self, node: Node, name: str, number: float | None, cost: int, bound: float) -> Node:
         """With one more number typed."""
@@ -343,8 +339,7 @@ class Search:
             order=next(self.order),
             typed={**node.typed, name: (number, cost)},
             free={other: at for other, at in node.free.items() if other != name},
-            intervals=None,
-            digits=0,
+            intervals={},
         )
 
     def _agrees(self, node: Node) -> bool:
@@ -370,7 +365,6 @@ class Search:
 
     def _turn(self, name: str, node: Node) -> float:
         """What is typed next: what the log tells best, an end when the peak is known, a pair last."""
-        assert node.intervals is not None
         low, high = node.intervals[name]
         if node.pair and name == PAIRS[node.pair].second:
             return np.inf
