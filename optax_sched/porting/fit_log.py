@@ -163,7 +163,9 @@ class Problem:
         def cycle(growth: float) -> float:
             """The first one's length, which many cycles tell better than it does."""
             ends = np.cumsum(growth ** np.arange(len(lows)))
-            return (max(steps[lows] / ends) + min(steps[lows + 1] / ends)) / 2 if len(lows) else tail
+            if not len(lows):
+                return tail
+            return float(max(steps[lows] / ends) + min(steps[lows + 1] / ends)) / 2
 
         named = [name for name in self.free if name in NUMBERS]
         pairs = PAIRS.keys() & set(self.family.names)

@@ -89,7 +89,7 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
         at.update(zip(jaxpr.constvars, map(constant, consts), strict=True))
         read = lambda atom: constant(atom.val) if hasattr(atom, "val") else at[atom]  # noqa: E731
         for equation in jaxpr.eqns:
-            name, settings = equation.primitive.name, equation.params
+            name, settings = str(equation.primitive.name), equation.params
             results = places = list(map(read, equation.invars))
             inner = settings.get("jaxpr") or settings.get("call_jaxpr")
             if inner is not None:
@@ -171,7 +171,7 @@ UFUNCS = {  # where JAX's name is another than NumPy's
     **{"le": "less_equal", "gt": "greater", "ge": "greater_equal", "and": "bitwise_and"},
     **{"or": "bitwise_or", "not": "invert", "xor": "bitwise_xor"},
 }
-RULES: dict[str, Callable[..., Array]] = {
+RULES: dict[str, Callable[..., Any]] = {
     "reduce_sum": lambda value, axes, **_: np.sum(value, axis=axes),
     "reduce_max": lambda value, axes, **_: np.max(value, axis=axes),
     "reduce_or": lambda value, axes, **_: np.any(value, axis=axes),

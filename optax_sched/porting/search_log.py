@@ -199,7 +199,7 @@ class Search:
             if len(problem.log.steps) >= 3:
                 fit = self._fit(problem, *problem.starts(4))
                 # Of those within rounding, the simplest first.
-                error = np.mean(np.maximum(np.abs(fit.residuals), CLOSE) * problem.log.half)
+                error = float(np.mean(np.maximum(np.abs(fit.residuals), CLOSE) * problem.log.half))
                 nearest.append((error, len(problem.free), root, fit.fitted))
                 yield from self._rooted(root, problem, fit)
         for error, _, root, fitted in sorted(nearest, key=itemgetter(0, 1))[:MOST_SHIFTED]:
@@ -213,8 +213,9 @@ class Search:
 
     def _rooted(self, root: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
+        numbers |= {name: number for name, number in root.fixed.items() if number is not None}
         error = float(np.abs(fit.residuals).max())
-        self.nearest.append(Near(error, root.family, root.offset, {**root.fixed, **numbers}))
+        self.nearest.append(Near(error, root.family, root.offset, numbers))
         return self._opened(root, problem, fit)
 
     def _again(self, problem: Problem, fitted: Array) -> list[Array]:
