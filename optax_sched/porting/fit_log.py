@@ -151,7 +151,7 @@ class Problem:
         peak = int(np.argmax(values))
         high = np.flatnonzero(values >= values[peak] - 2 * self.log.half[peak] - 1e-3 * top)
         moving = np.flatnonzero(np.abs(values - values[-1]) > 2 * self.log.half)
-        tail = steps[min(moving[-1] + 1, len(steps) - 1)] if len(moving) else steps[-1]
+        tail = float(steps[min(moving[-1] + 1, len(steps) - 1)] if len(moving) else steps[-1])
         change = np.diff(values)
         falls = np.flatnonzero(change < 0)
         first_top = steps[falls[0]] if len(falls) else steps[-1]
