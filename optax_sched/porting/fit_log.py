@@ -232,7 +232,8 @@ class Problem:
         slopes, residuals = slopes[~kinks] / scale, fit.residuals[~kinks]
         count = len(scale)
         # A linear program for each end of each interval: as one, HiGHS starts once.
-        blocks = scipy.sparse.block_diag([np.concatenate([slopes, -slopes])] * (2 * count), "csc")
+        block = scipy.sparse.coo_array(np.concatenate([slopes, -slopes]))
+        blocks = scipy.sparse.block_diag([block] * (2 * count), "csc")
         limits = np.tile(np.concatenate([TIES - residuals, TIES + residuals]), 2 * count)
         bounds = np.tile(np.stack([-4 * scale, 4 * scale], -1), (2 * count, 1))
         goals = np.concatenate([np.eye(count), -np.eye(count)])
