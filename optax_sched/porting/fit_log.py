@@ -18,7 +18,7 @@ NUMBERS = {
     "speed": (0.3, 3.0, 30.0),
     "div": (25.0, 8.0),
     "final": (1e4, 30.0),
-    "mult": (1.01, 2.0),
+    "mult": (2.0, 1.5),
     "shrink": (0.99, 0.5),
     "growth": (0.99, 0.5),
     "gamma": (0.9999, 0.99),
@@ -132,14 +132,18 @@ class Problem:
             alone = numbers | {name: without[name] for name in rates[1:]}
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
-        errors = np.sum(np.minimum(np.abs(self._residuals(numbers, self.log.values)), 1e9) ** 2, axis=1)
-        order = np.argsort(errors)
-        # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
-        rises = np.unique(numbers["rise"][order], return_index=True)[1] if "rise" in numbers else ()
-        best = order[sorted({*range(count), *rises})]
-        return np.stack(
-            [to_fitted(name, number[best], self.top) for name, number in numbers.items()], -1
-        )
+        columns = [to_fitted(name, number, self.top) for name, number in numbers.items()]
+        starts = self.ranked(np.stack(columns, -1))
+        best = {*range(min(count, len(starts)))}
+        if "rise" in self.free:
+            # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
+            best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
+        return starts[sorted(best)]
+
+    def ranked(self, starts: Array) -> Array:
+        """Each once, the nearest to the log first."""
+        starts = np.unique(starts, axis=0)
+        return starts[np.argsort(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
 
     def _guesses(self) -> dict[str, list[float]]:
         steps, values, top = self.steps, self.log.values, self.top
@@ -147,7 +151,7 @@ class Problem:
         peak = int(np.argmax(values))
         high = np.flatnonzero(values >= values[peak] - 2 * self.log.half[peak] - 1e-3 * top)
         moving = np.flatnonzero(np.abs(values - values[-1]) > 2 * self.log.half)
-        tail = steps[min(moving[-1] + 1, len(steps) - 1)] if len(moving) else steps[-1]
+        tail = float(steps[min(moving[-1] + 1, len(steps) - 1)] if len(moving) else steps[-1])
         change = np.diff(values)
         falls = np.flatnonzero(change < 0)
         first_top = steps[falls[0]] if len(falls) else steps[-1]
@@ -155,11 +159,14 @@ class Problem:
         again = steps[rises[0] + 1] if len(rises) else tail
         turns = np.flatnonzero(change)
         lows = turns[1:][np.diff(np.sign(change[turns])) > 0]
-        # Many cycles tell their length better than the first does.
-        cycle = jump = tail
-        if count := len(lows):
-            cycle, counts = steps[lows[-1]] / count, np.arange(1, count + 1)
-            jump = ((steps[lows] / counts).max() + (steps[lows + 1] / counts).min()) / 2
+
+        def cycle(growth: float) -> float:
+            """The first one's length, which many cycles tell better than it does."""
+            ends = np.cumsum(growth ** np.arange(len(lows)))
+            if not len(lows):
+                return tail
+            return float(max(steps[lows] / ends) + min(steps[lows + 1] / ends)) / 2
+
         named = [name for name in self.free if name in NUMBERS]
         pairs = PAIRS.keys() & set(self.family.names)
         guesses: dict[str, list[float]] = {name: [] for name in self.free}
@@ -170,6 +177,10 @@ class Problem:
             total = max(tail * ahead, gap)
             after = rise if "rise" in self.family.names else 0.0
             up = 0.5 if ahead == 1 else min(first_top / max(again, gap) * ahead, 0.95)
+            numbers = dict(zip(named, chosen, strict=True))
+            period = again / ahead if ahead < 1.2 else steps[-1] * ahead
+            if ahead == 1:
+                period = cycle(numbers.get("mult", 1.0))
             guess = {
                 **dict.fromkeys(("value", "peak", "scale"), top),
                 **{"start": values[0], "end": values[-1], "rise": rise, "width": 512.0},
@@ -177,11 +188,11 @@ class Problem:
                 "fall": max(total - after, gap) * (20 / ahead**4 if pairs else 1.0),
                 "cool": max(total - steps[high[-1]], gap),
                 "tau": max(ahead**3 * rise / 8, gap),
-                "period": jump if ahead == 1 else again / ahead if ahead < 1.2 else steps[-1] * ahead,
-                "up": max(first_top, gap) if ahead > 2 else cycle * up,
-                "down": max(again - first_top, gap) if ahead > 2 else cycle * (1 - up),
+                "period": period,
+                "up": max(first_top, gap) if ahead > 2 else cycle(1.0) * up,
+                "down": max(again - first_top, gap) if ahead > 2 else cycle(1.0) * (1 - up),
                 "pct": min(max(steps[peak] / total, 0.01), 0.9),
-                **dict(zip(named, chosen, strict=True)),
+                **numbers,
             }
             for name in self.free:
                 guesses[name].append(guess[name])
@@ -211,6 +222,7 @@ class Problem:
     def intervals(self, fit: Fit) -> dict[str, tuple[float, float]] | None:
         """From where to where each number may go while the others follow and no error is above 1."""
         import scipy.optimize
+        import scipy.sparse
 
         slopes = self._jacobian(fit.fitted)
         scale = np.abs(slopes).max(axis=0) + 1e-12
@@ -218,20 +230,19 @@ class Problem:
         kinks = np.any(np.abs(slopes - self._jacobian(fit.fitted, -1e-7)) > 1e-3 * scale, axis=1)
         kinks[-1] = True
         slopes, residuals = slopes[~kinks] / scale, fit.residuals[~kinks]
-        matrix = np.concatenate([slopes, -slopes])
-        limits = np.concatenate([TIES - residuals, TIES + residuals])
-        bounds = [(-4 * size, 4 * size) for size in scale]
+        count = len(scale)
+        # A linear program for each end of each interval: as one, HiGHS starts once.
+        blocks = scipy.sparse.block_diag([np.concatenate([slopes, -slopes])] * (2 * count), "csc")
+        limits = np.tile(np.concatenate([TIES - residuals, TIES + residuals]), 2 * count)
+        bounds = np.tile(np.stack([-4 * scale, 4 * scale], -1), (2 * count, 1))
+        goals = np.concatenate([np.eye(count), -np.eye(count)])
+        found = scipy.optimize.linprog(goals.ravel(), blocks, limits, bounds=bounds).x
+        if found is None:
+            return None
+        moves = np.diagonal(found.reshape(2, count, count), axis1=1, axis2=2) / scale
         intervals = {}
-        for at, name in enumerate(self.free):
-            ends = []
-            for sign in (1.0, -1.0):
-                goal = np.zeros(len(scale))
-                goal[at] = sign
-                found = scipy.optimize.linprog(goal, matrix, limits, bounds=bounds, method="highs")
-                if found.x is None:
-                    return None
-                ends.append(fit.fitted[at] + found.x[at] / scale[at])
-            low, high = np.sort(from_fitted(name, np.array(ends), self.top))
+        for name, ends in zip(self.free, (fit.fitted + moves).T, strict=True):
+            low, high = np.sort(from_fitted(name, ends, self.top))
             margin = 2e-7 * max(abs(low), abs(high))  # for the points at a kink, which have no slope
             intervals[name] = float(low - margin), float(high + margin)
         return intervals

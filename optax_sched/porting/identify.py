@@ -20,6 +20,8 @@ from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
 MOST_SKIPPED = 100
+FIRST_LOOK, CHUNK = 12, 500  # points of a log
+MOST_LAGGING = 4  # families
 # What fp16 trainers use: their schedulers skip what their optimizers skip.
 LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
 MOST_TRIES = 300
@@ -86,9 +88,12 @@ def _with_skips(search: Search) -> list[Match]:
     log = search.log
     if not log.whole:
         return []
-    for near in sorted(search.nearest, key=lambda near: near.error):
-        if near.offset or not LAGGING.issuperset(near.family.names) or near.numbers["peak"] <= 0:
-            continue
+    lagging = (
+        near
+        for near in sorted(search.nearest, key=lambda near: near.error)
+        if not near.offset and LAGGING.issuperset(near.family.names) and near.numbers["peak"] > 0
+    )
+    for near in itertools.islice(lagging, MOST_LAGGING):
         peak, choices = near.numbers["peak"], {}
         for name, number in near.numbers.items():
             if name in ENDS:
@@ -113,14 +118,31 @@ def _rounder(low: float, high: float, whole: bool) -> list[float]:
 
 def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
     """How many updates were skipped before each logged step: the fewest that explain it."""
-    curve = values_of(schedule, np.arange(log.steps[-1] + 1, dtype=np.int32))
-    lags, lag = [], 0
-    for step, value, half in zip(log.steps.astype(int), log.values, log.half, strict=True):
-        while abs(curve[step - lag] - value) > TIES * half:
-            lag += 1
-            if lag > min(step, MOST_SKIPPED):
-                return None
-        lags.append(lag)
+    last = len(log.steps) - 1
+    # Some points reject most schedules.
+    if _lags_at(schedule, log.at(np.linspace(0, last, FIRST_LOOK).astype(int)), 0) is None:
+        return None
+    lags = np.zeros(1, int)
+    for part in np.array_split(np.arange(last + 1), 1 + last // CHUNK):
+        more = _lags_at(schedule, log.at(part), lags[-1])
+        if more is None:
+            return None
+        lags = np.append(lags, more)
+    return lags[1:]
+
+
+def _lags_at(schedule: Schedule, log: Log, lag: int) -> np.ndarray | None:
+    """The same from a lag on."""
+    tried = np.arange(lag, MOST_SKIPPED + 1)
+    behind = log.steps.astype(np.int32)[:, None] - tried
+    curve = values_of(schedule, np.maximum(behind, 0).ravel()).reshape(behind.shape)
+    agrees = (np.abs(curve - log.values[:, None]) <= TIES * log.half[:, None]) & (behind >= 0)
+    lags, at = [], 0
+    for row in agrees:
+        at += int(np.argmax(row[at:]))
+        if not row[at]:
+            return None
+        lags.append(tried[at])
     return np.array(lags)
 
 

@@ -45,9 +45,7 @@ def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) 
         step = jax.ShapeDtypeStruct((), clock)
         closed = jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step)
     dtypes = [aval.dtype for aval in closed.in_avals]
-    memory: list[Array] = [np.zeros(())] * len(dtypes)
-    tape: list[Operation] = []
-    (result,) = _record(closed.jaxpr, closed.consts, list(range(len(dtypes))), memory, tape)
+    memory, tape, result = _recorded(closed)
 
     def curve(numbers: Sequence[Any], steps: Array) -> Array:
         arguments = [np.asarray(number, dtype) for number, dtype in zip(numbers, dtypes, strict=False)]
@@ -62,41 +60,62 @@ def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) 
     return curve
 
 
-def _record(
-    jaxpr: Any, consts: Sequence[Any], places: list[int], memory: list[Array], tape: list[Operation]
-) -> list[int]:
-    """Writes what JAX traced on the tape, functions inside it too; returns the results' places."""
+def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
+    """A memory, what JAX traced as operations on its places, and the place of the result.
 
-    def new(value: Any = 0.0) -> int:
-        memory.append(_constant(value))
-        return len(memory) - 1
+    What is computed twice stands there once, and what the result does not need is left out.
+    """
+    memory: list[Array] = [np.zeros(())] * len(closed.in_avals)
+    tape: list[Operation] = []
+    known: dict[Any, int] = {}  # where a constant or the result of an operation lies
 
-    known = dict(zip(jaxpr.invars, places, strict=True))
-    known.update(zip(jaxpr.constvars, map(new, consts), strict=True))
-    read = lambda atom: new(atom.val) if hasattr(atom, "val") else known[atom]  # noqa: E731
-    for equation in jaxpr.eqns:
-        places, settings, operation = (
-            list(map(read, equation.invars)),
-            equation.params,
-            equation.primitive,
-        )
-        inner = settings.get("jaxpr") or settings.get("call_jaxpr")
-        if inner is not None:
-            inside, constants = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-            results = _record(inside, constants, places, memory, tape)
-        elif operation.name in SAME:
-            results = places
-        else:
-            rule = RULES.get(operation.name) or functools.partial(_by_jax, operation)
-            if not isinstance(rule, np.ufunc):
-                rule = functools.partial(rule, **settings)
-            tape.append((rule, places, whole := new()))
-            results = [whole]
-            if operation.multiple_results:
-                results = [new() for _ in equation.outvars]
-                tape += [(operator.itemgetter(i), [whole], at) for i, at in enumerate(results)]
-        known.update(zip(equation.outvars, results, strict=True))
-    return list(map(read, jaxpr.outvars))
+    def constant(value: Any) -> int:
+        value = np.asarray(value)
+        key = (value.dtype, value.shape, value.tobytes())
+        if key not in known:
+            known[key] = len(memory)
+            memory.append(_constant(value))
+        return known[key]
+
+    def operation(rule: Callable[..., Any], places: list[int], key: Any) -> int:
+        if (*places, key) not in known:
+            known[*places, key] = len(memory)
+            tape.append((rule, places, len(memory)))
+            memory.append(np.zeros(()))
+        return known[*places, key]
+
+    def record(jaxpr: Any, consts: Sequence[Any], places: Sequence[int]) -> list[int]:
+        at = dict(zip(jaxpr.invars, places, strict=True))
+        at.update(zip(jaxpr.constvars, map(constant, consts), strict=True))
+        read = lambda atom: constant(atom.val) if hasattr(atom, "val") else at[atom]  # noqa: E731
+        for equation in jaxpr.eqns:
+            name, settings = str(equation.primitive.name), equation.params
+            results = places = list(map(read, equation.invars))
+            inner = settings.get("jaxpr") or settings.get("call_jaxpr")
+            if inner is not None:
+                results = record(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), places)
+            elif name not in SAME and not _changes_no_type(equation):
+                rule = getattr(np, UFUNCS.get(name, name), None)
+                if not isinstance(rule, np.ufunc):
+                    rule = RULES.get(name) or functools.partial(_by_jax, equation.primitive)
+                    rule = functools.partial(rule, **settings)
+                results = [operation(rule, places, f"{name} {settings}")]
+                if equation.primitive.multiple_results:
+                    items = map(operator.itemgetter, range(len(equation.outvars)))
+                    results = [operation(item, results, str(item)) for item in items]
+            at.update(zip(equation.outvars, results, strict=True))
+        return list(map(read, jaxpr.outvars))
+
+    (result,) = record(closed.jaxpr, closed.consts, range(len(memory)))
+    needed = {result}
+    for _, places, at in reversed(tape):
+        needed.update(places if at in needed else ())
+    return memory, [one for one in tape if one[2] in needed], result
+
+
+def _changes_no_type(equation: Any) -> bool:
+    dtype = equation.params.get("new_dtype")
+    return equation.primitive.name == "convert_element_type" and dtype == equation.invars[0].aval.dtype
 
 
 def _constant(value: Any) -> Array:
@@ -107,10 +126,6 @@ def _constant(value: Any) -> Array:
 def _plain(function: Callable[..., Any]) -> Callable[..., Array]:
     """The rule of an operation whose settings do not matter here."""
     return lambda *values, **_: function(*values)
-
-
-def _reduced(function: Callable[..., Any]) -> Callable[..., Array]:
-    return lambda value, *, axes, **_: function(value, axis=axes)
 
 
 def _by_jax(primitive: Any, *values: Array, **settings: Any) -> Array:
@@ -128,12 +143,6 @@ def _reduce_precision(value: Array, *, mantissa_bits: int, **_: Any) -> Array:
 
 def _divide(a: Array, b: Array) -> Array:
     return np.divide(a, b) if a.dtype.kind == "f" else np.trunc(np.divide(a, b)).astype(a.dtype)
-
-
-def _round(value: Array, rounding_method: Any) -> Array:
-    if int(rounding_method):  # ties to even
-        return np.rint(value)
-    return np.trunc(value + np.copysign(0.5, value))
 
 
 def _broadcast(value: Array, *_: Any, shape: Any, broadcast_dimensions: Any, **__: Any) -> Array:
@@ -156,38 +165,23 @@ def _slice(value: Array, *, start_indices: Any, limit_indices: Any, strides: Any
 
 
 SAME = ("stop_gradient", "copy", "copy_p", "optimization_barrier")
-RULES: dict[str, Callable[..., Array]] = {
-    **{
-        name: getattr(np, name)
-        for name in (
-            *("abs", "floor", "ceil", "sqrt", "exp", "exp2", "log", "log1p", "expm1", "sin", "cos"),
-            *("tan", "tanh", "sign", "square", "nextafter"),
-        )
-    },
-    **{
-        ours: getattr(np, theirs)
-        for ours, theirs in {
-            **{"add": "add", "add_any": "add", "sub": "subtract", "mul": "multiply", "neg": "negative"},
-            **{"max": "maximum", "min": "minimum", "pow": "power", "rem": "fmod"},
-            **{"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal"},
-            **{"gt": "greater", "ge": "greater_equal", "and": "bitwise_and", "or": "bitwise_or"},
-            **{"not": "invert", "xor": "bitwise_xor", "is_finite": "isfinite"},
-        }.items()
-    },
-    **{
-        f"reduce_{ours}": _reduced(function)
-        for ours, function in {
-            **{"sum": np.sum, "max": np.max, "min": np.min, "or": np.any, "and": np.all},
-        }.items()
-    },
+UFUNCS = {  # where JAX's name is another than NumPy's
+    **{"add_any": "add", "sub": "subtract", "mul": "multiply", "neg": "negative", "pow": "power"},
+    **{"max": "maximum", "min": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less"},
+    **{"le": "less_equal", "gt": "greater", "ge": "greater_equal", "and": "bitwise_and"},
+    **{"or": "bitwise_or", "not": "invert", "xor": "bitwise_xor"},
+}
+RULES: dict[str, Callable[..., Any]] = {
+    "reduce_sum": lambda value, axes, **_: np.sum(value, axis=axes),
+    "reduce_max": lambda value, axes, **_: np.max(value, axis=axes),
+    "reduce_or": lambda value, axes, **_: np.any(value, axis=axes),
     "div": _plain(_divide),
     "reduce_precision": _reduce_precision,
-    "rsqrt": _plain(lambda value: 1 / np.sqrt(value)),
     "integer_pow": lambda value, y: value**y,
     "clamp": _plain(lambda low, value, high: np.minimum(np.maximum(value, low), high)),
     "select_n": _plain(lambda which, *cases: np.where(which, cases[1], cases[0])),
     "convert_element_type": lambda value, new_dtype, **_: value.astype(new_dtype, copy=False),
-    "round": _round,
+    "round": _plain(np.rint),  # ties to even, as `jnp.round`
     "iota": lambda dtype, shape, **_: np.arange(shape[0], dtype=dtype).reshape(*shape, *BATCH),
     "argmax": lambda value, axes, index_dtype: np.argmax(value, axis=axes[0]).astype(index_dtype),
     "squeeze": lambda value, dimensions: np.squeeze(value, axis=dimensions),

@@ -26,7 +26,7 @@ def in_pieces(log: Log) -> list[tuple[float, Match]]:
     found = []
     for offset in OFFSETS:
         gaps = list(zip(log.steps[at] + offset, log.steps[at + 1] + offset, strict=True))
-        for build, numbers in _tried(levels, gaps, log.whole):
+        for build, numbers in _tried(levels, gaps, log.steps[-1] + offset, log.whole):
             try:
                 schedule = build(*numbers)
             except (TypeError, ValueError):  # nothing round is there, or its builder refuses it
@@ -40,7 +40,7 @@ def in_pieces(log: Log) -> list[tuple[float, Match]]:
 
 
 def _tried(
-    levels: list[Interval], gaps: list[Interval], whole: bool
+    levels: list[Interval], gaps: list[Interval], last: float, whole: bool
 ) -> Iterator[tuple[Callable[..., Schedule], list[float | list[float]]]]:
     """Builders and their numbers, from the shortest call."""
     one = 1 if whole else 1e-9  # a boundary lies behind the last step before it
@@ -50,17 +50,14 @@ def _tried(
             steepness = -np.diff(np.log([sum(level) / 2 for level in stairs]))
             counts = np.rint(np.cumsum(steepness / steepness.min()))
             (lowest, highest), *below = stairs
-            numbered = zip(counts, below, behind, strict=True)
-            rates, lengths = zip(
-                *(
-                    (
-                        ((low / highest) ** (1 / n), (high / lowest) ** (1 / n)),
-                        ((before + one) / n, after / n),
-                    )
-                    for n, (low, high), (before, after) in numbered
-                ),
-                strict=True,
-            )
+            numbered = list(zip(counts, below, behind, strict=True))
+            rates = [
+                ((low / highest) ** (1 / n), (high / lowest) ** (1 / n))
+                for n, (low, high), _ in numbered
+            ]
+            lengths = [((before + one) / n, after / n) for n, _, (before, after) in numbered]
+            if not end:  # and no drop until the last step
+                lengths.append(((last + one) / (counts[-1] + 1), math.inf))
             yield step_decay, [first, _typed(_common(lengths), whole), _typed(_common(rates)), *end]
     boundaries = [_typed((before + one, after), whole) for before, after in gaps]
     ratios = [(low / above[1], high / above[0]) for above, (low, high) in itertools.pairwise(levels)]

@@ -2,7 +2,8 @@
 
 import heapq
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,15 @@ from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.typed_numbers import as_typed, digits_of, fewest_digits, roundest
 
 NEAR = 0.02  # of the highest value, on average: what is further off does not fit with an offset either
+MOST_SHIFTED = 10  # families that are tried with an offset
+SHORT = 12  # evaluations of a fit before others are tried
+CLOSE = 1.5  # the largest error of a fit that is there, or nearly
 FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
-MOST_WORK = 4000  # evaluations of fits
-WORK_FOR_OTHERS = 800  # once a schedule is found that agrees
+MOST_WORK = 1500  # evaluations of fits
+WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
+PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
 MOST_POINTS = 400
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
@@ -65,9 +70,8 @@ class Node(NamedTuple):
     offset: int
     typed: dict[str, tuple[float | None, int]]  # a number, and what it costs
     free: Mapping[str, float]  # the others, as the fit sees them
-    intervals: Intervals | None = None  # where these may lie; None before the fit
+    intervals: Intervals  # where these may lie; nothing before the fit
     changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
-    digits: int = 0  # that the next number has at least
     pair: str = ""  # the first of two numbers that no curve tells apart, as long as it is any number
 
     @property
@@ -118,30 +122,34 @@ class Search:
         self.order = itertools.count()
         self.work = 0
         self.found: list[tuple[float, Match]] = []  # with what each costs to type
+        self.seen: set[tuple[str, int]] = set()
         self.nearest: list[Near] = []
 
     def run(self) -> list[tuple[float, Match]]:
-        families = FAMILIES if np.ptp(self.log.values) else FAMILIES[:1]  # a flat log is a constant
-        heap = [root for family in families if self._may_be(family) for root in self._roots(family)]
-        heapq.heapify(heap)
-        counts = dict.fromkeys(FAMILIES, 0)
-        most = MOST_WORK
-        while heap and self.work < most:
-            node = heapq.heappop(heap)
-            if node.bound > self.least + SLACK:
-                break
-            if counts[node.family] >= MOST_OF_A_FAMILY:
-                continue
+        heaps: dict[Family, list[Node]] = {}
+        for root in self._roots():
+            heapq.heappush(heaps.setdefault(root.family, []), root)
+        spent, counts = dict.fromkeys(heaps, 0), dict.fromkeys(heaps, 0)
+        most = self.work + MOST_WORK
+        while heaps and self.work < most:
+            # A family that costs much and finds nothing lets others go first.
+            family = min(heaps, key=lambda family: heaps[family][0].bound + spent[family] / PATIENCE)
+            node, before = heapq.heappop(heaps[family]), self.work
+            nexts: Iterable[Node] = ()
             if not node.free:
                 if self._agrees(node):
-                    counts[node.family] += 1
+                    counts[family] += 1
                     most = min(most, self.work + WORK_FOR_OTHERS)
-                continue
-            nexts = (
-                self._fitted(node) if node.intervals is None else self._children(node, node.intervals)
-            )
+            elif not node.intervals:
+                nexts = self._fitted(node)
+            else:
+                nexts = self._children(node)
             for one in nexts:
-                heapq.heappush(heap, one)
+                heapq.heappush(heaps[family], one)
+            spent[family] += self.work - before
+            left, limit = heaps[family], self.least + SLACK
+            if not left or left[0].bound > limit or counts[family] == MOST_OF_A_FAMILY:
+                del heaps[family]
         return self.found
 
     def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
@@ -163,33 +171,52 @@ class Search:
         return not rises or family.build is linear or not risers.isdisjoint(names)
 
     def _fit(self, problem: Problem, *starts: Array) -> Fit:
+        """From each start a short way, and on from where that led best."""
         fits: list[Fit] = []
         for start in starts:
-            fits.append(problem.fit(start, 20 if problem.fixed else 60))
+            fits.append(problem.fit(start, SHORT))
             self.work += fits[-1].taken
-            if np.abs(fits[-1].residuals).max() < 1.5:
+            if np.abs(fits[-1].residuals).max() < CLOSE:
                 break
-        return min(fits, key=lambda fit: fit.residuals @ fit.residuals)
+        best = min(fits, key=lambda fit: fit.residuals @ fit.residuals)
+        if best.taken < SHORT:  # it is there
+            return best
+        further = problem.fit(best.fitted, 8 if problem.fixed else 48)
+        self.work += further.taken
+        return further
 
-    def _roots(self, family: Family) -> Iterator[Node]:
-        """At each offset the fit of all numbers, where it is near the log."""
-        pair = next((name for name in family.names if name in PAIRS), "")
-        first = {pair: PAIRS[pair].firsts[0]} if pair else {}
-        typed: dict[str, tuple[float | None, int]] = {pair: (first[pair], 0)} if pair else {}
-        root = Node(0.0, 0, family, 0, typed, {}, pair=pair)
-        fit = None
-        for offset in OFFSETS:
-            root = root._replace(offset=offset)
-            problem = self._problem(family, offset, root.fixed)
-            if len(problem.log.steps) < 3:
-                return
-            fit = self._fit(problem, *(self._again(problem, fit.fitted) if fit else problem.starts(3)))
-            errors = np.abs(fit.residuals)
-            numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
-            self.nearest.append(Near(errors.max(), family, offset, {**first, **numbers}))
-            yield from self._opened(root, problem, fit)
-            if np.mean(errors * problem.log.half) > NEAR * self.top:
-                return
+    def _roots(self) -> Iterator[Node]:
+        """The fits of all numbers that are near the log: at offset 0, and of the nearest at others."""
+        families = FAMILIES if np.ptp(self.log.values) else FAMILIES[:1]  # a flat log is a constant
+        nearest: list[tuple[float, int, Node, Array]] = []
+        for family in filter(self._may_be, families):
+            pair = next((name for name in family.names if name in PAIRS), "")
+            typed: dict[str, tuple[float | None, int]] = (
+                {pair: (PAIRS[pair].firsts[0], 0)} if pair else {}
+            )
+            root = Node(0.0, 0, family, 0, typed, {}, {}, pair=pair)
+            problem = self._problem(family, 0, root.fixed)
+            if len(problem.log.steps) >= 3:
+                fit = self._fit(problem, *problem.starts(4))
+                # Of those within rounding, the simplest first.
+                error = float(np.mean(np.maximum(np.abs(fit.residuals), CLOSE) * problem.log.half))
+                nearest.append((error, len(problem.free), root, fit.fitted))
+                yield from self._rooted(root, problem, fit)
+        for error, _, root, fitted in sorted(nearest, key=itemgetter(0, 1))[:MOST_SHIFTED]:
+            for offset in OFFSETS[1:]:
+                if error <= NEAR * self.top:
+                    shifted = root._replace(offset=offset)
+                    problem = self._problem(root.family, offset, root.fixed)
+                    starts = np.stack([*self._again(problem, fitted), *problem.starts(1)])
+                    fit = self._fit(problem, *problem.ranked(starts)[:2])
+                    yield from self._rooted(shifted, problem, fit)
+
+    def _rooted(self, root: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
+        numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
+        numbers |= {name: number for name, number in root.fixed.items() if number is not None}
+        error = float(np.abs(fit.residuals).max())
+        self.nearest.append(Near(error, root.family, root.offset, numbers))
+        return self._opened(root, problem, fit)
 
     def _again(self, problem: Problem, fitted: Array) -> list[Array]:
         """Starts with another offset: the numbers as they were, and optional ones at their defaults."""
@@ -209,45 +236,48 @@ class Search:
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node with what its numbers may be; nothing where it is far from the log."""
         if np.abs(fit.residuals).max() <= FITS and (intervals := problem.intervals(fit)):
-            endless = (both for name, both in intervals.items() if name in ("power", "mult"))
-            if any(high > 30 * low for low, high in endless):
-                return  # the log does not tell it
             free = dict(zip(problem.free, fit.fitted.tolist(), strict=True))
             yield self._bounded(node._replace(free=free, intervals=intervals))
 
-    def _paired(self, node: Node, intervals: Intervals) -> Iterator[Node]:
-        """One number of two is typed: the other follows."""
-        firsts, second, seconds, follow, ratio = PAIRS[node.pair]
-        low, high = intervals[second]
-        number = float(from_fitted(second, np.array(node.free[second]), self.top))
-        for first in firsts:
-            times = ratio(firsts[0], first)
-            yield self._bounded(
+    def _paired(self, node: Node, low: float, high: float) -> Iterator[Node]:
+        """Where all else is typed: one number of the two is typical, the other follows."""
+        pair = PAIRS[node.pair]
+        number = float(from_fitted(pair.second, np.array(node.free[pair.second]), self.top))
+        others = {name: typed for name, typed in node.typed.items() if name != node.pair}
+
+        def one(typed: str, at: float, name: str, ends: Sequence[float]) -> Node:
+            cost = 0 if DEFAULTS.get(typed) == at else 1 + digits_of(at)
+            return self._bounded(
                 node._replace(
                     pair="",
-                    typed={**node.typed, node.pair: (first, 1 + digits_of(first))},
-                    free={**node.free, second: float(to_fitted(second, number * times, self.top))},
-                    intervals={**intervals, second: (low * times, high * times)},
+                    typed={**others, typed: (at, cost)},
+                    free={name: float(to_fitted(name, ends[1], self.top))},
+                    intervals={name: (min(ends), max(ends))},
                 )
             )
-        for typed in seconds:
-            first = to_fitted(node.pair, follow(firsts[0], typed / number), self.top)
-            if np.isfinite(first):
-                cost = 0 if DEFAULTS.get(second) == typed else 1 + digits_of(typed)
-                others = {name: both for name, both in node.typed.items() if name != node.pair}
-                both = node._replace(pair="", typed=others, free={**node.free, node.pair: float(first)})
-                yield self._with(both, second, typed, cost, node.bound + cost)
+
+        for first in pair.firsts:
+            times = pair.ratio(pair.firsts[0], first)
+            yield one(node.pair, first, pair.second, [low * times, number * times, high * times])
+        for second in pair.seconds:
+            ends = [pair.follow(pair.firsts[0], second / at) for at in (high, number, low)]
+            if 0 < min(ends) < max(ends):
+                yield one(pair.second, second, node.pair, ends)
 
     def _bounded(self, node: Node) -> Node:
         """The node with its bound, which puts it in its place in the queue."""
-        assert node.intervals is not None
         bound = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
-        bound += sum(1 + self._fewest(node, name) for name in node.intervals if not node.may_stay(name))
+        # With the first number of a pair its second one will be another.
+        second = PAIRS[node.pair].second if node.pair else ""
+        bound += sum(
+            1 + (1 if name == second else self._fewest(node, name))
+            for name in node.intervals
+            if not node.may_stay(name)
+        )
         return node._replace(bound=bound, order=next(self.order))
 
     def _fewest(self, node: Node, name: str) -> int:
         """The digits of the roundest number, or of the roundest share of the peak."""
-        assert node.intervals is not None
         low, high = node.intervals[name]
         whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
@@ -258,8 +288,9 @@ class Search:
             fewest = min(fewest, fewest_digits(low / highest, high / lowest, False))
         return max(fewest, 1)
 
-    def _children(self, node: Node, intervals: Intervals) -> Iterator[Node]:
+    def _children(self, node: Node) -> Iterator[Node]:
         """A number that may stay at its default does or does not; else the one told best is typed."""
+        intervals = node.intervals
         for name, (low, high) in intervals.items():
             if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
@@ -267,40 +298,40 @@ class Search:
                 if high > 1e-4 * self.top if is_end else name in LENGTHS or high < 30 * low:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
-        if node.pair:
-            yield from self._paired(node, intervals)
+        name = min(intervals, key=lambda name: self._turn(name, node))
+        if node.pair and name == PAIRS[node.pair].second:
+            yield from self._paired(node, *intervals[name])
             return
-        name = min(intervals, key=lambda name: self._turn(name, intervals))
         low, high = max(intervals[name][0], 0.0), intervals[name][1]
+        if name in ("power", "mult") and high > 30 * low:
+            return  # the log does not tell it
         whole = self.whole and name in LENGTHS
-        fewest = self._fewest(node, name)
-        digits = node.digits or fewest
-        least = node.bound - (digits - fewest)
+        fewest, peak = self._fewest(node, name), node.fixed.get("peak") or self.top
         near = float(from_fitted(name, np.array(node.free[name]), self.top))
-        found: dict[float, int] = {}
-        if name in ENDS:
-            peak = node.fixed.get("peak") or self.top
-            is_wide = high > 2 * low  # then it is a share that people type
-            for share in SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3):
-                if digits_of(share) == digits and low <= share * peak <= high:
-                    found[as_typed(share * peak, 12)] = digits
-        if not found:
-            found |= dict.fromkeys(roundest(low, high, digits, whole, near=near), digits)
-        if name in ("total", "fall") and not node.digits:
+        found: dict[float, int] = {}  # numbers and their digits
+        for digits in range(fewest, min(fewest + MORE_DIGITS, 12) + 1):
+            numbers = []
+            if name in ENDS:
+                is_wide = high > 2 * low  # then it is a share that people type
+                shares = SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3)
+                shares = [share for share in shares if digits_of(share) == digits]
+                numbers = [
+                    as_typed(share * peak, 12) for share in shares if low <= share * peak <= high
+                ]
+            numbers = numbers or roundest(low, high, digits, whole, near=near)
+            found |= dict.fromkeys(numbers, digits) | found
+        if name in ("total", "fall"):
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
-            ends = {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
-            found |= {at: count for at, count in ends.items() if count > fewest + MORE_DIGITS} | found
+            found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
         if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
             problem = self._problem(node.family, node.offset, node.fixed)
             typed = to_fitted(name, np.array(list(found)), self.top)[:, None]
             errors = np.abs(problem.residuals(typed)).max(axis=1)
             found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
-        for number, its_digits in found.items():
+        for number, digits in found.items():
             if number != DEFAULTS.get(name) and (name, number) != ("power", 1.0):
-                yield self._with(node, name, number, 1 + its_digits, least + its_digits - fewest)
-        if digits < min(fewest + MORE_DIGITS, 12) and not (whole and high - low < 1):
-            yield node._replace(bound=node.bound + 1, order=next(self.order), digits=digits + 1)
+                yield self._with(node, name, number, 1 + digits, node.bound + digits - fewest)
 
     def _with(self, node: Node, name: str, number: float | None, cost: int, bound: float) -> Node:
         """With one more number typed."""
@@ -309,13 +340,15 @@ class Search:
             order=next(self.order),
             typed={**node.typed, name: (number, cost)},
             free={other: at for other, at in node.free.items() if other != name},
-            intervals=None,
-            digits=0,
+            intervals={},
         )
 
     def _agrees(self, node: Node) -> bool:
         """Whether the schedule itself agrees with the log, at all points."""
         schedule = built(node.family, node.fixed, self.whole)
+        if (repr(schedule), node.offset) in self.seen:
+            return False
+        self.seen.add((repr(schedule), node.offset))
         if schedule is None or errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
             return False
         match = matched(schedule, self.log, node.offset)
@@ -331,9 +364,11 @@ class Search:
             self.points = np.union1d(self.points, worst[errors[worst] > TIES])
         return False
 
-    def _turn(self, name: str, intervals: Intervals) -> float:
-        """What is typed next: an end as a share of a known peak, then what the log tells best."""
+    def _turn(self, name: str, node: Node) -> float:
+        """What is typed next: what the log tells best, an end when the peak is known, a pair last."""
+        low, high = node.intervals[name]
+        if node.pair and name == PAIRS[node.pair].second:
+            return np.inf
         if name in ENDS:
-            return np.inf if "peak" in intervals else 0.0
-        low, high = intervals[name]
+            return 1e12 if "peak" in node.intervals else 0.0
         return high / low if low > 0 else 1e9
