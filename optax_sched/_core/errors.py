@@ -29,7 +29,8 @@ class Refusal(NamedTuple):
 
     def error(self, kind: type[Exception] = ValueError) -> Exception:
         """An exception that carries this record as its attribute `refusal`."""
-        error = kind(complaint(self.where, self.name, self.rule, self.value, self.hint))
+        where, name, rule, value, hint = self
+        error = kind(f"{where}: {name} must be {rule}, got {in_a_word(value)}{hint or uncalled(value)}")
         error.refusal = self  # pyright: ignore[reportAttributeAccessIssue]
         return error
 
@@ -45,11 +46,6 @@ class Misplaced(Unfit, TypeError):
 def refusal_of(error: Exception) -> Refusal | None:
     """The record that an error carries, or None if it is not one of ours."""
     return getattr(error, "refusal", None)
-
-
-def complaint(where: str, name: str, rule: str, value: object, hint: str = "") -> str:
-    """The line that every refusal prints."""
-    return f"{where}: {name} must be {rule}, got {in_a_word(value)}{hint or uncalled(value)}"
 
 
 def uncalled(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Which schedule made a logged curve."""
 
 import decimal
+import functools
 import itertools
 from collections.abc import Sequence
 from operator import itemgetter
@@ -8,7 +9,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import ArrayLike
 
-from optax_sched._core.errors import complaint
+from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
 from optax_sched.porting.families import ENDS, LENGTHS, RATES
@@ -150,13 +151,14 @@ def _checked(
     steps: ArrayLike, values: Sequence[str] | ArrayLike, digits: int | None
 ) -> tuple[np.ndarray, list[decimal.Decimal]]:
     """The steps as floats, and the values with their digits."""
+    refusal = functools.partial(Refusal, "identify")
     log_steps = np.asarray(steps, float)
     if log_steps.ndim != 1 or len(log_steps) < 3:
-        raise ValueError(complaint("identify", "steps", "a sequence of three or more", steps))
+        raise refusal("steps", "a sequence of three or more", steps).error()
     if not np.all(np.isfinite(log_steps)) or np.any(np.diff(log_steps) <= 0):
-        raise ValueError(complaint("identify", "steps", "finite and increasing", steps))
+        raise refusal("steps", "finite and increasing", steps).error()
     if digits is not None and (type(digits) is not int or digits < 1):
-        raise ValueError(complaint("identify", "digits", "a positive whole number", digits))
+        raise refusal("digits", "a positive whole number", digits).error()
     exact = []
     for value in np.asarray(values).ravel().tolist():
         try:
@@ -165,11 +167,11 @@ def _checked(
         except (decimal.InvalidOperation, TypeError, ValueError):
             number = decimal.Decimal("nan")
         if not number.is_finite():
-            raise ValueError(complaint("identify", "values", "finite numbers", value))
+            raise refusal("values", "finite numbers", value).error()
         exact.append(number)
     if len(exact) != len(log_steps):
         rule = f"as many as steps, {len(log_steps)}"
-        raise ValueError(complaint("identify", "values", rule, len(exact)))
+        raise refusal("values", rule, len(exact)).error()
     return log_steps, exact
 
 

@@ -341,7 +341,9 @@ def test_step_may_be_of_any_number_type(example):
 def test_result_has_the_steps_shape(example):
     want = np.array([float(expected(example.schedule, t)) for t in range(6)])
     whole = [np.arange(np.prod(shape)).reshape(shape) for shape in ((0,), (1, 2, 3))]
-    forms = [form for steps in whole for form in (steps, jnp.asarray(steps), steps.astype(np.uint32))]
+    forms: list[Any] = [
+        form for steps in whole for form in (steps, jnp.asarray(steps), steps.astype(np.uint32))
+    ]
     forms.append(whole[-1].astype(np.float32))
     for form in forms:
         assert jax.eval_shape(example.schedule, form).shape == form.shape
