@@ -66,7 +66,6 @@ def pytest_collection_finish() -> None:
     """What is imported stays: it need not be searched for garbage again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(autouse=True)

@@ -158,7 +158,7 @@ def batched_name(built: object) -> str | None:
 def refuse_batch(where: str, built: object, remedy: str) -> None:
     """Raise if one schedule is meant and this is many."""
     if name := batched_name(built):
-        rule = "has a leading axis, so this is a batch of schedules: map over it, as in"
+        rule = "has a leading axis, so this is a batch: map over it, as in"
         raise ValueError(f"{where}: {name} {rule} {remedy}")
 
 

@@ -105,7 +105,7 @@ class Reader(Walk):
             ]
             try:
                 return config.compute(*read)
-            except (TypeError, ValueError) as error:
+            except (OverflowError, TypeError, ValueError) as error:
                 raise type(error)(f"{self.where}: {error}") from None
         self.enter(path)
         if not is_mapping(config):

@@ -59,7 +59,7 @@ def whole_periods(step: Any, period: Numeric) -> jax.Array:
     """`floor(step / period)`, exact on every boundary."""
     period = jnp.where(period > 0, period, 1)
     if is_int(step) and is_int(period):
-        return step // period
+        return _quotient(step, period)
     # If float32 rounds the period, it rounds its multiples; yet 10 * 31.7 must be 317.
     rounding = ULPS * jnp.finfo(jnp.result_type(step * 1.0, period)).eps * step
     if not is_int(step):
@@ -90,6 +90,16 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
         whole = jax.lax.stop_gradient(jnp.floor(jnp.minimum(period, 2.0**31 - 128)))
         return (step - number * whole.astype(jnp.int32)) - number * (period - whole)
     return step - number * period
+
+
+def _quotient(a: Any, b: Any) -> jax.Array:
+    """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
+    inverse = 1.0 / b
+    guess = whole_step(a * inverse)  # off by some hundreds at most
+    rest = a - guess * b
+    correction = whole_step(rest * inverse)  # off by one at most
+    rest -= correction * b
+    return guess + correction + (rest >= b) - (rest < 0)
 
 
 def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:

@@ -94,6 +94,7 @@ _DECAYS = [
 FAMILIES = [
     Family(constant, "value"),
     Family(linear, "peak (end) fall"),
+    Family(lambda peak, rise: linear(0.0, peak, rise), "peak rise"),
     Family(cosine_decay, "peak fall (end)"),
     *_DECAYS,
     Family(inverse_sqrt_decay, "peak tau (end)"),

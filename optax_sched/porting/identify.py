@@ -26,6 +26,7 @@ MOST_LAGGING = 4  # families
 # What fp16 trainers use: their schedulers skip what their optimizers skip.
 LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
 MOST_TRIES = 300
+SMALLEST, LARGEST = 1e-30, 1e30  # highest values, which float32 holds with room for a fit
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
 
@@ -78,9 +79,9 @@ def identify(
     searches = []
     for log in logs:
         pieces = in_pieces(log)
-        searches.append(search := Search(log, min((cost for cost, _ in pieces), default=np.inf)))
-        if found := sorted(search.run() + pieces, key=itemgetter(0)):
-            return [match for _, match in found[:MOST_MATCHES]]
+        searches.append(search := Search(log, min((cost for cost, *_ in pieces), default=np.inf)))
+        if found := sorted(search.run() + pieces, key=itemgetter(0, 1)):
+            return [match for *_, match in found[:MOST_MATCHES]]
     return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
 
 
@@ -101,7 +102,7 @@ def _with_skips(search: Search) -> list[Match]:
                 choices[name] = [0.0, as_typed(number / peak, 1)]
             elif name in LENGTHS:
                 # The clock lags: the lengths that fit are longer than those that were typed.
-                choices[name] = _rounder(0.9 * number, number + 2, True)
+                choices[name] = _rounder(0.9 * number, 1.02 * number + 2, True)
             else:
                 choices[name] = _rounder(0.99 * number, 1.01 * number, False)
         for numbers in itertools.islice(itertools.product(*choices.values()), MOST_TRIES):
@@ -164,11 +165,16 @@ def _checked(
         try:
             # Python adds the zero of 1.0: it was not logged.
             number = decimal.Decimal(value) if isinstance(value, str) else _shortest(value)
-        except (decimal.InvalidOperation, TypeError, ValueError):
+        except (decimal.InvalidOperation, OverflowError, TypeError, ValueError):
             number = decimal.Decimal("nan")
         if not number.is_finite():
             raise refusal("values", "finite numbers", value).error()
-        exact.append(number)
+        exact.append(number if float(number) else decimal.Decimal(0))
+    highest = max(map(abs, exact), default=0)
+    if highest and not SMALLEST < highest < LARGEST:
+        raise refusal(
+            "values", f"numbers whose highest is from {SMALLEST} to {LARGEST}", highest
+        ).error()
     if len(exact) != len(log_steps):
         rule = f"as many as steps, {len(log_steps)}"
         raise refusal("values", rule, len(exact)).error()

@@ -169,7 +169,7 @@ UFUNCS = {  # where JAX's name is another than NumPy's
     **{"add_any": "add", "sub": "subtract", "mul": "multiply", "neg": "negative", "pow": "power"},
     **{"max": "maximum", "min": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less"},
     **{"le": "less_equal", "gt": "greater", "ge": "greater_equal", "and": "bitwise_and"},
-    **{"or": "bitwise_or", "not": "invert", "xor": "bitwise_xor"},
+    **{"or": "bitwise_or", "not": "invert", "xor": "bitwise_xor", "rem": "fmod"},
 }
 RULES: dict[str, Callable[..., Any]] = {
     "reduce_sum": lambda value, axes, **_: np.sum(value, axis=axes),

@@ -8,6 +8,7 @@ import numpy as np
 
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import multistep_decay, piecewise_constant, step_decay
+from optax_sched.porting.families import FAMILIES
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.search_log import OFFSETS, Match, matched
 from optax_sched.porting.typed_numbers import digits_of, fewest_digits, roundest
@@ -16,7 +17,7 @@ MOST_PIECES = 40
 Interval = tuple[float, float]
 
 
-def in_pieces(log: Log) -> list[tuple[float, Match]]:
+def in_pieces(log: Log) -> list[tuple[float, int, Match]]:
     """The schedules that are constant between drops, where that holds: at each offset the first."""
     at = np.flatnonzero(np.diff(log.values))
     if not 1 <= len(at) <= min(MOST_PIECES, len(log.values) // 2):
@@ -34,7 +35,7 @@ def in_pieces(log: Log) -> list[tuple[float, Match]]:
             match = matched(schedule, log, offset)
             if match.is_consistent:
                 cost = sum(1 + digits_of(number) for number in np.hstack(numbers).tolist())
-                found.append((cost + 0.5 * abs(offset), match))
+                found.append((cost + 0.5 * abs(offset), len(FAMILIES), match))
                 break
     return found
 

@@ -121,11 +121,12 @@ class Search:
         self.smooth = log.away_from_rises()
         self.order = itertools.count()
         self.work = 0
-        self.found: list[tuple[float, Match]] = []  # with what each costs to type
+        # With what each costs to type, and the place of its family, which comes first among equals.
+        self.found: list[tuple[float, int, Match]] = []
         self.seen: set[tuple[str, int]] = set()
         self.nearest: list[Near] = []
 
-    def run(self) -> list[tuple[float, Match]]:
+    def run(self) -> list[tuple[float, int, Match]]:
         heaps: dict[Family, list[Node]] = {}
         for root in self._roots():
             heapq.heappush(heaps.setdefault(root.family, []), root)
@@ -163,7 +164,8 @@ class Search:
         clear = 2 * self.log.half.max()
         rises = values.max() > values[0] + clear
         again = np.any(values - np.minimum.accumulate(values) > clear)
-        if not rises and self.log.steps[0] <= 1 and "rise" in names and not family.is_optional("rise"):
+        falls = self.log.steps[0] <= 1 and values.max() <= values[0]  # from the first step on
+        if falls and "rise" in names and not family.is_optional("rise"):
             return False
         if not again and "period" in names:
             return False
@@ -354,7 +356,7 @@ class Search:
         match = matched(schedule, self.log, node.offset)
         if match.is_consistent:
             cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
-            self.found.append((cost, match))
+            self.found.append((cost, FAMILIES.index(node.family), match))
             self.least = min(self.least, cost)
             return True
         if len(self.points) < MOST_POINTS:

@@ -136,7 +136,7 @@ def test_the_page_is_written_from_the_table():
     )
 
 
-CODES = dict(generator().COMPOSITIONS)
+NAMES, CODES = zip(*generator().COMPOSITIONS, strict=True)
 
 
 def composed(code: str) -> Any:
@@ -145,12 +145,12 @@ def composed(code: str) -> Any:
     return eval(code, {**vars(optax_sched), "jnp": jnp, "np": np, "math": math, **names})
 
 
-@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
 def test_each_composition_builds(code):
     assert jax.eval_shape(composed(code), np.arange(300)).shape == (300,)
 
 
-@pytest.mark.parametrize("code", one_in(3, CODES.values()), ids=CODES)
+@pytest.mark.parametrize("code", one_in(3, CODES), ids=NAMES)
 def test_each_composition_runs(code):
     values = np.asarray(composed(code)(np.arange(300)))
     assert np.all(np.isfinite(values)) and np.all(values >= 0)

@@ -109,6 +109,7 @@ LAGGING = [
     (warmup_linear_decay(5e-5, 500, 10000), 50, "{!r}"),
     (warmup(polynomial_decay(3e-4, 1900, power=2.0), 100), 10, "{!r}"),
     (warmup_cosine_decay(3e-4, 100, 2000, end_value=3e-5), 10, "{!r}"),
+    (linear(1e-3, 0.0, 2100), 10, "{:.3e}"),  # it ends before its log does
 ]
 
 
@@ -159,6 +160,9 @@ BAD = [
     (([0, 1, 2], [1.0, 2.0]), {}, "values must be as many as steps, 3, got 2"),
     (([0, 1, 2], [1.0, 2.0, np.inf]), {}, "values must be finite numbers, got inf"),
     (([0, 1, 2], ["1", "2", "x"]), {}, "values must be finite numbers, got 'x'"),
+    (([0, 1, 2], ["1e400", "1", "2"]), {}, "values must be numbers whose highest is from 1e-30 to"),
+    (([0, 1, 2], [10**400, 1, 2]), {}, "values must be finite numbers, got"),
+    (([0, 1, 2], [1e-320, 5e-321, 0.0]), {}, "values must be numbers whose highest is from 1e-30 to"),
     (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 0}, "digits must be a positive whole number, got 0"),
     (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 2.0}, "digits must be a positive whole number, got 2.0"),
 ]
@@ -200,6 +204,20 @@ def test_of_a_third_of_a_run_in_three_digits_the_truth_is_among_the_consistent(s
     log = true_log(seed, "warmup cosine", "3 digits", 0.3)
     consistent = [match for match in identify(log.steps, log.values) if match.is_consistent]
     assert any(is_same(match, log) for match in consistent)
+
+
+@pytest.mark.parametrize(
+    ("values", "typed"),
+    [([1.0, 0.5, 0.0], linear(1.0, 0.0, 20)), ([0.0, 0.0005, 0.001], linear(0.0, 0.001, 20))],
+)
+def test_of_equally_short_answers_the_plainest_comes_first(values, typed):
+    best = identify([0, 10, 20], values)[0]
+    assert repr(best.schedule) == repr(typed) and best.offset == 0
+
+
+def test_a_value_that_is_no_float_is_zero():
+    best = identify([0, 1, 2, 3], ["0.3", "0.2", "0.1", "1e-400"])[0]
+    assert repr(best.schedule) == repr(linear(0.3, 0.0, 3))
 
 
 @pytest.mark.parametrize("texts", [["1", "1", "1"], ["2e-4"] * 5])

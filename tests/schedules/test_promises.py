@@ -109,8 +109,8 @@ def test_every_public_builder_has_a_row():
 
 # Whose gradients are asked in every run: a formula of each kind, with ends, floors, jumps and parts.
 BENT = REPRESENTATIVES | {
-    *("cosine_decay", "polynomial_decay", "step_decay", "piecewise_cubic", "cosine_restarts"),
-    *("repeat", "retime", "warmup"),
+    *("cosine_decay", "polynomial_decay", "exponential_decay", "step_decay", "piecewise_cubic"),
+    *("cosine_restarts", "repeat", "retime", "wsd", "warmup"),
 }
 
 
@@ -199,13 +199,17 @@ def test_never_nan_never_negative_never_outside_the_heights(name, example):
 def test_gradients_are_finite_and_the_formulas(name, example):
     """By reverse mode at every step; and against 50 digits of the oracle where it does not jump.
 
-    Of each row one example is compiled. The others and the other clock run op by op.
+    Of each row one example is compiled, by both clocks where everything is asked. The others run op
+    by op.
     """
     schedule, is_first = example.schedule, example is ROWS[name].examples[0]
     some, floats = steps_to_differentiate(example), real_numbers(schedule)
-    steps = to_differentiate(example)
-    gradients = compiled_gradient(schedule, steps) if is_first else op_by_op(gradient, schedule, steps)
-    by_floats = op_by_op(gradient, schedule, steps.astype(np.float32)) if in_full(name) else ()
+    steps, one_by_one = to_differentiate(example), functools.partial(op_by_op, gradient)
+    gradients = (compiled_gradient if is_first else one_by_one)(schedule, steps)
+    by_floats = ()
+    if in_full(name):
+        differentiate = compiled_gradient if is_first and EVERYTHING else one_by_one
+        by_floats = differentiate(schedule, steps.astype(np.float32))
     for each in jax.tree.leaves((gradients, by_floats)):
         assert each.dtype == jax.dtypes.float0 or np.all(np.isfinite(each))
     by_schedule, _ = gradients
@@ -219,7 +223,9 @@ def test_lengths_have_gradients_as_floats_by_forward_mode(example):
     lengths = {name: float(value) for name, value in numbers(schedule).items() if name not in COUNTS}
     if not len(some) or not lengths:
         pytest.skip("no number of its own, or nothing happens at a step that float32 tells apart")
-    assert_slopes(schedule, slopes(schedule, lengths, to_differentiate(example)), some)
+    is_compiled = EVERYTHING and any(example is row.examples[0] for row in ROWS.values())
+    found = slopes(schedule, lengths, to_differentiate(example), is_compiled)
+    assert_slopes(schedule, found, some)
 
 
 def steps_to_differentiate(example: Example) -> list[int]:
@@ -347,7 +353,7 @@ def test_result_has_the_steps_shape(example):
     forms.append(whole[-1].astype(np.float32))
     for form in forms:
         assert jax.eval_shape(example.schedule, form).shape == form.shape
-    for form in forms if is_representative(example) else forms[-2:]:
+    for form in forms if EVERYTHING or is_representative(example) else forms[-2:]:
         got = example.schedule(form)
         assert got.shape == form.shape
         np.testing.assert_allclose(np.ravel(got), want[: form.size], rtol=1e-6)

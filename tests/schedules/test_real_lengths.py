@@ -200,7 +200,7 @@ def test_both_ends_are_met_to_the_bit(name):
     )
 
 
-@pytest.mark.parametrize("name", some("wsd"))
+@pytest.mark.parametrize("name", some("warmup", "wsd"))
 def test_through_stretch_and_every(name):
     rng = np.random.default_rng(0)
     for schedule, first, end, last in drawn(name)[: DRAWS // 2]:

@@ -79,8 +79,12 @@ def gradient(schedule, steps):
 compiled_gradient = jax.jit(gradient, compiler_options=None if EVERYTHING else QUICK)
 
 
-def slopes(schedule: Schedule, hypers: dict[str, float], steps: np.ndarray) -> dict[str, jax.Array]:
-    """With respect to some hyperparameters, by forward mode and op by op."""
+def slopes(
+    schedule: Schedule, hypers: dict[str, float], steps: np.ndarray, is_compiled: bool
+) -> dict[str, jax.Array]:
+    """With respect to some hyperparameters by forward mode: compiled, or op by op one by one."""
+    if is_compiled:
+        return jax.jit(jax.jacfwd(lambda hypers: schedule.replace(**hypers)(steps)))(hypers)
 
     def slope(name: str, value: float) -> jax.Array:
         tangent = jax.jvp(lambda x: schedule.replace(**{name: x})(steps), (value,), (1.0,))
