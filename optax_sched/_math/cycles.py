@@ -95,9 +95,9 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
 def _quotient(a: Any, b: Any) -> jax.Array:
     """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
     inverse = 1.0 / b
-    guess = whole_step(a * inverse)  # off by some hundreds at most
+    guess = jnp.minimum(a * inverse, 2.0**31 - 128).astype(jnp.int32)  # off by some hundreds at most
     rest = a - guess * b
-    correction = whole_step(rest * inverse)  # off by one at most
+    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # off by one at most
     rest -= correction * b
     return guess + correction + (rest >= b) - (rest < 0)
 
