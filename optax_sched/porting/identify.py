@@ -62,7 +62,8 @@ def identify(
 
     Raises:
       ValueError: there are fewer than three points, the steps do not increase, the lengths differ, a
-        value is not a finite number, or `digits` is no positive whole number.
+        value is not a finite number, float32 has no room for the highest, or `digits` is no positive
+        whole number.
 
     >>> values = ["0.0e+00", "5.0e-04", "1.0e-03", "8.5e-04", "5.0e-04", "1.5e-04", "0.0e+00"]
     >>> best, *others = identify(range(0, 70, 10), values)

@@ -43,9 +43,9 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: it is no such file, it has no column of steps, or a cell is not what it must be. The
-        error names the file, the row (of a CSV file and of JSON lines the line, of other JSON files the
-        entry, from 1) and the column.
+      ValueError: it is no such file, it has no column of steps or no numbers beside it, or a cell is
+        not what it must be. The error names the file, the row (of a CSV file and of JSON lines the
+        line, of other JSON files the entry, from 1) and the column.
 
     >>> import pathlib, tempfile
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "metrics.csv"
@@ -81,6 +81,9 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
         found = {step: value for step, value in pairs if value is not None}  # a step's last value
         if found:
             curves[name] = (np.array(list(found)), np.array(list(found.values())))
+    if not curves:
+        rule = f"must have numbers in a column beside {steps_name!r}"
+        raise ValueError(f"read_log: {path.name}: {rule}, got {', '.join(names)}")
     return curves
 
 

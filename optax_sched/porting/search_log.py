@@ -198,7 +198,8 @@ class Search:
             )
             root = Node(0.0, 0, family, 0, typed, {}, {}, pair=pair)
             problem = self._problem(family, 0, root.fixed)
-            if len(problem.log.steps) >= 3:
+            required = sum(not family.is_optional(name) for name in family.names)
+            if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
                 fit = self._fit(problem, *problem.starts(4))
                 # Of those within rounding, the simplest first.
                 error = float(np.mean(np.maximum(np.abs(fit.residuals), CLOSE) * problem.log.half))

@@ -148,6 +148,7 @@ FAULTS = {
     'step,lr\n1,"2\n': "log.csv, row 2: unexpected end of data",
     "time,lr\n1,0.1\n": r"log.csv: must have a column of steps \(step, .*\), got time, lr",
     "": "log.csv: must have a column of steps .* got no columns",
+    "step,lr\n1,\x00\n": "log.csv: must have numbers in a column beside 'step', got step, lr",
     '{"step": 1}\n{"step": 2,\n': "log.csv, row 2, column 12: Expecting",
     '{\n"step": 1,\n"lr": }\n': "log.csv, row 3, column 7: Expecting value",
     '[{"step": 1, "lr": 1}, 5]': "log.csv, row 2 must be a JSON object, got 5",
