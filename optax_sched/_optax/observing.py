@@ -9,7 +9,7 @@ from optax_sched._core.built import assembled, formula_behind, stored_values
 from optax_sched._core.operands import constant
 from optax_sched._optax.feedback import ClosedLoop, first_memory, metric, remembered, without_schedule
 from optax_sched._optax.forms import Place, places
-from optax_sched._optax.state import FeedbackState, laid, refuse_batch, refuse_zeros, same
+from optax_sched._optax.state import FeedbackState, laid, refuse_many, refuse_zeros, same
 
 State = TypeVar("State")
 
@@ -94,7 +94,7 @@ def replace_feedback(opt_state: State, *, reset: bool = False, **settings: objec
             )
     for loop, names in zip(loops, known, strict=True):
         state, own = loop.state, {name: settings[name] for name in settings if name in names}
-        refuse_batch("replace_feedback", state.rule.min_value)
+        refuse_many("replace_feedback", state.rule.min_value)
         rule = _changed(state.rule, own) if own else state.rule
         memory = _as_laid(first_memory(rule), state.memory) if reset else state.memory
         loop.state = FeedbackState(state.schedule, memory, rule)

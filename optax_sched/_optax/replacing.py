@@ -14,7 +14,7 @@ from optax_sched._core.formula import formula_of
 from optax_sched._core.operands import OneSchedule, of_function
 from optax_sched._core.words import CountOrZero, admit, domain_of
 from optax_sched._optax.forms import Place, places
-from optax_sched._optax.state import ScheduleState, flat, laid, refuse_batch, refuse_zeros, same, strong
+from optax_sched._optax.state import ScheduleState, flat, laid, refuse_many, refuse_zeros, same, strong
 
 State = TypeVar("State")
 
@@ -70,7 +70,7 @@ def replace_schedule(
             "scale_by_schedule, live or plateau keeps; optax's own keep none: give them live(schedule)"
         )
     for place in found:
-        refuse_batch("replace_schedule", place.schedule.count)
+        refuse_many("replace_schedule", place.schedule.count)
     goes_on, before = found, [place.schedule for place in found]
     if schedule is not None or count is None:
         goes_on = []

@@ -109,7 +109,7 @@ def _equal(a: Any, b: Any) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b))
 
 
-def refuse_batch(where: str, count: ArrayLike) -> None:
+def refuse_many(where: str, count: ArrayLike) -> None:
     """Raise if a number that one state has once is there many times."""
     if jnp.ndim(count):
         raise ValueError(

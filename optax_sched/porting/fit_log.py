@@ -160,13 +160,14 @@ class Problem:
         turns = np.flatnonzero(change)
         lows = turns[1:][np.diff(np.sign(change[turns])) > 0]
 
-        def cycle(growth: float) -> float:
-            """The first one's length, which many cycles tell better than it does."""
-            ends = np.cumsum(growth ** np.arange(len(lows)))
+        def first_cycle(growth: float) -> float:
+            """Its length, which many cycles tell better than it does."""
             if not len(lows):
                 return tail
-            return float(max(steps[lows] / ends) + min(steps[lows + 1] / ends)) / 2
+            ends = np.cumsum(growth ** np.arange(len(lows)))
+            return float((steps[lows] / ends).max() + (steps[lows + 1] / ends).min()) / 2
 
+        cycles = {growth: first_cycle(growth) for growth in (1.0, *NUMBERS["mult"])}
         named = [name for name in self.free if name in NUMBERS]
         pairs = PAIRS.keys() & set(self.family.names)
         guesses: dict[str, list[float]] = {name: [] for name in self.free}
@@ -180,7 +181,7 @@ class Problem:
             numbers = dict(zip(named, chosen, strict=True))
             period = again / ahead if ahead < 1.2 else steps[-1] * ahead
             if ahead == 1:
-                period = cycle(numbers.get("mult", 1.0))
+                period = cycles[numbers.get("mult", 1.0)]
             guess = {
                 **dict.fromkeys(("value", "peak", "scale"), top),
                 **{"start": values[0], "end": values[-1], "rise": rise, "width": 512.0},
@@ -189,8 +190,8 @@ class Problem:
                 "cool": max(total - steps[high[-1]], gap),
                 "tau": max(ahead**3 * rise / 8, gap),
                 "period": period,
-                "up": max(first_top, gap) if ahead > 2 else cycle(1.0) * up,
-                "down": max(again - first_top, gap) if ahead > 2 else cycle(1.0) * (1 - up),
+                "up": max(first_top, gap) if ahead > 2 else cycles[1.0] * up,
+                "down": max(again - first_top, gap) if ahead > 2 else cycles[1.0] * (1 - up),
                 "pct": min(max(steps[peak] / total, 0.01), 0.9),
                 **numbers,
             }

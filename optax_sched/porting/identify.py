@@ -14,7 +14,6 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import constant
 from optax_sched.porting.families import ENDS, LENGTHS, RATES
 from optax_sched.porting.fit_log import TIES, Log
-from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.pieces import in_pieces
 from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
 from optax_sched.porting.typed_numbers import as_typed, roundest
@@ -125,23 +124,23 @@ def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
     # Some points reject most schedules.
     if _lags_at(schedule, log.at(np.linspace(0, last, FIRST_LOOK).astype(int)), 0) is None:
         return None
-    lags = np.zeros(1, int)
+    lags = [np.zeros(1, int)]
     for part in np.array_split(np.arange(last + 1), 1 + last // CHUNK):
-        more = _lags_at(schedule, log.at(part), lags[-1])
+        more = _lags_at(schedule, log.at(part), lags[-1][-1])
         if more is None:
             return None
-        lags = np.append(lags, more)
-    return lags[1:]
+        lags.append(more)
+    return np.concatenate(lags[1:])
 
 
 def _lags_at(schedule: Schedule, log: Log, lag: int) -> np.ndarray | None:
     """The same from a lag on."""
     tried = np.arange(lag, MOST_SKIPPED + 1)
-    behind = log.steps.astype(np.int32)[:, None] - tried
-    curve = values_of(schedule, np.maximum(behind, 0).ravel()).reshape(behind.shape)
-    agrees = (np.abs(curve - log.values[:, None]) <= TIES * log.half[:, None]) & (behind >= 0)
+    points, behind = np.arange(len(log.steps)).repeat(len(tried)), np.tile(tried, len(log.steps))
+    agrees = errors_of(schedule, log.at(points), 0, behind) <= TIES
+    agrees &= behind <= log.steps[points]
     lags, at = [], 0
-    for row in agrees:
+    for row in agrees.reshape(-1, len(tried)):
         at += int(np.argmax(row[at:]))
         if not row[at]:
             return None
@@ -173,9 +172,8 @@ def _checked(
         exact.append(number if float(number) else decimal.Decimal(0))
     highest = max(map(abs, exact), default=0)
     if highest and not SMALLEST < highest < LARGEST:
-        raise refusal(
-            "values", f"numbers whose highest is from {SMALLEST} to {LARGEST}", highest
-        ).error()
+        rule = f"numbers whose highest is from {SMALLEST} to {LARGEST}"
+        raise refusal("values", rule, f"{highest:.3g}").error()
     if len(exact) != len(log_steps):
         rule = f"as many as steps, {len(log_steps)}"
         raise refusal("values", rule, len(exact)).error()

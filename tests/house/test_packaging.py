@@ -144,3 +144,12 @@ def test_module_imports_nothing_but_jax_numpy_and_where_it_may_optax(path: Path)
             assert folder_of(path) == "_optax", where
         elif line in at_once:
             assert package in allowed, where
+
+
+def test_no_example_stands_in_a_test():
+    """`tests/conftest.py` looks for none there, so nobody would notice a wrong one."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    for path in ROOT.glob("tests/**/*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        docstrings = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
+        assert not any(">>> " in docstring for docstring in docstrings), path
