@@ -148,7 +148,7 @@ def test_module_imports_nothing_but_jax_numpy_and_where_it_may_optax(path: Path)
 
 def test_no_example_stands_in_a_test():
     """`tests/conftest.py` looks for none there, so nobody would notice a wrong one."""
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     for path in ROOT.glob("tests/**/*.py"):
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         docstrings = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
