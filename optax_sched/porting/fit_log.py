@@ -21,7 +21,7 @@ NUMBERS = {
     "mult": (2.0, 1.5),
     "shrink": (0.99, 0.5),
     "growth": (0.99, 0.5),
-    "gamma": (0.9999, 0.99),
+    "gamma": (0.4, 1e-4),  # what is left of a height at the last step
 }
 FIRST_POINTS = 120
 
@@ -194,6 +194,7 @@ class Problem:
                 "down": max(again - first_top, gap) if ahead > 2 else cycles[1.0] * (1 - up),
                 "pct": min(max(steps[peak] / total, 0.01), 0.9),
                 **numbers,
+                "gamma": numbers.get("gamma", 1.0) ** (1 / max(steps[-1], 1.0)),
             }
             for name in self.free:
                 guesses[name].append(guess[name])

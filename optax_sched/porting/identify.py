@@ -11,14 +11,16 @@ from numpy.typing import ArrayLike
 
 from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import SIZE, admit
 from optax_sched._schedules import constant
-from optax_sched.porting.families import ENDS, LENGTHS, RATES
+from optax_sched.porting.families import ENDS, FAMILIES, LENGTHS, RATES
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.pieces import in_pieces
 from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
 from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
+FAR = 30.0  # on average, in halves of the last digit: another reading of it makes no match of this
 MOST_SKIPPED = 100
 FIRST_LOOK, CHUNK = 12, 500  # points of a log
 MOST_LAGGING = 4  # families
@@ -76,10 +78,14 @@ def identify(
         return [Match(constant(0.0), 0, [], 0.0, True)]
     first, *looser = _readings(log_steps, texts, digits)
     logs = [first, *(log for log in looser if not np.allclose(log.half, first.half))]
-    searches = []
+    searches: list[Search] = []
     for log in logs:
-        pieces = in_pieces(log)
-        searches.append(search := Search(log, min((cost for cost, *_ in pieces), default=np.inf)))
+        pieces, families = in_pieces(log), FAMILIES
+        if searches:
+            near = {one.family for one in searches[0].nearest if one.off <= FAR * np.mean(log.half)}
+            families = [family for family in FAMILIES if family in near]
+        known = min((cost for cost, *_ in pieces), default=np.inf)
+        searches.append(search := Search(log, families, known))
         if found := sorted(search.run() + pieces, key=itemgetter(0, 1)):
             return [match for *_, match in found[:MOST_MATCHES]]
     return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
@@ -158,8 +164,8 @@ def _checked(
         raise refusal("steps", "a sequence of three or more", steps).error()
     if not np.all(np.isfinite(log_steps)) or np.any(np.diff(log_steps) <= 0):
         raise refusal("steps", "finite and increasing", steps).error()
-    if digits is not None and (type(digits) is not int or digits < 1):
-        raise refusal("digits", "a positive whole number", digits).error()
+    if digits is not None:
+        admit("identify", "digits", SIZE, digits)
     exact = []
     for value in np.asarray(values).ravel().tolist():
         try:
@@ -217,11 +223,11 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
 
 def _nearest(search: Search) -> list[Match]:
     """The families that come nearest, with as few digits as do not make it much worse."""
-    log, matches = search.log, []
+    log, few, matches = search.log, search.log.at(search.points), []
     for near in sorted(search.nearest, key=lambda near: near.error):
         if len(matches) == MOST_MATCHES:
             break
-        tried = []
+        tried: list[tuple[float, Schedule]] = []
         for digits in range(10, 1, -1):
             typed = {name: as_typed(number, digits) for name, number in near.numbers.items()}
             if log.whole:
@@ -231,10 +237,11 @@ def _nearest(search: Search) -> list[Match]:
                 typed |= {name: 0.0 for name in typed if name in RATES and typed[name] < clear}
             schedule = built(near.family, typed, log.whole)  # None where a decay would rise, say
             if schedule is not None:
-                tried.append(matched(schedule, log, near.offset))
+                tried.append((float(errors_of(schedule, few, near.offset).max()), schedule))
         if tried:
-            least = min(match.largest_error for match in tried)
-            matches.append([match for match in tried if match.largest_error <= 1.2 * least][-1])
+            least = min(error for error, _ in tried)
+            short = [schedule for error, schedule in tried if error <= 1.2 * least][-1]
+            matches.append(matched(short, log, near.offset))
     middle = constant(as_typed((log.values.min() + log.values.max()) / 2, 6))
     matches.append(matched(middle, log, 0))
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]

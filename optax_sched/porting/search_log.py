@@ -55,10 +55,11 @@ class Match(NamedTuple):
 class Near(NamedTuple):
     """A family with all its numbers as they fit best."""
 
-    error: float
+    error: float  # the largest, in halves of the last digit
     family: Family
     offset: int
     numbers: dict[str, float]
+    off: float  # the mean error of the values
 
 
 class Node(NamedTuple):
@@ -115,8 +116,9 @@ def matched(schedule: Schedule, log: Log, offset: int, lags: Array | None = None
 class Search:
     """Of one log, for schedules that cost hardly more to type than `known`, where that is known."""
 
-    def __init__(self, log: Log, known: float = np.inf):
+    def __init__(self, log: Log, families: Sequence[Family], known: float = np.inf):
         self.log, self.top, self.whole, self.least = log, log.top, log.whole, known
+        self.families = families
         self.points = log.points_to_fit()
         self.smooth = log.away_from_rises()
         self.order = itertools.count()
@@ -189,7 +191,7 @@ class Search:
 
     def _roots(self) -> Iterator[Node]:
         """The fits of all numbers that are near the log: at offset 0, and of the nearest at others."""
-        families = FAMILIES if np.ptp(self.log.values) else FAMILIES[:1]  # a flat log is a constant
+        families = self.families if np.ptp(self.log.values) else FAMILIES[:1]  # flat: a constant
         nearest: list[tuple[float, int, Node, Array]] = []
         for family in filter(self._may_be, families):
             pair = next((name for name in family.names if name in PAIRS), "")
@@ -217,8 +219,9 @@ class Search:
     def _rooted(self, root: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         numbers |= {name: number for name, number in root.fixed.items() if number is not None}
-        error = float(np.abs(fit.residuals).max())
-        self.nearest.append(Near(error, root.family, root.offset, numbers))
+        errors = np.abs(fit.residuals)
+        off = float(np.mean(errors * problem.log.half))
+        self.nearest.append(Near(float(errors.max()), root.family, root.offset, numbers, off))
         return self._opened(root, problem, fit)
 
     def _again(self, problem: Problem, fitted: Array) -> list[Array]:
@@ -356,7 +359,9 @@ class Search:
             return False
         match = matched(schedule, self.log, node.offset)
         if match.is_consistent:
-            cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
+            if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
+                match = plain  # the log does not tell the offset
+            cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(match.offset)
             self.found.append((cost, FAMILIES.index(node.family), match))
             self.least = min(self.least, cost)
             return True

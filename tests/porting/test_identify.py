@@ -63,6 +63,7 @@ KNOWN = [
     (one_cycle(0.1, 2000, 0.25, 20.0, 1000.0), range(0, 2001, 10), "{:.3e}", 0),
     (cosine_decay(3e-4, 1000, 3e-5), range(0, 1001), "{:.2e}", 1),
     (cyclic(0.0025, 0.025, 200), range(50, 6000, 50), "{:.7e}", -1),  # 15 cycles
+    (cyclic(1e-4, 1e-3, 5_000_000), range(0, 10**8, 50_000), "{:.3e}", 0),
     (cosine_restarts(3e-4, 137), range(0, 2740, 10), "{:.5e}", 0),
     (cosine_restarts(2.5e-3, 187, period_mult=2.0), range(0, 12000, 50), "{:.6f}", 0),
     (noam(256, 37), range(1, 371), "{:.5e}", -1),
@@ -139,6 +140,18 @@ def test_updates_that_were_not_skipped_are_looked_for_at_few_points(monkeypatch)
     assert 0 < sum(asked) <= 300 * 4 * 12 * 101
 
 
+@pytest.mark.slow
+def test_another_reading_of_the_last_digit_is_for_families_that_are_near(monkeypatch):
+    """Noise, which may be decimals or significant digits: as these, no family is tried again."""
+    module = importlib.import_module("optax_sched.porting.identify")
+    search, tried = module.Search, []
+    monkeypatch.setattr(module, "Search", lambda *on: tried.append(len(on[1])) or search(*on))
+    noise = np.random.default_rng(0).uniform(1e-5, 1e-3, 500)
+    assert not identify(range(500), [f"{value:.6f}" for value in noise])[0].is_consistent
+    first, *others = tried
+    assert first > 20 and others == [0]
+
+
 @pytest.mark.parametrize(
     ("schedule", "every", "noise"),
     [(linear(0.0, 1e-3, 200), 10, 1e-2), (warmup_cosine_decay(1e-3, 100, 1000), 10, 3e-3)],
@@ -166,8 +179,8 @@ BAD = [
     ),
     (([0, 1, 2], [10**400, 1, 2]), {}, "values must be finite numbers, got"),
     (([0, 1, 2], [1e-320, 5e-321, 0.0]), {}, "values must be numbers whose highest is from 1e-30 to"),
-    (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 0}, "digits must be a positive whole number, got 0"),
-    (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 2.0}, "digits must be a positive whole number, got 2.0"),
+    (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 0}, "digits must be a whole number, 1 or more"),
+    (([0, 1, 2], [1.0, 2.0, 3.0]), {"digits": 2.5}, "digits must be a whole number, 1 or more"),
 ]
 
 
