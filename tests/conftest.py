@@ -1,6 +1,7 @@
 """What every test runs under: several virtual devices, strict promotion, one cache of programs."""
 
 import gc
+import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -12,6 +13,9 @@ import pytest
 
 # Before JAX looks for devices.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+# Without them XLA compiles in two thirds of the time. A newer jaxlib has no such choice, and refuses it.
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 
 def pytest_configure(config: pytest.Config) -> None:
