@@ -13,7 +13,7 @@ import pytest
 
 # Before JAX looks for devices.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-# Without them XLA compiles in two thirds of the time. A newer jaxlib has no such choice, and refuses it.
+# Without them XLA compiles in two thirds of the time. A newer jaxlib refuses the word: it has no choice.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
@@ -40,7 +40,8 @@ SLOW_DOCTESTS = (
     "optax_sched/porting/",
 )  # half a minute, and README shows some
 OTHERS_CODE = ("examples", "house", "peers")  # folders whose tests run programs of users and peers
-TO_THE_BIT = ("schedules", "test_seesaw.py")  # whose programs are always compiled as a user's are
+# Whose programs LLVM optimizes, as a user's.
+TO_THE_BIT = ("schedules", "test_seesaw.py", "test_resume.py", "test_sweep_processes.py")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,12 +75,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def optimizations_of_xla(request: pytest.FixtureRequest) -> None:
-    """The default run leaves most of them out, except where a test compares values to the last bit."""
+    """Most of them are left out, except where a test compares values to the last bit."""
     import jax
-    from support.amount import EVERYTHING
 
     parts = request.path.relative_to(Path(__file__).parent).parts
-    fewer = not EVERYTHING and not any(part in TO_THE_BIT for part in parts)
+    fewer = not any(part in TO_THE_BIT for part in parts)
     if jax.config.read("jax_disable_most_optimizations") != fewer:
         jax.config.update("jax_disable_most_optimizations", fewer)
         jax.clear_caches()  # no folder gets programs of the other kind

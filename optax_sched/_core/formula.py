@@ -3,7 +3,6 @@
 import functools
 import inspect
 import sys
-import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,13 +40,12 @@ class Formula:
         self.function = function
         self.name = name
         self.made = made
-        own = list(inspect.signature(function).parameters.values())
+        own = _parameters(function)
         # A name that the library knows is a hyperparameter's: the step was forgotten.
         if len(own) < len(skip) or (skip == ["the step"] and own[0].name in BY_NAME):
             first = " and ".join(skip)
             raise TypeError(f"{name}: a formula takes {first} first, then its hyperparameters")
         parameters = [*self.before, *own[len(skip) :], *self.after]
-        hints = {it.name: it.annotation for it in (*self.before, *self.after)} | _hints(function)
         self.domains: dict[str, Domain] = {}
         for parameter in parameters:
             taken = {*self.reserved, *self.domains}
@@ -55,8 +53,8 @@ class Formula:
                 raise TypeError(f"{name}: a hyperparameter may not be named {parameter.name!r}")
             if parameter.kind is parameter.VAR_KEYWORD:
                 raise TypeError(f"{name}: hyperparameters must be named, **{parameter.name} hides them")
-            self.domains[parameter.name] = domain_of(parameter.name, hints.get(parameter.name))
-        self.hints = {it.name: hints[it.name] for it in parameters if it.name in hints}
+            self.domains[parameter.name] = domain_of(parameter.name, parameter.annotation)
+        self.hints = {it.name: it.annotation for it in parameters if it.annotation is not it.empty}
         self.signature = readable(parameters, self.hints, made)
         self.is_static = tuple(domain.static for domain in self.domains.values())
         checks = [check] if callable(check) else check or ()
@@ -141,12 +139,14 @@ class Formula:
         return f"{self.name}({', '.join(parts)})"
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Its annotations, with strings evaluated unless only a type checker can do that."""
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Its parameters. Strings are evaluated as annotations, unless only a type checker can do that."""
     try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):  # TypeError: a callable that has none
-        return {}
+        return list(inspect.signature(function, eval_str=True).parameters.values())
+    except NameError:
+        return [
+            it.replace(annotation=it.empty) for it in inspect.signature(function).parameters.values()
+        ]
 
 
 def formula_of(builder: object) -> Formula | None:

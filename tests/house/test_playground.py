@@ -164,6 +164,11 @@ def test_it_works_with_the_keyboard(page):
           written: byId("a-source").textContent !== before[1],
           field: range.nextSibling.value === range.value,
         };
+        const field = range.nextSibling; // which takes numbers between those of the slider
+        field.value = (Number(range.min) + 0.12345 * (range.max - range.min)).toPrecision(4);
+        const typed = field.value;
+        for (const event of ["input", "change"]) field.dispatchEvent(new Event(event));
+        result.kept = field.value === typed && byId("a-source").textContent.includes(typed);
         byId("b-name").value = String(named("wsd"));
         byId("b-name").dispatchEvent(new Event("change"));
         result.compared = document.querySelectorAll("polyline").length;""",
