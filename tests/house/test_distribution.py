@@ -111,7 +111,7 @@ def test_the_wheel_alone_runs_the_doctests(user):
     fast = ("-k", "not planning and not porting", "-p", "no:cacheprovider")
     report = run(user / "venv/bin/python", "-m", "pytest", *options, *fast, cwd=user)
     passed, word, *_ = report.splitlines()[-1].split()
-    assert word == "passed"
+    assert word.rstrip(",") == "passed"  # which the number of those left out may follow
     assert int(passed) > 60
 
 
