@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import numpy as np
-
 from optax_sched._core.curve import horizon
 from optax_sched._core.errors import imported, in_a_word
 from optax_sched._files.spec import read_spec
@@ -21,7 +19,7 @@ from optax_sched._view.terminal import print_table, show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting import identify, read_log
 from optax_sched.porting.fit_log import TIES
-from optax_sched.porting.identify import errors_at
+from optax_sched.porting.identify import errors_at, lags_of
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
@@ -214,11 +212,10 @@ def identify_log(options: argparse.Namespace) -> None:
     remark = "" if best.is_consistent else NONE_AGREES
     print_table("identify", title, ["offset", "error", "skipped"], rows, OFFSET_AND_ERROR, remark)
     if options.plot:
-        starts, counts = [step for step, _ in best.skipped], [0, *(count for _, count in best.skipped)]
-        lags = np.take(counts, np.searchsorted(starts, steps, side="right"))
         is_off = errors_at(best, steps, values) > TIES
+        at = steps + best.offset - lags_of(best, steps)
         with picture("identify", options.plot) as axes:
-            draw_log(axes, best.schedule, steps + best.offset - lags, steps, values, is_off)
+            draw_log(axes, best.schedule, at, steps, values, is_off)
             axes.set(xlabel="step", ylabel=name)
 
 

@@ -73,13 +73,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def optimizations_of_xla(request: pytest.FixtureRequest) -> None:
-    """Most of them are left out, except where a test compares values to the last bit."""
+@pytest.hookimpl(tryfirst=True)  # before the fixtures of a whole file
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leaves out most of XLA's optimizations, except where a test compares values to the last bit."""
     import jax
 
-    parts = request.path.relative_to(Path(__file__).parent).parts
-    fewer = not any(part in TO_THE_BIT for part in parts)
+    fewer = not any(part in TO_THE_BIT for part in item.path.parts)
     if jax.config.read("jax_disable_most_optimizations") != fewer:
         jax.config.update("jax_disable_most_optimizations", fewer)
         jax.clear_caches()  # no folder gets programs of the other kind

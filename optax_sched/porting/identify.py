@@ -20,7 +20,7 @@ from optax_sched.porting.search_log import Match, Search, built, errors_of, matc
 from optax_sched.porting.typed_numbers import as_typed, roundest
 
 MOST_MATCHES = 8
-FAR = 30.0  # on average, in halves of the last digit: another reading of it makes no match of this
+FAR = 30.0  # halves of the last digit: a fit that is further off on average fits no other reading
 MOST_SKIPPED = 100
 FIRST_LOOK, CHUNK = 12, 500  # points of a log
 MOST_LAGGING = 4  # families
@@ -251,12 +251,12 @@ def errors_at(
     match: Match, steps: ArrayLike, values: Sequence[str] | ArrayLike, digits: int | None = None
 ) -> np.ndarray:
     """How far a match is from each logged value, in halves of the last digit as `identify` read it."""
-    log_steps, exact = _checked(steps, values, digits)
-    lags = np.zeros(len(log_steps))
-    for step, count in match.skipped:
-        lags[log_steps >= step] = count
-    readings = [
-        errors_of(match.schedule, log, match.offset, lags)
-        for log in _readings(log_steps, exact, digits)
-    ]
+    logs, lags = _readings(*_checked(steps, values, digits), digits), lags_of(match, steps)
+    readings = [errors_of(match.schedule, log, match.offset, lags) for log in logs]
     return min(readings, key=lambda errors: abs(errors.max() - match.largest_error))
+
+
+def lags_of(match: Match, steps: ArrayLike) -> np.ndarray:
+    """How many updates a match has skipped before each step."""
+    starts, counts = zip((-np.inf, 0), *match.skipped, strict=True)
+    return np.take(counts, np.searchsorted(starts, steps, side="right") - 1)

@@ -105,11 +105,11 @@ def errors_of(schedule: Schedule, log: Log, offset: int, lags: Array | float = 0
     return np.abs(values_of(schedule, steps) - log.values) / log.half
 
 
-def matched(schedule: Schedule, log: Log, offset: int, lags: Array | None = None) -> Match:
+def matched(schedule: Schedule, log: Log, offset: int, lags: Array | int = 0) -> Match:
     """A schedule beside a log. `lags`: how many updates were skipped before each step."""
-    changes = [] if lags is None else np.flatnonzero(np.diff(lags, prepend=0))
-    skipped = [] if lags is None else [(float(log.steps[at]), int(lags[at])) for at in changes]
-    error = float(errors_of(schedule, log, offset, 0 if lags is None else lags).max())
+    changes = np.flatnonzero(np.diff(lags, prepend=0)) if np.ndim(lags) else []
+    skipped = [(float(log.steps[at]), int(np.take(lags, at))) for at in changes]
+    error = float(errors_of(schedule, log, offset, lags).max())
     return Match(schedule, offset, skipped, error, error <= TIES)
 
 
@@ -124,7 +124,7 @@ class Search:
         self.order = itertools.count()
         self.work = 0
         # With what each costs to type, and the place of its family, which comes first among equals.
-        self.found: list[tuple[float, int, Match]] = []
+        self.found: dict[tuple[str, int], tuple[float, int, Match]] = {}
         self.seen: set[tuple[str, int]] = set()
         self.nearest: list[Near] = []
 
@@ -153,7 +153,7 @@ class Search:
             left, limit = heaps[family], self.least + SLACK
             if not left or left[0].bound > limit or counts[family] == MOST_OF_A_FAMILY:
                 del heaps[family]
-        return self.found
+        return list(self.found.values())
 
     def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
         restarts = "period" in family.names
@@ -362,7 +362,7 @@ class Search:
             if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
                 match = plain  # the log does not tell the offset
             cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(match.offset)
-            self.found.append((cost, FAMILIES.index(node.family), match))
+            self.found[repr(schedule), match.offset] = cost, FAMILIES.index(node.family), match
             self.least = min(self.least, cost)
             return True
         if len(self.points) < MOST_POINTS:

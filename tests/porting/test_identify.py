@@ -94,6 +94,14 @@ def test_a_flat_log_may_have_no_rate(value):
     assert repr(best.schedule) == repr(constant(value)) and best.is_consistent
 
 
+def test_an_offset_that_the_log_does_not_tell_is_0_and_no_match_comes_twice():
+    steps = range(0, 10**8, 500_000)  # in four digits a step changes nothing
+    matches = identify(steps, logged(linear(1e-3, 0.0, 10**8), steps))
+    found = [(repr(match.schedule), match.offset) for match in matches]
+    assert found[0] == (repr(linear(1e-3, 0.0, 10**8)), 0) and len(set(found)) == len(found)
+    assert all(match.offset == 0 for match in matches)
+
+
 def test_what_no_family_makes_has_the_nearest_first():
     rng = np.random.default_rng(0)
     curve = 0.1 + 0.05 * np.sin(np.arange(60) / 3) + 0.01 * rng.standard_normal(60)
