@@ -13,7 +13,7 @@ import pytest
 
 # Before JAX looks for devices.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-# Without them XLA compiles in two thirds of the time. A newer jaxlib has no choice, and refuses this.
+# XLA compiles in two thirds of the time without its fusion emitters. A newer jaxlib refuses this flag.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 

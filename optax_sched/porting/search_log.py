@@ -352,9 +352,10 @@ class Search:
     def _agrees(self, node: Node) -> bool:
         """Whether the schedule itself agrees with the log, at all points."""
         schedule = built(node.family, node.fixed, self.whole)
-        if (repr(schedule), node.offset) in self.seen:
+        source = repr(schedule)
+        if (source, node.offset) in self.seen:
             return False
-        self.seen.add((repr(schedule), node.offset))
+        self.seen.add((source, node.offset))
         if schedule is None or errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
             return False
         match = matched(schedule, self.log, node.offset)
@@ -362,7 +363,7 @@ class Search:
             if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
                 match = plain  # the log does not tell the offset
             cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(match.offset)
-            self.found[repr(schedule), match.offset] = cost, FAMILIES.index(node.family), match
+            self.found[source, match.offset] = cost, FAMILIES.index(node.family), match
             self.least = min(self.least, cost)
             return True
         if len(self.points) < MOST_POINTS:

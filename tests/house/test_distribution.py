@@ -106,7 +106,7 @@ def test_the_wheel_alone_imports_and_says_what_it_is(user):
 
 
 def test_the_wheel_alone_runs_the_doctests(user):
-    """But for the slowest, which the checkout has run: all modules are there and are imported."""
+    """pytest imports all modules. The slowest examples run in the checkout alone."""
     options = ("-q", "--doctest-modules", "--pyargs", "optax_sched", "-W", "error", "--rootdir", user)
     fast = ("-k", "not planning and not porting", "-p", "no:cacheprovider")
     report = run(user / "venv/bin/python", "-m", "pytest", *options, *fast, cwd=user)
