@@ -9,17 +9,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-from optax_sched._core.curve import horizon
 from optax_sched._core.errors import imported, in_a_word
 from optax_sched._files.spec import read_spec
-from optax_sched._view.plot import bare_source, draw_log, last_step_of, plot, short_source
+from optax_sched._view.plot import bare_source, last_step_of, plot, short_source
 from optax_sched._view.terminal import print_table, show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting import identify, read_log
-from optax_sched.porting.fit_log import TIES
-from optax_sched.porting.identify import errors_at, lags_of
+from optax_sched.porting.identify import lags_of
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
@@ -44,11 +42,8 @@ BEST_SCALE = (
 )
 OFFSET_AND_ERROR = "offset: added to each logged step; error: the largest, in halves of the last digit"
 NONE_AGREES = "No schedule agrees with every logged value; these come nearest."
-RATE_COLUMN = re.compile(r"(?<![a-z])(lr|learning[_ ]rate)(?![a-z])", re.IGNORECASE)
-W_AND_B_BOUND = re.compile(r"__(MIN|MAX)$")
-
-
-T = TypeVar("T")
+# Not the bounds that Weights & Biases exports beside a column.
+RATE_COLUMN = re.compile(r"(?<![a-z])(lr|learning[_ ]rate)(?![a-z])(?!.*__(MIN|MAX)$)", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,10 +52,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def option(read: Callable[[str], T]) -> Callable[[str], T]:
+def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """What reads an option, so that argparse shows why it refuses a text."""
 
-    def typed(text: str) -> T:
+    def typed(text: str) -> Any:
         try:
             return read(text)
         except (ImportError, TypeError, ValueError) as error:
@@ -148,15 +143,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def print_one(options: argparse.Namespace) -> None:
     """Print a schedule's values and its curve."""
-    steps = options.steps or horizon(options.spec)
-    show(options.spec, last_step_of("show", "--steps", steps, [options.spec]))
+    show(options.spec, last_step_of("show", "--steps", options.steps, [options.spec]))
 
 
 def draw(options: argparse.Namespace) -> None:
     """Write a picture of schedules."""
     with picture("plot", options.out) as axes:
-        steps = options.steps or max(map(horizon, options.specs))
-        steps = last_step_of("plot", "--steps", steps, options.specs)
+        steps = last_step_of("plot", "--steps", options.steps, options.specs)
         plot(options.specs, steps, axes, log=options.log)
         if len(options.specs) == 1:
             axes.set_title(short_source(options.specs[0]), size=11)
@@ -193,7 +186,7 @@ def compare(options: argparse.Namespace) -> None:
 def identify_log(options: argparse.Namespace) -> None:
     """Print the schedules that a log may have followed, and draw it beside the best."""
     curves = read_log(options.file)
-    names = [name for name in curves if RATE_COLUMN.search(name) and not W_AND_B_BOUND.search(name)]
+    names = list(filter(RATE_COLUMN.search, curves))
     name = options.column or next(iter(names), None)
     if name not in curves:
         rule = f"must be one of {', '.join(map(repr, curves))}, got {in_a_word(options.column)}"
@@ -212,11 +205,12 @@ def identify_log(options: argparse.Namespace) -> None:
     remark = "" if best.is_consistent else NONE_AGREES
     print_table("identify", title, ["offset", "error", "skipped"], rows, OFFSET_AND_ERROR, remark)
     if options.plot:
-        is_off = errors_at(best, steps, values) > TIES
-        at = steps + best.offset - lags_of(best, steps)
+        used = best.schedule(steps + best.offset - lags_of(best, steps))
         with picture("identify", options.plot) as axes:
-            draw_log(axes, best.schedule, at, steps, values, is_off)
-            axes.set(xlabel="step", ylabel=name)
+            axes.plot(steps, used, label="best match")
+            axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
+            axes.set(title=short_source(best.schedule), xlabel="step", ylabel=name)
+            axes.legend()
 
 
 @contextlib.contextmanager

@@ -63,8 +63,6 @@ def plot(
     ['cosine', 'constant']
     """
     labelled = _by_label(schedules)
-    if num_steps is None:
-        num_steps = max(horizon(as_schedule(schedule)) for _, schedule in labelled)
     num_steps = last_step_of("plot", "num_steps", num_steps, [schedule for _, schedule in labelled])
     log = admit("plot", "log", domain_of("log", Switch), log)
     curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
@@ -95,29 +93,13 @@ def plot(
     return axes
 
 
-def draw_log(
-    axes: "Axes",
-    schedule: Schedule,
-    at: np.ndarray,
-    steps: np.ndarray,
-    values: np.ndarray,
-    is_off: np.ndarray,
-) -> None:
-    """Draw a log, and a schedule at the same steps on its own clock; mark what is off."""
-    at = np.maximum(at, 0)
-    is_whole = np.all(at == np.rint(at)) and at[-1] <= LAST_STEP
-    axes.plot(steps, values_at(schedule, at.astype(np.int32) if is_whole else at), label="best match")
-    axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
-    if is_off.any():
-        axes.plot(steps[is_off], values[is_off], ".", color="#d55e00", markersize=4, label="off")
-        first = steps[np.argmax(is_off)]
-        axes.axvline(first, color="#d55e00", linestyle=":", label=f"they part at step {first:g}")
-    axes.set_title(short_source(schedule), size=10)
-    axes.legend()
-
-
 def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Function]) -> int:
-    """A last step to show; beyond int32 only where a float length says that the clock counts tokens."""
+    """A last step to show, by default where no value changes any more.
+
+    It may be beyond int32 only where a float length says that the clock counts tokens.
+    """
+    if num_steps is None:
+        return max(horizon(as_schedule(schedule)) for schedule in schedules)
     counts_tokens = type(num_steps) is int and any(map(is_float_clock, schedules))
     if counts_tokens and LAST_STEP < num_steps <= LAST_TOKEN:
         return num_steps

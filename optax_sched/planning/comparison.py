@@ -100,13 +100,9 @@ def read_law(name: str) -> tuple[LossLaw, float | None]:
     if law is None:
         known = " or ".join(f'"{known}"' for known in KINDS)
         raise ValueError(f'{name}: must be an object with "law": {known}, got {in_a_word(data)}')
-    kind, peak = data.pop("law"), data.pop("peak_value", None)
-    if set(data) != set(law.names):
-        rule = f"{kind} has the parameters {', '.join(law.names)}"
-        raise ValueError(f"{name}: {rule}, got {', '.join(data) or 'none'}")
+    del data["law"]
     try:
-        if peak is not None:
-            peak = float(admit("law", "peak_value", domain_of("", Positive), peak))
+        peak = admit("law", "peak_value", domain_of("", Positive | None), data.pop("peak_value", None))
         return law.law(**data), peak
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None

@@ -127,9 +127,9 @@ def test_bad_options_are_one_line(capsys, options, words):
         (json.dumps({"law": "PowerLaw", **LAW}), 'must be an object with "law"'),
         (
             json.dumps({"law": "AnnealingLaw", **LAW}),
-            "AnnealingLaw has the parameters L0, A, alpha, C, decay",
+            "AnnealingLaw: got an unexpected keyword argument 'B'; it takes (L0, A, alpha, C, decay)",
         ),
-        (json.dumps({"law": "MultiPowerLaw"}), "got none"),
+        (json.dumps({"law": "MultiPowerLaw"}), "MultiPowerLaw: missing a required argument: 'L0'; it"),
         (json.dumps({"law": "MultiPowerLaw", **LAW, "beta": -1}), "MultiPowerLaw: beta must be"),
         (json.dumps({"law": "MultiPowerLaw", **LAW, "beta": "1"}), "MultiPowerLaw: beta must be"),
     ],
