@@ -24,6 +24,11 @@ from optax_sched._core.errors import Refusal, Unfit
 from optax_sched._core.peer_words import meant_by
 from optax_sched._math.phases import LAST_STEP, Numeric
 
+# What formulas are annotated with; `optax_sched.typing` has these too.
+__all__ = ["Boundaries", "Count", "CountOrZero", "Factor", "FactorOrFactors", "Fraction", "Growth"]
+__all__ += ["Key", "Negative", "Noise", "PartOfOne", "Positive", "Rate", "Rates", "Real", "Reals"]
+__all__ += ["Steps", "StepsOrZero", "Switch"]
+
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
 _FACTOR = Number("a factor in (0, 1]", maximum=1.0, above=0.0)
