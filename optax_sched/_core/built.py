@@ -65,8 +65,7 @@ class Built(Node):
         values = hyperparameters(self)
         nested: dict[str, dict[str, object]] = {}
         for path, value in changes.items():
-            name = path.partition(".")[0].partition("[")[0]
-            rest = path[len(name) :].removeprefix(".")
+            name, _, rest = path.replace(".[", "[").replace("[", ".[").partition(".")
             if name not in values:
                 inside = None if rest else _path_inside(values, name)
                 hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None

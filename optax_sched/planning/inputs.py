@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.built import is_batch
-from optax_sched._core.domains import Domain, default_float, is_traced
+from optax_sched._core.domains import Domain, Known, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.words import SIZE, Count, ManyScalars, Scalar, admit, domain_of, some
@@ -23,12 +23,11 @@ class SizesDomain(Domain):
     words = f"{SIZE.words}, or a sequence of such numbers"
 
     def admit(self, value: Any) -> int | tuple[int, ...]:
-        items = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
-        if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-            return SIZE.admit(value)
-        if not items:
+        array = KnownNumbers("").admit(value)
+        if array.ndim > 1 or not array.size:
             raise ValueError
-        return tuple(map(SIZE.admit, items))
+        sizes = tuple(map(SIZE.admit, array.ravel().tolist()))
+        return sizes if array.ndim else sizes[0]
 
 
 class ArrayDomain(Domain):
@@ -109,6 +108,9 @@ Given = Function | Scalar | ManyScalars
 Run = Annotated[Given, "Run", RunDomain()]
 BatchSize = Annotated[Function | float, "BatchSize", BatchSizeDomain()]
 Size = Annotated[int, "Size", SIZE]
+SizeOrZero = Annotated[int, "SizeOrZero", Known("a known whole number, 0 or more", 0, whole=True)]
+KnownRate = Annotated[float, "Rate", Known("a known finite number, 0 or more", 0.0)]
+KnownPositive = Annotated[float, "Positive", Known("a known positive finite number", above=0.0)]
 Sizes = Annotated[int | np.integer | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
 PositiveOrMany = Annotated[Scalar | ManyScalars, "PositiveOrMany", ArrayDomain(True, or_one=True)]
 RateOrMany = Annotated[Scalar | ManyScalars, "RateOrMany", ArrayDomain(False, or_one=True)]
@@ -150,8 +152,7 @@ def known_rates(
     run = admit(where, name, RunDomain(), schedule)
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
-        starts = np.arange(0, num_steps, _BLOCK, dtype=np.int32)
-        blocks = [read(start + np.arange(_BLOCK, dtype=np.int32)) for start in starts]
+        blocks = [read(np.arange(t, t + _BLOCK)) for t in range(0, num_steps, _BLOCK)]
         run = blocks if is_traced(blocks) else np.concatenate(blocks)
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)

@@ -24,9 +24,6 @@ class Closure(Settings):
                 values[name] = cell.cell_contents
         super().__init__(schedule, values)
 
-    def height(self, name: str) -> float:
-        return float(self[name])
-
     def delayed(self, schedule: Schedule) -> Schedule:
         begin = self.steps("transition_begin")
         return ours.delay(schedule, begin) if begin > 0 else schedule
@@ -38,15 +35,15 @@ def plain(it: Closure) -> Schedule:
 
 
 def polynomial(it: Closure) -> Schedule:
-    start, end, power = it.height("init_value"), it.height("end_value"), it["power"]
+    start, end, power = it["init_value"], it["end_value"], it["power"]
     if power == 0:
         return ours.constant(start)
     return it.delayed(powered(start, it.steps("transition_steps"), end, power))
 
 
 def exponential_or_steps(it: Closure) -> Schedule:
-    start, length, rate = it.height("init_value"), it.steps("transition_steps"), it["decay_rate"]
-    end = None if it.given("end_value") is None else it.height("end_value")
+    start, length, rate = it["init_value"], it.steps("transition_steps"), it["decay_rate"]
+    end = None if it.given("end_value") is None else it["end_value"]
     if rate < 1:
         if end is not None and end >= start:
             return ours.constant(end)
@@ -60,7 +57,7 @@ def exponential_or_steps(it: Closure) -> Schedule:
 
 
 def cosine_with_a_power(it: Closure) -> Schedule:
-    start, length, power = it.height("init_value"), it.steps("decay_steps"), it["exponent"]
+    start, length, power = it["init_value"], it.steps("decay_steps"), it["exponent"]
     end = tidy(start * it["alpha"])
     if power == 1:
         return cosine(start, length, end)
@@ -72,7 +69,7 @@ def cosine_with_a_power(it: Closure) -> Schedule:
 def factors(it: Closure) -> Schedule:
     """A value that is multiplied by a factor at each boundary."""
     knots = sorted((it.raw("boundaries_and_scales") or {}).items())
-    values, starts = [it.height("init_value")], [0.0]
+    values, starts = [it["init_value"]], [0.0]
     for boundary, scale in knots:
         values.append(tidy(values[-1] * it.number("boundaries_and_scales", scale)))
         starts.append(it.number("boundaries_and_scales", boundary))

@@ -79,10 +79,7 @@ def _chain(scheduler: Any, group: int) -> Schedule:
 def _single(scheduler: object) -> str:
     """The name of a class of torch's that is made of no others; else it is refused."""
     kind, name = type(scheduler), type(scheduler).__qualname__
-    if kind.__module__ != MODULE:
-        rule = f"that of a class in {MODULE}"
-        Settings(scheduler).refuse("step", rule, got=f"{kind.__module__}.{name}")
-    if name not in SINGLE:
-        rule = "of a scheduler that is made of no others, and no plateau"
-        Settings(scheduler).refuse("step", rule, _APART, got=name)
+    if kind.__module__ != MODULE or name not in SINGLE:
+        rule = "that of a scheduler of torch's own that is made of no others, and no plateau"
+        Settings(scheduler).refuse("step", rule, _APART, got=f"{kind.__module__}.{name}")
     return name

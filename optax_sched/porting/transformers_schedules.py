@@ -77,7 +77,8 @@ def cosine(it: Bound) -> Schedule:
     if it.half_waves == 0:
         return warm_constant(it)
     until = None if it.until is None else it.until - it.warm
-    return warmed(_waves(it, it.part("min_lr_rate"), until), it.warm)
+    low = it.part("min_lr_rate")
+    return warmed(waves(it.rate, it.length, it.half_waves, low, until), it.warm)
 
 
 def hard_restarts(it: Bound) -> Schedule:
@@ -115,7 +116,8 @@ def cosine_from_1(it: Bound) -> Schedule:
     warm = it.warm
     if it.half_waves == 0:
         it.refuse("num_cycles", "more than 0")
-    curve = _waves(it, it.part("min_lr_rate"), None if it.until is None else it.until + 1 - warm)
+    until = None if it.until is None else it.until + 1 - warm
+    curve = waves(it.rate, it.length, it.half_waves, it.part("min_lr_rate"), until)
     if it.given("warmup_lr_rate") is None or warm < 1:
         return ours.shift(warmed(curve, warm), 1)
     start = it.part("warmup_lr_rate")
@@ -143,10 +145,6 @@ def warmup_stable_decay(it: Bound) -> Schedule:
     if (rise == "linear" or warm == 0) and low <= it.rate:
         return ours.wsd(it.rate, warm, decay, start + decay, low if warm > 0 else 0.0, low, fall)
     return ours.cooldown(risen, start, decay, low, fall)
-
-
-def _waves(it: Bound, low: float, until: float | None) -> Schedule:
-    return waves(it.rate, it.length, it.half_waves, low, until)
 
 
 FUNCTIONS: dict[str, Callable[[Bound], Schedule]] = {

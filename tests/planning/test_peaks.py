@@ -203,7 +203,7 @@ def test_peaks_far_from_the_best_are_left_out():
 RUNS = sweep_of("cosine", 400)
 RUN = RUNS[0]
 PRIOR = "a finite number, or a pair (mean, deviation) with a deviation of 0 or more, got "
-SIZE = "a positive finite number that is not traced, got "
+SIZE = "a known positive finite number, or None, got "
 
 
 @pytest.mark.parametrize(

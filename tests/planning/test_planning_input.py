@@ -56,7 +56,7 @@ GOOD: dict[Callable[..., Any], dict[str, Any]] = {
 }
 
 SIZE = "a whole number, 1 or more, that is not traced"
-NO_SIZES = [0, -1, 2.5, NAN, INF, "10", None, True, [10.5], [0], jnp.ones(2)]
+NO_SIZES = [0, -1, 2.5, NAN, INF, "10", None, True, [10.5], [0], jnp.full(2, 1.5)]
 SCHEDULE = "a schedule, a function of the step, a finite number, or a sequence of the rates used"
 NO_SCHEDULES = ["cosine", None, [COS], NAN, 1j, [], ["a"], [True], [1j], [[0.1], [0.2]]]
 RATES = "a schedule of finite rates, 0 or more, up to step"
