@@ -65,7 +65,7 @@ class Built(Node):
         values = hyperparameters(self)
         nested: dict[str, dict[str, object]] = {}
         for path, value in changes.items():
-            name, _, rest = path.replace("[", ".[").partition(".")
+            name, _, rest = path.replace(".[", "[").replace("[", ".[").partition(".")
             if name not in values:
                 inside = None if rest else _path_inside(values, name)
                 hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
