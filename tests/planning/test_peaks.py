@@ -220,7 +220,7 @@ SIZE = "a known positive finite number, or None, got "
         (
             [RUN._replace(schedule=stack([constant(0.1), constant(0.2)]))],
             {},
-            "runs[0].schedule must be one schedule, not a batch",
+            "runs[0].schedule: value has a leading axis, so this is a batch",
         ),
         ([RUN._replace(num_steps=0)], {}, "runs[0].num_steps must be a whole number, 1 or more"),
         ([RUN._replace(num_steps=2.5)], {}, "runs[0].num_steps must be a whole number, 1 or more"),
