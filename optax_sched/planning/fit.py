@@ -235,9 +235,7 @@ def _read(where: str, of: str, run: LoggedRun) -> tuple[np.ndarray, np.ndarray, 
     rates = known_rates(where, run.schedule, int(steps.max()) + 1, f"{of}schedule", must_move=False)
     unmoved = np.cumsum(rates)[steps] <= 0
     if unmoved.any():
-        rule = "steps of a schedule with a rate above 0"
-        if rates.any():
-            rule = f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
+        rule = "from the first one with a rate above 0 on"
         raise Refusal(where, f"{of}steps", rule, steps[unmoved][0]).error()
     return rates, steps, losses
 
