@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import os
 import re
 import sys
 import warnings
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optax_sched._core.errors import imported, in_a_word
+from optax_sched._core.errors import Refusal, imported
 from optax_sched._files.spec import read_spec
 from optax_sched._view.plot import bare_source, last_step_of, plot, short_source
 from optax_sched._view.terminal import print_table, show
@@ -19,7 +18,6 @@ from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting import identify, read_log
 from optax_sched.porting.identify import lags_of
 
-SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 SPEC = """\
 A SPEC is a schedule's source text, or a JSON or YAML file as optax_sched.to_config makes it: the
 builder's name and its settings, nested where a schedule is made of others. This one rises for 100
@@ -64,24 +62,6 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return typed
 
 
-@option
-def step_count(text: str) -> int:
-    steps = int(text) if text.replace("_", "").isdecimal() else 0
-    if steps < 1:
-        raise ValueError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
-    return steps
-
-
-@option
-def picture_file(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"must end in {', '.join(SUFFIXES)}, got {in_a_word(text)}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ValueError(f"must be a file in a writable folder, got {in_a_word(text)}")
-    return path
-
-
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
@@ -96,16 +76,16 @@ def parser() -> Parser:
 
     spec = {"type": option(read_spec), "metavar": "SPEC"}
     one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
-    steps = {"type": step_count, "metavar": "N"}
+    steps = {"type": int, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
-    picture = {"type": picture_file, "metavar": "FILE"}
-    picture_help = f"which ends in {', '.join(SUFFIXES)}"
+    picture = {"type": Path, "metavar": "FILE"}
+    picture_help = "the picture to write: .png, .svg, .pdf, .jpg or another format of matplotlib"
 
     add = command("plot", draw, "draw schedules into a picture", SPEC)
     add("specs", nargs="+", help=f"{one_spec['help']}; several are compared", **spec)
     add("--steps", help=steps_help, **steps)
     add("--log", action="store_true", help="put the values on a logarithmic scale")
-    add("--out", required=True, help=f"the picture to write, {picture_help}", **picture)
+    add("--out", required=True, help=picture_help, **picture)
 
     does = "print a schedule's values as a table and its curve, without a picture"
     add = command("show", print_one, does, SPEC)
@@ -127,7 +107,7 @@ def parser() -> Parser:
     add = command("identify", identify_log, "find the schedules that a trainer's log followed", LOG)
     add("file", metavar="FILE", help="trainer_state.json, CSV or JSON lines, as the trainer wrote it")
     add("--column", metavar="NAME", help="the logged rate; without it, the first column named so")
-    add("--plot", help=f"draw the log beside the best; the picture to write, {picture_help}", **picture)
+    add("--plot", help=f"draw the log beside the best; {picture_help}", **picture)
     return top
 
 
@@ -137,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = top.parse_args(arguments)
     try:
         options.run(options)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         top.error(str(error))
 
 
@@ -158,15 +138,15 @@ def draw(options: argparse.Namespace) -> None:
 def compare(options: argparse.Namespace) -> None:
     """Print schedules with the best first, as a table or as JSON."""
     schedules = {repr(schedule): schedule for schedule in options.specs}
+    steps = last_step_of("compare", "--steps", options.steps, [])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        given = options.steps, options.tuned, *options.law
-        rows = compared(schedules, *given, horizon_exponent=options.horizon_exponent)
+        rows = compared(schedules, steps, options.tuned, options.horizon_exponent, *options.law)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
         tuned = None if options.tuned is None else repr(options.tuned)
-        about = {"num_steps": options.steps, "tuned": tuned, "assumption": ASSUMPTION}
+        about = {"num_steps": steps, "tuned": tuned, "assumption": ASSUMPTION}
         print(json.dumps({**about, "schedules": [row._asdict() for row in rows]}, indent=2))
         return
     scale, remark = "best scale, D / G = 1", BEST_SCALE
@@ -180,7 +160,7 @@ def compare(options: argparse.Namespace) -> None:
         number = row.best_scale if row.factor is None else row.factor
         loss = [] if row.predicted_loss is None else [f"{row.predicted_loss:.4f}"]
         cells.append([short_source(schedules[row.schedule]), worse, f"{number:.4g}", *loss])
-    print_table("compare", f"{options.steps} steps", columns, cells, ASSUMPTION, remark)
+    print_table("compare", f"{steps} steps", columns, cells, ASSUMPTION, remark)
 
 
 def identify_log(options: argparse.Namespace) -> None:
@@ -189,8 +169,8 @@ def identify_log(options: argparse.Namespace) -> None:
     names = list(filter(RATE_COLUMN.search, curves))
     name = options.column or next(iter(names), None)
     if name not in curves:
-        rule = f"must be one of {', '.join(map(repr, curves))}, got {in_a_word(options.column)}"
-        raise ValueError(f"--column: {rule}")
+        rule = f"one of {', '.join(map(repr, curves))}"
+        raise Refusal("identify", "--column", rule, options.column).error()
     steps, values = curves[name]
     matches = identify(steps, values)
     others = [other for other in names if other != name and options.column is None]
@@ -218,7 +198,7 @@ def picture(where: str, out: Path) -> Iterator[Any]:
     """Axes to draw into; then the picture is written."""
     figure = imported(where, "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     yield figure.subplots()
-    figure.savefig(out, dpi=150)
+    figure.savefig(out, format=out.suffix[1:] or "png", dpi=150)
     print(f"picture: {out}")
 
 

@@ -63,15 +63,13 @@ class OneSchedule(Domain):
     def __init__(self, has_own_clock: bool = False):
         self.has_own_clock = has_own_clock  # whether its steps are other ones than those outside
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: Any) -> Schedule:
         if isinstance(value, Schedule):
             return value
         refuse_no_schedule(value)
         if isinstance(value, Built):  # a shape
             raise TypeError
-        if not callable(value):
-            return constant(value)
-        return of_function(value) if jax.tree_util.all_leaves([value]) else value
+        return of_function(value) if callable(value) else constant(value)
 
     def public(self, stored: Any) -> Any:
         return stored.function if is_made_by(of_function, stored) else stored

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import as_key, default_float
+from optax_sched._core.domains import default_float, is_key
 from optax_sched._core.formula import at_most
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
@@ -298,7 +298,7 @@ def noisy(
     1.0 True False
     """
     value = schedule(step)
-    key_at_step: Any = jax.random.fold_in(as_key(key), whole_step(step))
+    key_at_step: Any = jax.random.fold_in(key if is_key(key) else jax.random.key(key), whole_step(step))
     draw = jax.random.normal if kind == "normal" else functools.partial(jax.random.uniform, minval=-1.0)
     noise = draw(key_at_step, dtype=default_float())
     active = reached(step, start)
