@@ -175,12 +175,8 @@ def one_each(where: str, name: str, values: Any, count: int, of: str) -> None:
 
 def each_of(where: str, runs: Any, kind: Any) -> Iterator[tuple[str, Any]]:
     """Each run of a sequence of them, a NamedTuple of this kind, with its name for errors."""
-    required = [name for name in kind._fields if name not in kind._field_defaults]
-    words = f"{kind.__name__}({', '.join(required)})"
-    rule = f"a sequence of one or more {words}"
-    if isinstance(runs, kind):
-        raise Refusal(where, "runs", rule, runs).error(TypeError)
-    for number, run in enumerate(some(where, "runs", rule, runs)):
+    words = f"{kind.__name__}({', '.join(kind._fields)})"
+    for number, run in enumerate(some(where, "runs", f"a sequence of one or more {words}", runs)):
         if not isinstance(run, tuple) or len(run) != len(kind._fields):
             raise Refusal(where, f"runs[{number}]", f"a {words}", run).error(TypeError)
         yield f"runs[{number}].", kind(*run)

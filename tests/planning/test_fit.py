@@ -415,7 +415,7 @@ LOSSES = "positive finite numbers that are not traced, got "
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
-        (GOOD, r"runs must be a sequence of one or more LoggedRun\(schedule, steps, losses\), got "),
+        (GOOD, r"runs\[0\] must be a LoggedRun\(schedule, steps, losses\), got "),
         ([], "runs must be a sequence of one or more LoggedRun"),
         (None, "runs must be a sequence of one or more LoggedRun"),
         ([GOOD, 3], r"runs\[1\] must be a LoggedRun\(schedule, steps, losses\), got 3"),
