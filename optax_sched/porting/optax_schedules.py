@@ -1,9 +1,9 @@
 """optax's own schedules, which are closures: their settings are what they have closed over."""
 
-import contextlib
 import inspect
 import math
 from collections.abc import Callable
+from types import CellType
 from typing import Any
 
 import optax_sched._schedules as ours
@@ -18,10 +18,9 @@ class Closure(Settings):
 
     def __init__(self, schedule: Any):
         names, cells = schedule.__code__.co_freevars, schedule.__closure__ or ()
-        values = {}
-        for name, cell in zip(names, cells, strict=True):
-            with contextlib.suppress(ValueError):  # what optax came to set is all that it uses
-                values[name] = cell.cell_contents
+        pairs = zip(names, cells, strict=True)
+        # What optax came to set is all that it uses.
+        values = {name: cell.cell_contents for name, cell in pairs if cell != CellType()}
         super().__init__(schedule, values)
 
     def delayed(self, schedule: Schedule) -> Schedule:

@@ -89,9 +89,8 @@ def port(scheduler: object) -> Any:
         if refusal is None or refusal.where == "port":
             raise
         raise ValueError(f"port: {called(scheduler)} is beyond {error}: {OWN}") from None
-    if not isinstance(ported, list):
-        return ported
-    return ported[0] if len(set(map(repr, ported))) == 1 else ported
+    are_equal = isinstance(ported, list) and len(set(map(repr, ported))) == 1
+    return ported[0] if are_equal else ported
 
 
 def _instead(thing: object) -> str:

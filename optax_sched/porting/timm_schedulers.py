@@ -132,9 +132,7 @@ def multistep(it: Group) -> Schedule:
 
 def warmup_stable_decay(it: Group) -> Schedule:
     length, decay, fall = it.steps("t_initial"), it.steps("decay_t"), it.raw("decay_fn")
-    shape: Any = SHAPES.get(fall) if isinstance(fall, str) else None
-    if fall == "power":
-        shape = ours.k_shape(it["decay_power"])
+    shape: Any = ours.k_shape(it["decay_power"]) if fall == "power" else SHAPES.get(fall)
     if shape is None:
         remedy = "wsd and cooldown take any function as their shape"
         it.refuse("decay_fn", "'linear', '1-sqrt', 'cosine' or 'power'", remedy)

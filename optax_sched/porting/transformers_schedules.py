@@ -1,6 +1,5 @@
 """transformers' schedules, which are functions for torch's LambdaLR, told by their names."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -50,11 +49,10 @@ class Bound(Settings):
 def lambda_lr(it: Part) -> Schedule:
     """What a LambdaLR with one of transformers' functions gives to a parameter group."""
     function = it.raw("lr_lambdas")[it.index]
-    bound = isinstance(function, functools.partial)
-    plain = function.func if bound else function
+    plain = getattr(function, "func", function)
     name = getattr(plain, "__qualname__", "")
     known = getattr(plain, "__module__", None) == MODULE and name in FUNCTIONS
-    if not known or (bound and function.args):
+    if not known or getattr(function, "args", ()):
         rule = "one of transformers' get_..._schedule functions"
         remedy = "schedule(lambda step, init_value: init_value * f(step)) makes a builder of your own f"
         it.refuse(f"lr_lambdas[{it.index}]", rule, remedy, got=function)
