@@ -1,7 +1,18 @@
-"""The command line: draws, prints and compares schedules, and finds the one that a log followed."""
+"""The command line: draws, prints and compares schedules, and finds the one that a log followed.
+
+A SPEC is a schedule's source text, or a JSON or YAML file as optax_sched.to_config makes it: the
+builder's name and its settings, nested where a schedule is made of others. This one rises for 100
+steps and then falls for 900, in both forms:
+
+  "warmup(cosine_decay(0.1, 900), 100)"
+
+  {"builder": "warmup", "warmup_steps": 100,
+   "schedule": {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 900}}
+"""
 
 import argparse
 import contextlib
+import inspect
 import json
 import re
 import sys
@@ -18,21 +29,7 @@ from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting import identify, read_log
 from optax_sched.porting.identify import lags_of
 
-SPEC = """\
-A SPEC is a schedule's source text, or a JSON or YAML file as optax_sched.to_config makes it: the
-builder's name and its settings, nested where a schedule is made of others. This one rises for 100
-steps and then falls for 900, in both forms:
-
-  "warmup(cosine_decay(0.1, 900), 100)"
-
-  {"builder": "warmup", "warmup_steps": 100,
-   "schedule": {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 900}}
-"""
-LOG = """\
-A FILE is what a trainer wrote: Hugging Face's trainer_state.json, CSV (Lightning, ultralytics, exports
-of Weights & Biases) or JSON lines. The table has the schedules that agree with the logged values, those
-that a person would rather have typed first.
-"""
+_, _, SPEC = (__doc__ or "").partition("\n\n")
 BEST_SCALE = (
     "best scale: the bound is lowest if the rates are multiplied by it and by D / G, where D is the "
     "distance from the start to the optimum and G the norm of a gradient; both are unknown, so only "
@@ -67,10 +64,11 @@ def parser() -> Parser:
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
     commands = top.add_subparsers(required=True, metavar="plot | show | compare | identify")
 
-    def command(name: str, run: Callable[..., None], does: str, epilog: str) -> Callable[..., Any]:
-        about: Any = {"description": f"{does[0].upper()}{does[1:]}.", "epilog": epilog}
+    def command(name: str, run: Callable[..., None]) -> Callable[..., Any]:
+        does, _, more = (inspect.getdoc(run) or "").partition("\n\n")
         layout = argparse.RawDescriptionHelpFormatter
-        made = commands.add_parser(name, help=does, formatter_class=layout, **about)
+        text: Any = {"help": does, "description": does, "epilog": more or SPEC}
+        made = commands.add_parser(name, formatter_class=layout, **text)
         made.set_defaults(run=run)
         return made.add_argument
 
@@ -81,19 +79,17 @@ def parser() -> Parser:
     picture = {"type": Path, "metavar": "FILE"}
     picture_help = "the picture to write: .png, .svg, .pdf, .jpg or another format of matplotlib"
 
-    add = command("plot", draw, "draw schedules into a picture", SPEC)
+    add = command("plot", draw)
     add("specs", nargs="+", help=f"{one_spec['help']}; several are compared", **spec)
     add("--steps", help=steps_help, **steps)
     add("--log", action="store_true", help="put the values on a logarithmic scale")
     add("--out", required=True, help=picture_help, **picture)
 
-    does = "print a schedule's values as a table and its curve, without a picture"
-    add = command("show", print_one, does, SPEC)
+    add = command("show", print_one)
     add("spec", **one_spec)
     add("--steps", help=steps_help, **steps)
 
-    does = "rank schedules for a run of N updates by the convex bound"
-    add = command("compare", compare, does, SPEC)
+    add = command("compare", compare)
     add("specs", nargs="+", **one_spec)
     add("--steps", required=True, help="the number of updates", **steps)
     add("--tuned", help="a schedule tuned for this run: what to multiply the others by", **spec)
@@ -104,7 +100,7 @@ def parser() -> Parser:
     add("--law", type=option(read_law), default=(None, None), metavar="FILE", help=law)
     add("--json", action="store_true", help="print JSON instead of the table")
 
-    add = command("identify", identify_log, "find the schedules that a trainer's log followed", LOG)
+    add = command("identify", identify_log)
     add("file", metavar="FILE", help="trainer_state.json, CSV or JSON lines, as the trainer wrote it")
     add("--column", metavar="NAME", help="the logged rate; without it, the first column named so")
     add("--plot", help=f"draw the log beside the best; {picture_help}", **picture)
@@ -122,12 +118,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def print_one(options: argparse.Namespace) -> None:
-    """Print a schedule's values and its curve."""
+    """Print a schedule's values as a table and its curve, without a picture."""
     show(options.spec, last_step_of("show", "--steps", options.steps, [options.spec]))
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Write a picture of schedules."""
+    """Draw schedules into a picture."""
     with picture("plot", options.out) as axes:
         steps = last_step_of("plot", "--steps", options.steps, options.specs)
         plot(options.specs, steps, axes, log=options.log)
@@ -136,7 +132,7 @@ def draw(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Print schedules with the best first, as a table or as JSON."""
+    """Rank schedules for a run of N updates by the convex bound."""
     schedules = {repr(schedule): schedule for schedule in options.specs}
     steps = last_step_of("compare", "--steps", options.steps, [])
     with warnings.catch_warnings(record=True) as caught:
@@ -164,7 +160,12 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def identify_log(options: argparse.Namespace) -> None:
-    """Print the schedules that a log may have followed, and draw it beside the best."""
+    """Find the schedules that a trainer's log followed.
+
+    A FILE is what a trainer wrote: Hugging Face's trainer_state.json, CSV (Lightning, ultralytics,
+    exports of Weights & Biases) or JSON lines. The table has the schedules that agree with the logged
+    values, those that a person would rather have typed first.
+    """
     curves = read_log(options.file)
     names = list(filter(RATE_COLUMN.search, curves))
     name = options.column or next(iter(names), None)

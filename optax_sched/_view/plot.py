@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from optax_sched._core.built import formula_behind, hyperparameters, is_batch, is_made_by
+from optax_sched._core.built import formula_behind, hyperparameters, is_made_by, refuse_batch
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
 from optax_sched._core.errors import Refusal, imported
 from optax_sched._core.evaluate import is_float_clock
@@ -153,9 +153,7 @@ def _by_label(schedules: Any) -> list[tuple[str, Function]]:
     found = []
     for label, name, item in items:
         schedule = admit("plot", name, OneSchedule(), item)
-        if is_batch(schedule):
-            rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
-            raise ValueError(f"plot: {name} must be {rule}")
+        refuse_batch(f"plot: {name}", schedule, "plot(unstack(batch))")
         found.append((short_source(schedule) if label is None else label, schedule))
     return found
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import is_batch
+from optax_sched._core.built import is_batch, refuse_batch
 from optax_sched._core.domains import Domain, Known, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
@@ -125,9 +125,7 @@ def rates_of(
 ) -> Array:
     """The rates of updates 0 to num_steps - 1. Where they are concrete, bad ones are refused."""
     rates = admit(where, name, RunDomain(), schedule)
-    if is_batch(rates):
-        rule = "one schedule, not a batch (map over it: jax.vmap)"
-        raise Refusal(where, name, rule, schedule).error()
+    refuse_batch(f"{where}: {name}", rates, f"jax.vmap(lambda s: {where}(s, ...))(batch)")
     if callable(rates):
         rates = as_schedule(rates)(jnp.arange(num_steps, dtype=jnp.int32))
     if len(rates) < num_steps:
@@ -177,12 +175,8 @@ def one_each(where: str, name: str, values: Any, count: int, of: str) -> None:
 
 def each_of(where: str, runs: Any, kind: Any) -> Iterator[tuple[str, Any]]:
     """Each run of a sequence of them, a NamedTuple of this kind, with its name for errors."""
-    required = [name for name in kind._fields if name not in kind._field_defaults]
-    words = f"{kind.__name__}({', '.join(required)})"
-    rule = f"a sequence of one or more {words}"
-    if isinstance(runs, kind):
-        raise Refusal(where, "runs", rule, runs).error(TypeError)
-    for number, run in enumerate(some(where, "runs", rule, runs)):
+    words = f"{kind.__name__}({', '.join(kind._fields)})"
+    for number, run in enumerate(some(where, "runs", f"a sequence of one or more {words}", runs)):
         if not isinstance(run, tuple) or len(run) != len(kind._fields):
             raise Refusal(where, f"runs[{number}]", f"a {words}", run).error(TypeError)
         yield f"runs[{number}].", kind(*run)
