@@ -53,7 +53,7 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def typed(text: str) -> Any:
         try:
             return read(text)
-        except (ImportError, TypeError, ValueError) as error:
+        except (ImportError, OSError, TypeError, ValueError) as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return typed

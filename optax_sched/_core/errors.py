@@ -58,10 +58,8 @@ def in_a_word(value: object) -> str:
     """A value for an error message: short, and on one line."""
     if isinstance(value, Tracer):
         return f"a traced {value.dtype}{list(value.shape)}"
-    if isinstance(value, jax.Array | np.ndarray):
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
-    if isinstance(value, np.generic):
-        return repr(value.item())
     return " ".join(_Shortened().repr(value).split())
 
 

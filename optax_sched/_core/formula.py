@@ -59,7 +59,7 @@ class Formula:
                 raise TypeError(f"{name}: hyperparameters must be named, **{parameter.name} hides them")
             self.domains[parameter.name] = domain_of(parameter.name, parameter.annotation)
         self.hints = {it.name: it.annotation for it in parameters if it.annotation is not it.empty}
-        self.signature = readable(parameters, self.hints, made)
+        self.signature = readable(parameters, made)
         self.is_static = tuple(domain.static for domain in self.domains.values())
         checks = [check] if callable(check) else check or ()
         self.checks = [(check, tuple(inspect.signature(check).parameters)) for check in checks]

@@ -1,6 +1,5 @@
 """Whole numbers: updates and examples of a training, and schedules of whole numbers."""
 
-import fractions
 import math
 from collections.abc import Callable, Iterator
 
@@ -108,12 +107,14 @@ def count_updates(
     >>> count_updates(4_500_000, optax_sched.piecewise_constant([128, 256, 512], [10_000, 15_000]))
     18789
     """
+    from fractions import Fraction  # its import takes a millisecond
+
     where = "count_updates"
     examples = admit(where, "num_examples", _COUNT, num_examples)
     processes = admit(where, "processes", _COUNT, processes)
     accumulate = admit(where, "accumulate", _COUNT, accumulate)
     keep = not admit(where, "drop_last", Choice((False, True)), drop_last)
-    passes = fractions.Fraction(str(admit(where, "epochs", _EPOCHS, epochs)))
+    passes = Fraction(str(admit(where, "epochs", _EPOCHS, epochs)))
     if callable(batch_size):
         for name, value in (("epochs", passes), ("accumulate", accumulate)):
             if value != 1:
