@@ -53,7 +53,7 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def typed(text: str) -> Any:
         try:
             return read(text)
-        except (ImportError, TypeError, ValueError) as error:
+        except (ImportError, OSError, TypeError, ValueError) as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return typed
@@ -174,9 +174,8 @@ def identify_log(options: argparse.Namespace) -> None:
         raise Refusal("identify", "--column", rule, options.column).error()
     steps, values = curves[name]
     matches = identify(steps, values)
-    others = [other for other in names if other != name and options.column is None]
     title = f"{Path(options.file).name}, {name}: {len(steps)} values"
-    title += f" (--column also: {', '.join(others)})" if others else ""
+    title += f" (--column may be {', '.join(names)})" if len(names) > 1 else ""
     rows = []
     for match in matches:
         error = f"{match.largest_error:.3g}" + ", too much" * (not match.is_consistent)

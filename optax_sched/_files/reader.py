@@ -234,12 +234,11 @@ def _text_for_number(value: object, may_be_yaml: bool) -> str:
             return ""
     except ValueError:
         return ""
-    mantissa, e, exponent = value.lower().partition("e")
-    if not e or not may_be_yaml:
+    if "e" not in value.lower() or not may_be_yaml:
         return f": write {value} without quotes"
-    point = "" if "." in mantissa else ".0"
-    sign = "" if exponent[:1] in ("+", "-", "") else "+"
-    return f": YAML reads {value} as text, write {mantissa}{point}{e}{sign}{exponent}"
+    number = str(float(value))
+    written = number if "." in number else number.replace("e", ".0e")
+    return f": YAML reads {value} as text, write {written}"
 
 
 def _domain_of_items(domain: Domain) -> Domain | None:

@@ -13,7 +13,6 @@ from optax_sched._files.reader import Arithmetic, Reader, known_builders
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
-_WHOLE_NODES = ast.Call | ast.BinOp | ast.UnaryOp
 _ARRAYS = ("jax.numpy.array", "jnp.array")
 
 
@@ -93,7 +92,7 @@ class _Parser:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
                 tree = ast.parse(self.text, mode="eval").body
-            made = self.value(tree) if isinstance(tree, _WHOLE_NODES) else None
+            made = self.value(tree) if isinstance(tree, ast.Call | ast.BinOp | ast.UnaryOp) else None
         except SyntaxError as error:
             where = f"from_source: line {error.lineno or 1}"
             raise ValueError(f"{where} is not valid Python: {error.msg}") from None

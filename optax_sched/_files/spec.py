@@ -17,8 +17,8 @@ from optax_sched._files.source import from_source
 def read_spec(spec: str) -> Schedule:
     """The schedule that a file describes, if there is a file of that name, else a source text.
 
-    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
-    TypeError, with one line, and ImportError where YAML needs a module that is not installed.
+    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises OSError, ValueError
+    or TypeError, with one line, and ImportError where YAML needs a module that is not installed.
     """
     if os.path.exists(spec):  # which a text that can be no name does not
         config = data_in(spec)
@@ -57,9 +57,6 @@ def data_in(name: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
         return yaml.safe_load(text) if yaml else json.loads(text)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
     except (wrong, ValueError, RecursionError) as error:
         form = "YAML" if yaml else "JSON (a YAML file ends in .yaml or .yml)"
         raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None

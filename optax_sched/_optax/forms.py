@@ -115,13 +115,13 @@ def _loop(node: Any) -> FeedbackState:
     numbers = {path.rpartition(".")[2]: number for path, number in flat(node["rule"]).items()}
     label = next(iter(node["rule"])).rpartition(".")[0]  # plateau, or plateau(True) if observe_only
     name, _, words = label.partition("(")
-    if name in OUR_RULES:
-        numbers |= {"schedule": None, "observe_only": bool(words)}
-        rule = assembled(OUR_RULES[name], **numbers)
-        memory = PlateauState(**memory) if isinstance(memory, Mapping) else memory
-        return FeedbackState(schedule, memory, rule)
-    memory = SimpleNamespace(**memory) if isinstance(memory, Mapping) else memory
-    return FeedbackState(schedule, memory, SimpleNamespace(name=name, **numbers))
+    ours = OUR_RULES.get(name)
+    if isinstance(memory, Mapping):
+        memory = (PlateauState if ours else SimpleNamespace)(**memory)
+    if not ours:
+        return FeedbackState(schedule, memory, SimpleNamespace(name=name, **numbers))
+    rule = assembled(ours, **numbers, schedule=None, observe_only=bool(words))
+    return FeedbackState(schedule, memory, rule)
 
 
 def _as_before(old: Any, new: Any) -> Any:

@@ -215,10 +215,10 @@ def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState
     """The state, with the rate that it will use where no update was made."""
     if not callable(schedule):  # only the numbers of a schedule, as a checkpoint restores them
         return state
-    count, value = state.count, state.value
-    if is_traced((before, count)):
-        first = strong(schedule(count)).astype(value.dtype)
-        return state._replace(value=jnp.where((before == 0) | (count == 0), first, value))
-    if np.asarray(before) and np.asarray(count):
+    is_known = not is_traced((before, state.count))
+    if is_known and np.asarray(before) and np.asarray(state.count):
         return state
-    return state._replace(value=laid([schedule(count)], [value])[0])
+    (first,) = laid([schedule(state.count)], [state.value])
+    if not is_known:
+        first = jnp.where((before == 0) | (state.count == 0), first, state.value)
+    return state._replace(value=first)

@@ -81,11 +81,10 @@ def cosine(it: Group) -> Schedule:
 
 def polynomial(it: Group) -> Schedule:
     k, power = it["k_decay"], it["power"]
-    shape: Any = "linear" if power == 1 else ours.power_shape(power)
 
     def curve_of(peak: float, length: float) -> Schedule:
         if k != 1:
-            return ours.k_decay(peak, length, k, it.low, shape)
+            return ours.k_decay(peak, length, k, it.low, ours.power_shape(power))
         return powered(peak, length, it.low, power)
 
     return it.warmed(it.cycles(curve_of))

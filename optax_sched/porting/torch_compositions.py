@@ -63,17 +63,17 @@ def _sequence(scheduler: Any, group: int) -> Schedule:
 def _chain(scheduler: Any, group: int) -> Schedule:
     """The product of the factors."""
     made: list[Schedule] = []
+    several = len(scheduler._schedulers) > 1
     for part in scheduler._schedulers:
         name = _single(part)
         it = Part(part, group, rate=1.0 if made else None)
-        if len(scheduler._schedulers) > 1:
-            if name not in FACTORS:
-                rule = "a scheduler that multiplies the rate, which one that sets it anew does not"
-                it.refuse("step", rule, _APART, got=name)
-            if getattr(part, "eta_min", 0) != 0:
-                it.refuse("eta_min", "0 in a ChainedScheduler", _APART)
+        if several and name not in FACTORS:
+            rule = "a scheduler that multiplies the rate, which one that sets it anew does not"
+            it.refuse("step", rule, _APART, got=name)
+        if several and getattr(part, "eta_min", 0) != 0:
+            it.refuse("eta_min", "0 in a ChainedScheduler", _APART)
         made.append(SINGLE[name](it))
-    return ours.multiply(*made) if len(made) > 1 else made[0]
+    return ours.multiply(*made) if several else made[0]
 
 
 def _single(scheduler: object) -> str:

@@ -88,7 +88,8 @@ def cyclic_lr(it: Part) -> Schedule:
     up = steps(it["step_ratio"] * total)
     down = steps(total - up)
     mode = it.raw("mode")
-    scales = 0.5 if mode == "triangular2" else 1.0, it.gamma if mode == "exp_range" else 1.0
+    of_a_cycle = {"triangular": 1.0, "triangular2": 0.5, "exp_range": 1.0}[mode]
+    scales = of_a_cycle, it.gamma if mode == "exp_range" else 1.0
     return ours.cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
 
 

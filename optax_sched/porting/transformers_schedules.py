@@ -1,7 +1,6 @@
 """transformers' schedules, which are functions for torch's LambdaLR, told by their names."""
 
 from collections.abc import Callable
-from typing import Any
 
 import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
@@ -39,11 +38,6 @@ class Bound(Settings):
     def part(self, name: str) -> float:
         """A height that is given as a part of the rate."""
         return tidy(self.rate * self.number(name, self.given(name) or 0.0))
-
-    def shape(self, name: str) -> Any:
-        if self.raw(name) not in SHAPES:
-            self.refuse(name, f"one of {', '.join(SHAPES)}")
-        return SHAPES[self.raw(name)]
 
 
 def lambda_lr(it: Part) -> Schedule:
@@ -129,7 +123,7 @@ def warmup_stable_decay(it: Bound) -> Schedule:
     low, start = it.part("min_lr_ratio"), warm + stable
     if stable < 0:
         it.refuse("num_stable_steps", "0 or more")
-    rise, fall = it.shape("warmup_type"), it.shape("decay_type")
+    rise, fall = SHAPES[it.raw("warmup_type")], SHAPES[it.raw("decay_type")]
     risen = ours.warmup(it.rate, warm, low, rise) if warm > 0 else ours.constant(it.rate)
     if decay == 0:
         return ours.join([risen, low], [start]) if start > 0 else ours.constant(low)

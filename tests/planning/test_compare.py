@@ -114,7 +114,10 @@ def test_the_other_law(capsys, tmp_path):
             ["constant(0.1)", "--steps", "10", "--tuned", "constant(0)"],
             "transfer_factor: tuned must be",
         ),
-        (["constant(0.1)", "--steps", "10", "--law", "none.json"], "must be a file, got 'none.json'"),
+        (
+            ["constant(0.1)", "--steps", "10", "--law", "none.json"],
+            "No such file or directory: 'none.json'",
+        ),
     ],
 )
 def test_bad_options_are_one_line(capsys, options, words):

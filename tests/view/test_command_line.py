@@ -258,7 +258,7 @@ BAD = [
     (("show", "constant(" * 10_000), "SPEC: from_source: line 1 is not valid Python: "),
     (("show", "a" * 10_000), "SPEC: must be a file or a source text, got 'aaaaaaaaaaa"),
     (("show", "\0"), "SPEC: must be a file or a source text, got "),
-    (("show", "."), "SPEC: must be a file, got '.': Is a directory"),
+    (("show", "."), "Is a directory: '.'"),
     (("plot", "wsd.json", "none.json", *PICTURE), "must be a file or a source text, got 'none.json'"),
     (
         ("show", "wsd.json", "--steps", "0"),
