@@ -153,10 +153,10 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
 
 
 def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
-    name, bound = s._formula.name, bound_values(s)
+    name = s._formula.name
     refuse_batch(name, s, "jax.vmap(lambda s: s(step))(batch)")
     with advice_for_traced_code(name):
-        result = s._formula.value(step, *bound.args, **bound.kwargs)
+        result = s._formula.value(step, bound_values(s))
     if result is None or jnp.shape(result) != ():
         got = "None" if result is None else f"shape {jnp.shape(result)}"
         raise ValueError(f"{name}: the formula must return a scalar for a scalar step, got {got}")
