@@ -125,9 +125,8 @@ def _evaluate(s: object, step: jax.Array) -> jax.Array:
         # The default float, or the wider one of a hyperparameter.
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         dtype = jnp.result_type(default_float(), *dtypes)
-        if step.dtype == jnp.int64 and is_float_clock(s):
-            step = step.astype(dtype)
-        if jnp.issubdtype(step.dtype, jnp.integer):
+        is_beyond = step.dtype == jnp.int64 and is_float_clock(s)
+        if jnp.issubdtype(step.dtype, jnp.integer) and not is_beyond:
             step = jnp.maximum(_saturated(step), 0)
         else:
             step = jnp.clip(step.astype(dtype), 0, jnp.finfo(dtype).max)
