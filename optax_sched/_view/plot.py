@@ -1,8 +1,9 @@
 """Draws schedules as curves with matplotlib, which it imports only when it draws."""
 
+import itertools
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -62,11 +63,13 @@ def plot(
     >>> [line.get_label() for line in axes.get_lines()]  # doctest: +SKIP
     ['cosine', 'constant']
     """
-    labelled = _by_label(schedules)
-    num_steps = last_step_of("plot", "num_steps", num_steps, [schedule for _, schedule in labelled])
+    labels, found = _labelled(schedules)
+    num_steps = last_step_of("plot", "num_steps", num_steps, found)
     log = admit("plot", "log", domain_of("log", Switch), log)
-    curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
-    if log and not any(np.any(curve.values > 0) for curve in curves):
+    begins = [[step for step in phase_boundaries(it) if step < num_steps] for it in found]
+    steps = steps_to_show(num_steps, list(itertools.chain(*begins)))
+    values = np.array([values_at(schedule, steps) for schedule in found])
+    if log and not np.any(values > 0):
         raise Refusal("plot", "log", "False where no value is above 0", log).error()
     axes: Any = ax
     if ax is None:
@@ -74,15 +77,17 @@ def plot(
     elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
         raise Refusal("plot", "ax", "matplotlib axes", ax).error(TypeError)
     before = len(axes.get_lines())
-    for number, (curve, covered) in enumerate(zip(curves, _covered(curves), strict=True)):
+    near = 0.01 * np.ptp(values)
+    for number, curve in enumerate(values):
         color = COLORS[(before + number) % len(COLORS)]
-        style = {"drawstyle": "steps-post", "color": color, "label": curve.label}
-        # A curve that lies on others is dashed, so that they are seen through it.
+        style = {"drawstyle": "steps-post", "color": color, "label": labels[number]}
+        # A curve that lies on others for a quarter of its length is dashed: they are seen through it.
+        covered = np.sum(np.mean(np.abs(values[:number] - curve) <= near, axis=1) >= 0.25)
         dashes = {"linestyle": (0, (4, 2 + 2 * covered))} if covered else {}
-        axes.plot(curve.steps, curve.values, **style, **dashes)
+        axes.plot(steps, curve, **style, **dashes)
         # Thin dotted lines from bottom to top, which leave the scale of the values alone.
         place = {"transform": axes.get_xaxis_transform(), "zorder": 0}
-        axes.vlines(curve.boundaries, 0, 1, color, "dotted", linewidth=0.8, alpha=0.6, **place)
+        axes.vlines(begins[number], 0, 1, color, "dotted", linewidth=0.8, alpha=0.6, **place)
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
@@ -106,29 +111,6 @@ def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Function
     return admit(where, name, domain_of(name, Count), num_steps)
 
 
-class Curve(NamedTuple):
-    label: str
-    steps: np.ndarray
-    values: np.ndarray
-    boundaries: list[float]
-
-
-def _curve(label: str, schedule: Function, num_steps: int) -> Curve:
-    boundaries = [step for step in phase_boundaries(schedule) if step < num_steps]
-    steps = steps_to_show(num_steps, boundaries)
-    return Curve(label, steps, values_at(schedule, steps), boundaries)
-
-
-def _covered(curves: list[Curve]) -> list[int]:
-    """For each curve how many earlier ones it lies on, for a quarter of its length or more."""
-    grid = np.unique(np.concatenate([curve.steps for curve in curves]))
-    values = np.array([np.interp(grid, curve.steps, curve.values) for curve in curves])
-    near = 0.01 * np.ptp(values)
-    weights = np.gradient(grid.astype(np.float64)) if len(grid) > 1 else np.ones(1)
-    share = (np.abs(values[:, None] - values) <= near) @ (weights / weights.sum())
-    return np.sum(np.tril(share >= 0.25, -1), axis=1).tolist()
-
-
 def steps_to_show(num_steps: int, boundaries: list[float], most: int = MOST_POINTS) -> np.ndarray:
     """Whole steps from 0 to `num_steps`, evenly, and those just before and at each boundary."""
     even = np.linspace(0, num_steps, min(num_steps, most) + 1).round()
@@ -141,21 +123,21 @@ def values_at(schedule: Function, steps: np.ndarray) -> np.ndarray:
     return np.asarray(as_schedule(schedule)(steps), np.float64)
 
 
-def _by_label(schedules: Any) -> list[tuple[str, Function]]:
+def _labelled(schedules: Any) -> tuple[list[str], list[Function]]:
+    """The labels, and the schedules."""
     if isinstance(schedules, Mapping):
-        items = [(str(label), f"schedules[{label!r}]", item) for label, item in schedules.items()]
+        named = {f"schedules[{label!r}]": item for label, item in schedules.items()}
     elif isinstance(schedules, list | tuple):
-        items = [(None, f"schedules[{index}]", item) for index, item in enumerate(schedules)]
+        named = {f"schedules[{index}]": item for index, item in enumerate(schedules)}
     else:
-        items = [(None, "schedules", schedules)]
-    if not items:
+        named = {"schedules": schedules}
+    if not named:
         raise Refusal("plot", "schedules", "one schedule or more", schedules).error()
-    found = []
-    for label, name, item in items:
-        schedule = admit("plot", name, OneSchedule(), item)
+    found = [admit("plot", name, OneSchedule(), item) for name, item in named.items()]
+    for name, schedule in zip(named, found, strict=True):
         refuse_batch(f"plot: {name}", schedule, "plot(unstack(batch))")
-        found.append((short_source(schedule) if label is None else label, schedule))
-    return found
+    labels = map(str, schedules) if isinstance(schedules, Mapping) else map(short_source, found)
+    return list(labels), found
 
 
 def short_source(schedule: Function) -> str:
