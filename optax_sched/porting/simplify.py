@@ -93,4 +93,6 @@ def _first_value(schedule: Schedule) -> float | None:
     """The value at step 0, where a setting says it."""
     if hasattr(schedule, "warmup_steps"):  # perhaps 0, and then it is another
         return None
+    if is_made_by(ours.repeat, schedule):
+        return _first_value(schedule.schedule)
     return getattr(schedule, "value", getattr(schedule, "init_value", None))
