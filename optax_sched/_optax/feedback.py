@@ -162,8 +162,7 @@ class _Rule(Formula):
         for it in self.memory_names:
             if it not in self.own.parameters:
                 hint = f": write {memory.__name__}()" if inspect.isclass(memory) else ""
-                what = f"which is no hyperparameter of the rule{hint}"
-                raise TypeError(f"{name}: init asks for {it}, {what}")
+                raise TypeError(f"{name}: init asks for {it}, no hyperparameter of the rule{hint}")
 
 
 class LoopBuilder(Protocol[P]):
