@@ -120,13 +120,10 @@ def step(it: Group) -> Schedule:
 
 def multistep(it: Group) -> Schedule:
     """timm's milestone m is at m - 1, and the first rate of all is the optimizer's."""
-    rate, drops = it["decay_rate"], [milestone - 1 for milestone in it.increasing("decay_t")]
-    if not it.warm:
-        return stairs(it.peak, rate, [max(drop, 1) for drop in drops])
     # With a warm-up that the curve does not wait for, all that counts is behind it.
-    later = [drop for drop in drops if drop > 0]
-    height = tidy(it.peak * rate ** (len(drops) - len(later)))
-    return it.warmed(stairs(height, rate, later))
+    first = 0 if it.warm else 1
+    drops = [max(milestone - 1, first) for milestone in it.increasing("decay_t")]
+    return it.warmed(stairs(it.peak, it["decay_rate"], drops))
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
