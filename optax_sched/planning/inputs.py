@@ -150,7 +150,7 @@ def known_rates(
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
         blocks = [read(np.arange(t, t + _BLOCK)) for t in range(0, num_steps, _BLOCK)]
-        run = blocks if is_traced(blocks) else np.concatenate(blocks)
+        run = blocks if is_traced(blocks) else np.concatenate(blocks)[:num_steps]
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)
     return np.asarray(rates_of(where, run, num_steps, name, must_move), np.float64)
