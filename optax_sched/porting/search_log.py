@@ -309,7 +309,8 @@ class Search:
             yield from self._paired(node, *intervals[name])
             return
         low, high = max(intervals[name][0], 0.0), intervals[name][1]
-        if name in ("power", "mult") and high > 30 * low:
+        far = 1000 * self.log.steps[-1] if name in LENGTHS else np.inf
+        if low > far or name in ("power", "mult") and high > 30 * low:
             return  # the log does not tell it
         whole = self.whole and name in LENGTHS
         fewest, peak = self._fewest(node, name), node.fixed.get("peak") or self.top
