@@ -55,11 +55,10 @@ class Match(NamedTuple):
 class Near(NamedTuple):
     """A family with all its numbers as they fit best."""
 
-    error: float  # the largest, in halves of the last digit
+    off: float  # the mean error of the values
     family: Family
     offset: int
     numbers: dict[str, float]
-    off: float  # the mean error of the values
 
 
 class Node(NamedTuple):
@@ -69,15 +68,12 @@ class Node(NamedTuple):
     order: int
     family: Family
     offset: int
-    typed: dict[str, tuple[float | None, int]]  # a number, and what it costs
+    fixed: dict[str, float | None]  # the numbers typed so far
+    cost: float  # of these
     free: Mapping[str, float]  # the others, as the fit sees them
     intervals: Intervals  # where these may lie; nothing before the fit
     changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
     pair: str = ""  # the first of two numbers that no curve tells apart, as long as it is any number
-
-    @property
-    def fixed(self) -> dict[str, float | None]:
-        return {name: number for name, (number, _) in self.typed.items()}
 
     def may_stay(self, name: str) -> bool:
         """Whether a number may be at its default: intervals are local, so that they do not tell."""
@@ -195,10 +191,9 @@ class Search:
         nearest: list[tuple[float, int, Node, Array]] = []
         for family in filter(self._may_be, families):
             pair = next((name for name in family.names if name in PAIRS), "")
-            typed: dict[str, tuple[float | None, int]] = (
-                {pair: (PAIRS[pair].firsts[0], 0)} if pair else {}
-            )
-            root = Node(0.0, 0, family, 0, typed, {}, {}, pair=pair)
+            root = Node(0.0, 0, family, 0, {}, 0.0, {}, {}, pair=pair)
+            if pair:
+                root.fixed[pair] = PAIRS[pair].firsts[0]
             problem = self._problem(family, 0, root.fixed)
             required = sum(not family.is_optional(name) for name in family.names)
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
@@ -210,33 +205,29 @@ class Search:
         for error, _, root, fitted in sorted(nearest, key=itemgetter(0, 1))[:MOST_SHIFTED]:
             for offset in OFFSETS[1:]:
                 if error <= NEAR * self.top:
-                    shifted = root._replace(offset=offset)
+                    shifted = root._replace(offset=offset, cost=0.5 * abs(offset))
                     problem = self._problem(root.family, offset, root.fixed)
-                    starts = np.stack([*self._again(problem, fitted), *problem.starts(1)])
+                    # The numbers as they were, and optional ones at their defaults.
+                    reset = fitted.copy()
+                    for at, name in enumerate(problem.free):
+                        if root.family.is_optional(name) and (default := DEFAULTS[name]):
+                            reset[at] = to_fitted(name, default, self.top)
+                    starts = np.stack([fitted, reset, *problem.starts(1)])
                     fit = self._fit(problem, *problem.ranked(starts)[:2])
                     yield from self._rooted(shifted, problem, fit)
 
     def _rooted(self, root: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         numbers |= {name: number for name, number in root.fixed.items() if number is not None}
-        errors = np.abs(fit.residuals)
-        off = float(np.mean(errors * problem.log.half))
-        self.nearest.append(Near(float(errors.max()), root.family, root.offset, numbers, off))
+        off = float(np.mean(np.abs(fit.residuals) * problem.log.half))
+        self.nearest.append(Near(off, root.family, root.offset, numbers))
         return self._opened(root, problem, fit)
-
-    def _again(self, problem: Problem, fitted: Array) -> list[Array]:
-        """Starts with another offset: the numbers as they were, and optional ones at their defaults."""
-        reset = fitted.copy()
-        for at, name in enumerate(problem.free):
-            if problem.family.is_optional(name) and (default := DEFAULTS[name]):
-                reset[at] = to_fitted(name, default, self.top)
-        return [fitted, reset]
 
     def _fitted(self, node: Node) -> Iterator[Node]:
         problem = self._problem(node.family, node.offset, node.fixed)
         start = np.array([node.free[name] for name in problem.free])
         # With another end the others may lie far away.
-        others = problem.starts(2) if next(reversed(node.typed)) == "end" else ()
+        others = problem.starts(2) if next(reversed(node.fixed)) == "end" else ()
         yield from self._opened(node, problem, self._fit(problem, start, *others))
 
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
@@ -249,14 +240,15 @@ class Search:
         """Where all else is typed: one number of the two is typical, the other follows."""
         pair = PAIRS[node.pair]
         number = float(from_fitted(pair.second, np.array(node.free[pair.second]), self.top))
-        others = {name: typed for name, typed in node.typed.items() if name != node.pair}
+        others = {name: typed for name, typed in node.fixed.items() if name != node.pair}
 
         def one(typed: str, at: float, name: str, ends: Sequence[float]) -> Node:
             cost = 0 if DEFAULTS.get(typed) == at else 1 + digits_of(at)
             return self._bounded(
                 node._replace(
                     pair="",
-                    typed={**others, typed: (at, cost)},
+                    fixed={**others, typed: at},
+                    cost=node.cost + cost,
                     free={name: float(to_fitted(name, ends[1], self.top))},
                     intervals={name: (min(ends), max(ends))},
                 )
@@ -272,10 +264,9 @@ class Search:
 
     def _bounded(self, node: Node) -> Node:
         """The node with its bound, which puts it in its place in the queue."""
-        bound = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
         # With the first number of a pair its second one will be another.
         second = PAIRS[node.pair].second if node.pair else ""
-        bound += sum(
+        bound = node.cost + sum(
             1 + (1 if name == second else self._fewest(node, name))
             for name in node.intervals
             if not node.may_stay(name)
@@ -310,7 +301,7 @@ class Search:
             return
         low, high = max(intervals[name][0], 0.0), intervals[name][1]
         far = 1000 * self.log.steps[-1] if name in LENGTHS else np.inf
-        if low > far or name in ("power", "mult") and high > 30 * low:
+        if low > far or (name in ("power", "mult") and high > 30 * low):
             return  # the log does not tell it
         whole = self.whole and name in LENGTHS
         fewest, peak = self._fewest(node, name), node.fixed.get("peak") or self.top
@@ -345,7 +336,8 @@ class Search:
         return node._replace(
             bound=bound,
             order=next(self.order),
-            typed={**node.typed, name: (number, cost)},
+            fixed={**node.fixed, name: number},
+            cost=node.cost + cost,
             free={other: at for other, at in node.free.items() if other != name},
             intervals={},
         )
@@ -361,9 +353,9 @@ class Search:
             return False
         match = matched(schedule, self.log, node.offset)
         if match.is_consistent:
+            cost = node.cost
             if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
-                match = plain  # the log does not tell the offset
-            cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(match.offset)
+                match, cost = plain, cost - 0.5  # the log does not tell the offset
             self.found[source, match.offset] = cost, FAMILIES.index(node.family), match
             self.least = min(self.least, cost)
             return True
