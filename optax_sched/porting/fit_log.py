@@ -7,15 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optax_sched.porting.families import PAIRS, RATES, Family
+from optax_sched.porting.families import RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
+from optax_sched.porting.typed_numbers import PAIRS
 
 TIES = 1.001  # typed settings put values exactly between two printed ones
 AHEAD = (1.0, 1.02, 1.15, 1.4, 1.8, 2.5, 4.0, 8.0)  # where a decay may end, in lengths of the log
 NUMBERS = {
     "power": (0.5, 2.0, 4.0),
-    "factor": (0.9, 0.5, 0.1, 0.01),
-    "speed": (0.3, 3.0, 30.0),
     "div": (25.0, 8.0),
     "final": (1e4, 30.0),
     "mult": (2.0, 1.5),
@@ -71,14 +70,11 @@ def to_fitted(name: str, number: Array | float, top: float) -> Array:
     """A number as the fit sees it: rates in units of the highest value, the others as logarithms."""
     if name in RATES:
         return np.asarray(number) / top
-    return np.log(-np.log(number)) if name == "factor" else np.log(np.maximum(number, 1e-9))
+    return np.log(np.maximum(number, 1e-9))
 
 
 def from_fitted(name: str, fitted: Array, top: float) -> Array:
-    if name in RATES:
-        return fitted * top
-    number = np.exp(np.clip(fitted, -46.0, 46.0))
-    return np.exp(-number) if name == "factor" else number
+    return fitted * top if name in RATES else np.exp(np.clip(fitted, -46.0, 46.0))
 
 
 class Fit(NamedTuple):
@@ -169,7 +165,6 @@ class Problem:
 
         cycles = {growth: first_cycle(growth) for growth in (1.0, *NUMBERS["mult"])}
         named = [name for name in self.free if name in NUMBERS]
-        pairs = PAIRS.keys() & set(self.family.names)
         guesses: dict[str, list[float]] = {name: [] for name in self.free}
         rises_at = [max(steps[peak] - gap / 2, gap / 4), steps[peak] + gap / 2]
         for ahead, rise, chosen in itertools.product(
@@ -183,10 +178,11 @@ class Problem:
             if ahead == 1:
                 period = cycles[numbers.get("mult", 1.0)]
             guess = {
-                **dict.fromkeys(("value", "peak", "scale"), top),
-                **{"start": values[0], "end": values[-1], "rise": rise, "width": 512.0},
+                **{"value": top, "peak": top, "start": values[0], "end": values[-1], "rise": rise},
+                "width": 1 / (top**2 * rise),
                 "total": max(total, rise + gap),
-                "fall": max(total - after, gap) * (20 / ahead**4 if pairs else 1.0),
+                "fall": max(total - after, gap),
+                **dict.fromkeys(PAIRS, max(total - after, gap) * 20 / ahead**4),
                 "cool": max(total - steps[high[-1]], gap),
                 "tau": max(ahead**3 * rise / 8, gap),
                 "period": period,
