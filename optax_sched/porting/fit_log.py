@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from optax_sched.porting.families import RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
@@ -90,7 +91,7 @@ class Problem:
         self, family: Family, log: Log, top: float, offset: int, fixed: Mapping[str, float | None]
     ):
         # `top` is that of the whole log, of which `log` may be a part.
-        self.family, self.log, self.top, self.fixed = family, log, top, fixed
+        self.family, self.log, self.top, self.offset, self.fixed = family, log, top, offset, fixed
         self.free = [name for name in family.names if name not in fixed]
         self.curve = _curve_of(family, tuple(name for name in fixed if fixed[name] is None))
         self.steps = np.maximum(log.steps + offset, 0.0)
@@ -98,6 +99,9 @@ class Problem:
     def numbers(self, fitted: Array) -> dict[str, Array]:
         columns = zip(self.free, np.moveaxis(fitted, -1, 0), strict=True)
         return {name: from_fitted(name, column, self.top) for name, column in columns}
+
+    def fitted(self, numbers: Mapping[str, float]) -> Array:
+        return np.array([to_fitted(name, numbers[name], self.top) for name in self.free])
 
     def residuals(self, fitted: Array) -> Array:
         """Of k settings at once: [k, free] -> [k, points]."""
@@ -136,7 +140,7 @@ class Problem:
             best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
         return starts[sorted(best)]
 
-    def ranked(self, starts: Array) -> Array:
+    def ranked(self, starts: ArrayLike) -> Array:
         """Each once, the nearest to the log first."""
         starts = np.unique(starts, axis=0)
         return starts[np.argsort(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]

@@ -3,7 +3,6 @@
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -193,34 +192,28 @@ class Search:
     def _roots(self) -> Iterator[Node]:
         """The fits of all numbers that are near the log: at offset 0, and of the nearest at others."""
         families = self.families if np.ptp(self.log.values) else FAMILIES[:1]  # flat: a constant
-        nearest: list[tuple[float, int, Node, Array]] = []
         for family in filter(self._may_be, families):
-            root, problem = Node(0.0, 0, family, 0, {}, 0.0, {}, {}), self._problem(family, 0, {})
+            problem = self._problem(family, 0, {})
             required = sum(not family.is_optional(name) for name in family.names)
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
-                fit = self._fit(problem, *problem.starts(4))
-                # Of those within rounding, the simplest first.
-                error = float(np.mean(np.maximum(np.abs(fit.residuals), CLOSE) * problem.log.half))
-                nearest.append((error, len(problem.free), root, fit.fitted))
-                yield from self._rooted(root, problem, fit)
-        for error, _, root, fitted in sorted(nearest, key=itemgetter(0, 1))[:MOST_SHIFTED]:
-            for offset in OFFSETS[1:]:
-                if error <= NEAR * self.top:
-                    shifted = root._replace(offset=offset, cost=0.5 * abs(offset))
-                    problem = self._problem(root.family, offset, {})
-                    # The numbers as they were, and optional ones at their defaults.
-                    reset = fitted.copy()
-                    for at, name in enumerate(problem.free):
-                        if root.family.is_optional(name) and (default := DEFAULTS[name]):
-                            reset[at] = to_fitted(name, default, self.top)
-                    starts = np.stack([fitted, reset, *problem.starts(1)])
-                    fit = self._fit(problem, *problem.ranked(starts)[:2])
-                    yield from self._rooted(shifted, problem, fit)
+                yield from self._root(problem, self._fit(problem, *problem.starts(4)))
+        rounding = CLOSE * self.log.half.mean()  # within it, the simplest first
+        nearest = sorted(self.nearest, key=lambda near: (max(near.off, rounding), len(near.numbers)))
+        for near, offset in itertools.product(nearest[:MOST_SHIFTED], OFFSETS[1:]):
+            if near.off <= NEAR * self.top:
+                family, problem = near.family, self._problem(near.family, offset, {})
+                # The numbers as they were, and optional ones at their defaults.
+                optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
+                reset = near.numbers | {name: number for name, number in optional.items() if number}
+                starts = [problem.fitted(near.numbers), problem.fitted(reset), *problem.starts(1)]
+                yield from self._root(problem, self._fit(problem, *problem.ranked(starts)[:2]))
 
-    def _rooted(self, root: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
+    def _root(self, problem: Problem, fit: Fit) -> Iterator[Node]:
+        """The node of no typed number, if the fit is near."""
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         off = float(np.mean(np.abs(fit.residuals) * problem.log.half))
-        self.nearest.append(Near(off, root.family, root.offset, numbers))
+        self.nearest.append(Near(off, problem.family, problem.offset, numbers))
+        root = Node(0.0, 0, problem.family, problem.offset, {}, 0.5 * abs(problem.offset), {}, {})
         return self._opened(root, problem, fit)
 
     def _fitted(self, node: Node) -> Iterator[Node]:
