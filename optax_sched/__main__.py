@@ -1,28 +1,5 @@
-"""The command line: draws, prints and compares schedules, and finds the one that a log followed."""
+"""The command line: draws, prints and compares schedules, and finds the one that a log followed.
 
-import argparse
-import contextlib
-import json
-import os
-import re
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
-
-from optax_sched._core.curve import horizon
-from optax_sched._core.errors import imported, in_a_word
-from optax_sched._files.spec import read_spec
-from optax_sched._view.plot import bare_source, draw_log, last_step_of, plot, short_source
-from optax_sched._view.terminal import print_table, show
-from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
-from optax_sched.porting import identify, read_log
-from optax_sched.porting.fit_log import TIES
-from optax_sched.porting.identify import errors_at, lags_of
-
-SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
-SPEC = """\
 A SPEC is a schedule's source text, or a JSON or YAML file as optax_sched.to_config makes it: the
 builder's name and its settings, nested where a schedule is made of others. This one rises for 100
 steps and then falls for 900, in both forms:
@@ -32,11 +9,27 @@ steps and then falls for 900, in both forms:
   {"builder": "warmup", "warmup_steps": 100,
    "schedule": {"builder": "cosine_decay", "init_value": 0.1, "decay_steps": 900}}
 """
-LOG = """\
-A FILE is what a trainer wrote: Hugging Face's trainer_state.json, CSV (Lightning, ultralytics, exports
-of Weights & Biases) or JSON lines. The table has the schedules that agree with the logged values, those
-that a person would rather have typed first.
-"""
+
+import argparse
+import contextlib
+import inspect
+import json
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from optax_sched._core.errors import Refusal, imported
+from optax_sched._files.spec import read_spec
+from optax_sched._view.plot import bare_source, last_step_of, plot, short_source
+from optax_sched._view.terminal import print_table, show
+from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
+from optax_sched.porting import identify, read_log
+from optax_sched.porting.identify import lags_of
+
+_, _, SPEC = (__doc__ or "").partition("\n\n")
 BEST_SCALE = (
     "best scale: the bound is lowest if the rates are multiplied by it and by D / G, where D is the "
     "distance from the start to the optimum and G the norm of a gradient; both are unknown, so only "
@@ -44,11 +37,8 @@ BEST_SCALE = (
 )
 OFFSET_AND_ERROR = "offset: added to each logged step; error: the largest, in halves of the last digit"
 NONE_AGREES = "No schedule agrees with every logged value; these come nearest."
-RATE_COLUMN = re.compile(r"(?<![a-z])(lr|learning[_ ]rate)(?![a-z])", re.IGNORECASE)
-W_AND_B_BOUND = re.compile(r"__(MIN|MAX)$")
-
-
-T = TypeVar("T")
+# Not the bounds that Weights & Biases exports beside a column.
+RATE_COLUMN = re.compile(r"(?<![a-z])(lr|learning[_ ]rate)(?![a-z])(?!.*__(MIN|MAX)$)", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,34 +47,16 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def option(read: Callable[[str], T]) -> Callable[[str], T]:
+def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """What reads an option, so that argparse shows why it refuses a text."""
 
-    def typed(text: str) -> T:
+    def typed(text: str) -> Any:
         try:
             return read(text)
-        except (ImportError, TypeError, ValueError) as error:
+        except (ImportError, OSError, TypeError, ValueError) as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return typed
-
-
-@option
-def step_count(text: str) -> int:
-    steps = int(text) if text.replace("_", "").isdecimal() else 0
-    if steps < 1:
-        raise ValueError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
-    return steps
-
-
-@option
-def picture_file(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"must end in {', '.join(SUFFIXES)}, got {in_a_word(text)}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ValueError(f"must be a file in a writable folder, got {in_a_word(text)}")
-    return path
 
 
 def parser() -> Parser:
@@ -92,33 +64,32 @@ def parser() -> Parser:
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
     commands = top.add_subparsers(required=True, metavar="plot | show | compare | identify")
 
-    def command(name: str, run: Callable[..., None], does: str, epilog: str) -> Callable[..., Any]:
-        about: Any = {"description": f"{does[0].upper()}{does[1:]}.", "epilog": epilog}
+    def command(name: str, run: Callable[..., None]) -> Callable[..., Any]:
+        does, _, more = (inspect.getdoc(run) or "").partition("\n\n")
         layout = argparse.RawDescriptionHelpFormatter
-        made = commands.add_parser(name, help=does, formatter_class=layout, **about)
+        text: Any = {"help": does, "description": does, "epilog": more or SPEC}
+        made = commands.add_parser(name, formatter_class=layout, **text)
         made.set_defaults(run=run)
         return made.add_argument
 
     spec = {"type": option(read_spec), "metavar": "SPEC"}
     one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
-    steps = {"type": step_count, "metavar": "N"}
+    steps = {"type": int, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
-    picture = {"type": picture_file, "metavar": "FILE"}
-    picture_help = f"which ends in {', '.join(SUFFIXES)}"
+    picture = {"type": Path, "metavar": "FILE"}
+    picture_help = "the picture to write: .png, .svg, .pdf, .jpg or another format of matplotlib"
 
-    add = command("plot", draw, "draw schedules into a picture", SPEC)
+    add = command("plot", draw)
     add("specs", nargs="+", help=f"{one_spec['help']}; several are compared", **spec)
     add("--steps", help=steps_help, **steps)
     add("--log", action="store_true", help="put the values on a logarithmic scale")
-    add("--out", required=True, help=f"the picture to write, {picture_help}", **picture)
+    add("--out", required=True, help=picture_help, **picture)
 
-    does = "print a schedule's values as a table and its curve, without a picture"
-    add = command("show", print_one, does, SPEC)
+    add = command("show", print_one)
     add("spec", **one_spec)
     add("--steps", help=steps_help, **steps)
 
-    does = "rank schedules for a run of N updates by the convex bound"
-    add = command("compare", compare, does, SPEC)
+    add = command("compare", compare)
     add("specs", nargs="+", **one_spec)
     add("--steps", required=True, help="the number of updates", **steps)
     add("--tuned", help="a schedule tuned for this run: what to multiply the others by", **spec)
@@ -129,10 +100,10 @@ def parser() -> Parser:
     add("--law", type=option(read_law), default=(None, None), metavar="FILE", help=law)
     add("--json", action="store_true", help="print JSON instead of the table")
 
-    add = command("identify", identify_log, "find the schedules that a trainer's log followed", LOG)
+    add = command("identify", identify_log)
     add("file", metavar="FILE", help="trainer_state.json, CSV or JSON lines, as the trainer wrote it")
     add("--column", metavar="NAME", help="the logged rate; without it, the first column named so")
-    add("--plot", help=f"draw the log beside the best; the picture to write, {picture_help}", **picture)
+    add("--plot", help=f"draw the log beside the best; {picture_help}", **picture)
     return top
 
 
@@ -142,38 +113,36 @@ def main(arguments: list[str] | None = None) -> None:
     options = top.parse_args(arguments)
     try:
         options.run(options)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         top.error(str(error))
 
 
 def print_one(options: argparse.Namespace) -> None:
-    """Print a schedule's values and its curve."""
-    steps = options.steps or horizon(options.spec)
-    show(options.spec, last_step_of("show", "--steps", steps, [options.spec]))
+    """Print a schedule's values as a table and its curve, without a picture."""
+    show(options.spec, last_step_of("show", "--steps", options.steps, [options.spec]))
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Write a picture of schedules."""
+    """Draw schedules into a picture."""
     with picture("plot", options.out) as axes:
-        steps = options.steps or max(map(horizon, options.specs))
-        steps = last_step_of("plot", "--steps", steps, options.specs)
+        steps = last_step_of("plot", "--steps", options.steps, options.specs)
         plot(options.specs, steps, axes, log=options.log)
         if len(options.specs) == 1:
             axes.set_title(short_source(options.specs[0]), size=11)
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Print schedules with the best first, as a table or as JSON."""
+    """Rank schedules for a run of N updates by the convex bound."""
     schedules = {repr(schedule): schedule for schedule in options.specs}
+    steps = last_step_of("compare", "--steps", options.steps, [])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        given = options.steps, options.tuned, *options.law
-        rows = compared(schedules, *given, horizon_exponent=options.horizon_exponent)
+        rows = compared(schedules, steps, options.tuned, options.horizon_exponent, *options.law)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
         tuned = None if options.tuned is None else repr(options.tuned)
-        about = {"num_steps": options.steps, "tuned": tuned, "assumption": ASSUMPTION}
+        about = {"num_steps": steps, "tuned": tuned, "assumption": ASSUMPTION}
         print(json.dumps({**about, "schedules": [row._asdict() for row in rows]}, indent=2))
         return
     scale, remark = "best scale, D / G = 1", BEST_SCALE
@@ -187,17 +156,22 @@ def compare(options: argparse.Namespace) -> None:
         number = row.best_scale if row.factor is None else row.factor
         loss = [] if row.predicted_loss is None else [f"{row.predicted_loss:.4f}"]
         cells.append([short_source(schedules[row.schedule]), worse, f"{number:.4g}", *loss])
-    print_table("compare", f"{options.steps} steps", columns, cells, ASSUMPTION, remark)
+    print_table("compare", f"{steps} steps", columns, cells, ASSUMPTION, remark)
 
 
 def identify_log(options: argparse.Namespace) -> None:
-    """Print the schedules that a log may have followed, and draw it beside the best."""
+    """Find the schedules that a trainer's log followed.
+
+    A FILE is what a trainer wrote: Hugging Face's trainer_state.json, CSV (Lightning, ultralytics,
+    exports of Weights & Biases) or JSON lines. The table has the schedules that agree with the logged
+    values, those that a person would rather have typed first.
+    """
     curves = read_log(options.file)
-    names = [name for name in curves if RATE_COLUMN.search(name) and not W_AND_B_BOUND.search(name)]
+    names = list(filter(RATE_COLUMN.search, curves))
     name = options.column or next(iter(names), None)
     if name not in curves:
-        rule = f"must be one of {', '.join(map(repr, curves))}, got {in_a_word(options.column)}"
-        raise ValueError(f"--column: {rule}")
+        rule = f"one of {', '.join(map(repr, curves))}"
+        raise Refusal("identify", "--column", rule, options.column).error()
     steps, values = curves[name]
     matches = identify(steps, values)
     others = [other for other in names if other != name and options.column is None]
@@ -212,11 +186,12 @@ def identify_log(options: argparse.Namespace) -> None:
     remark = "" if best.is_consistent else NONE_AGREES
     print_table("identify", title, ["offset", "error", "skipped"], rows, OFFSET_AND_ERROR, remark)
     if options.plot:
-        is_off = errors_at(best, steps, values) > TIES
-        at = steps + best.offset - lags_of(best, steps)
+        used = best.schedule(steps + best.offset - lags_of(best, steps))
         with picture("identify", options.plot) as axes:
-            draw_log(axes, best.schedule, at, steps, values, is_off)
-            axes.set(xlabel="step", ylabel=name)
+            axes.plot(steps, used, label="best match")
+            axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
+            axes.set(title=short_source(best.schedule), xlabel="step", ylabel=name)
+            axes.legend()
 
 
 @contextlib.contextmanager
@@ -224,7 +199,7 @@ def picture(where: str, out: Path) -> Iterator[Any]:
     """Axes to draw into; then the picture is written."""
     figure = imported(where, "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     yield figure.subplots()
-    figure.savefig(out, dpi=150)
+    figure.savefig(out, format=out.suffix[1:] or "png", dpi=150)
     print(f"picture: {out}")
 
 

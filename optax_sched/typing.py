@@ -59,32 +59,12 @@ ValueError: halving: every must be a positive finite number of steps, got -10
 - `ThresholdMode`: "rel" or "abs"
 """
 
+from optax_sched._core import words
 from optax_sched._core.operands import Operand, OperandOnOwnClock, Operands
 from optax_sched._core.shapes import ShapeName
-from optax_sched._core.words import (
-    Boundaries,
-    Count,
-    CountOrZero,
-    Factor,
-    FactorOrFactors,
-    Fraction,
-    Growth,
-    Key,
-    Negative,
-    Noise,
-    PartOfOne,
-    Positive,
-    Rate,
-    Rates,
-    Real,
-    Reals,
-    Steps,
-    StepsOrZero,
-    Switch,
-)
+from optax_sched._core.words import *  # noqa: F403
 from optax_sched._optax.plateau import Cut, Mode, Scale, ThresholdMode
 
-__all__ = ["Boundaries", "Count", "CountOrZero", "Cut", "Factor", "FactorOrFactors", "Fraction"]
-__all__ += ["Growth", "Key", "Mode", "Negative", "Noise", "Operand", "OperandOnOwnClock", "Operands"]
-__all__ += ["PartOfOne", "Positive", "Rate", "Rates", "Real", "Reals", "Scale", "ShapeName", "Steps"]
-__all__ += ["StepsOrZero", "Switch", "ThresholdMode"]
+__all__ = ["Cut", "Mode", "Operand", "OperandOnOwnClock", "Operands", "Scale", "ShapeName"]
+__all__ += ["ThresholdMode"]
+__all__ += words.__all__

@@ -1,7 +1,6 @@
 """What builders make: an immutable pytree whose leaves are its hyperparameters."""
 
 import inspect
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
@@ -66,7 +65,7 @@ class Built(Node):
         values = hyperparameters(self)
         nested: dict[str, dict[str, object]] = {}
         for path, value in changes.items():
-            name, rest = _PATH.match(path).groups()  # pyright: ignore[reportOptionalMemberAccess]
+            name, _, rest = path.replace(".[", "[").replace("[", ".[").partition(".")
             if name not in values:
                 inside = None if rest else _path_inside(values, name)
                 hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
@@ -162,20 +161,16 @@ def refuse_batch(where: str, built: object, remedy: str) -> None:
         raise ValueError(f"{where}: {name} {rule} {remedy}")
 
 
-# The first name of a path, and what follows it: a dot or an index in brackets.
-_PATH = re.compile(r"([^.\[]*)\.?(.*)", re.DOTALL)
-_INDEX = re.compile(r"\[?(\d+)\]?\.?(.*)", re.DOTALL)
-
-
 def _changed(where: str, value: object, changes: dict[str, object]) -> object:
     """An operand, or a list of operands, with the new values at their paths."""
     if isinstance(value, Built):
         return value.replace(**changes)
     for path, new in changes.items():
-        match = _INDEX.fullmatch(path)
-        if not isinstance(value, list) or not match or int(match[1]) >= len(value):
+        word, _, rest = path.partition(".")
+        number = word.strip("[]")
+        if not isinstance(value, list) or not number.isdecimal() or int(number) >= len(value):
             raise TypeError(f"{where} has no hyperparameter {path}")
-        index, rest = int(match[1]), match[2]
+        index = int(number)
         item = _changed(f"{where}[{index}]", value[index], {rest: new}) if rest else new
         value = [*value[:index], item, *value[index + 1 :]]
     return value

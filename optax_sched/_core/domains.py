@@ -81,7 +81,7 @@ class Domain:
         """What a pickle holds, without classes of private files."""
         return stored
 
-    def unpacked(self, packed: Any) -> Any:
+    def unpacked(self, packed: Any, /) -> Any:
         """What was stored, from the pickle."""
         return packed
 
@@ -159,7 +159,7 @@ class Known(Number):
         number = number if isinstance(number, int | float) else number.item()
         if not self.holds(number) or (self.whole and number != int(number)):
             raise ValueError
-        return int(number) if self.whole else number
+        return int(number) if self.whole else float(number)
 
 
 @dataclasses.dataclass(repr=False, eq=False)
@@ -258,11 +258,6 @@ class KeyDomain(Domain):
         if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
             return jax.random.wrap_key_data(jnp.asarray(value))
         return Number("", 0, as_float=False, whole=True).admit(value)
-
-
-def as_key(key: Any) -> Any:
-    """The key that a stored key or seed stands for."""
-    return jax.random.key(key) if jnp.issubdtype(key.dtype, jnp.integer) else key
 
 
 class OneOrMany(Domain):

@@ -58,18 +58,14 @@ def in_a_word(value: object) -> str:
     """A value for an error message: short, and on one line."""
     if isinstance(value, Tracer):
         return f"a traced {value.dtype}{list(value.shape)}"
-    if isinstance(value, jax.Array | np.ndarray):
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
-    if isinstance(value, np.generic):
-        return repr(value.item())
     return " ".join(_Shortened().repr(value).split())
 
 
 class _Shortened(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
-        try:
-            repr(x)
-        except ValueError:  # Python refuses to print more than 4300 digits
+        if x.bit_length() > 10_000:  # Python refuses to print more than 4300 digits
             return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
         return super().repr_int(x, level)
 

@@ -103,8 +103,7 @@ def _as_clock(schedule: object, step: object, is_float_clock: bool) -> Any:
         return np.int32(min(max(step, 0), LAST_STEP))
     if isinstance(step, jax.Array):
         _check_dtype(schedule, step)
-        wide = is_float_clock and step.dtype.kind in "iu" and jnp.iinfo(step.dtype).max > LAST_STEP
-        if not wide or isinstance(step, Tracer):
+        if not (is_float_clock and step.dtype.kind == "u"):
             return step
     array = np.asarray(step)
     if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":

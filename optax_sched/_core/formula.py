@@ -40,7 +40,11 @@ class Formula:
         self.function = function
         self.name = name
         self.made = made
-        own = _parameters(function)
+        try:
+            signature = inspect.signature(function, eval_str=True)
+        except NameError:  # only a type checker knows what its annotations mean
+            signature = inspect.signature(function)
+        own = list(signature.parameters.values())
         # A name that the library knows is a hyperparameter's: the step was forgotten.
         if len(own) < len(skip) or (skip == ["the step"] and own[0].name in BY_NAME):
             first = " and ".join(skip)
@@ -55,7 +59,7 @@ class Formula:
                 raise TypeError(f"{name}: hyperparameters must be named, **{parameter.name} hides them")
             self.domains[parameter.name] = domain_of(parameter.name, parameter.annotation)
         self.hints = {it.name: it.annotation for it in parameters if it.annotation is not it.empty}
-        self.signature = readable(parameters, self.hints, made)
+        self.signature = readable(parameters, made)
         self.is_static = tuple(domain.static for domain in self.domains.values())
         checks = [check] if callable(check) else check or ()
         self.checks = [(check, tuple(inspect.signature(check).parameters)) for check in checks]
@@ -107,9 +111,8 @@ class Formula:
     def importable(self) -> Callable[..., Any]:
         """The builder, under the name by which its module knows it, so that it can be pickled."""
         known = vars(sys.modules.get(self.builder.__module__, object))
-        if known.get(self.builder.__qualname__) is not self.builder:
-            names = (name for name, value in known.items() if value is self.builder)
-            self.builder.__qualname__ = next(names, self.builder.__qualname__)
+        names = (name for name, value in known.items() if value is self.builder)
+        self.builder.__qualname__ = next(names, self.builder.__qualname__)
         return self.builder
 
     def value(self, step: object, *args: object, **kwargs: object) -> Any:
@@ -137,16 +140,6 @@ class Formula:
                 is_named = may_be_named or it.kind is it.KEYWORD_ONLY
                 parts.append(f"{it.name}={write(value)}" if is_named else write(value))
         return f"{self.name}({', '.join(parts)})"
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Its parameters. Strings are evaluated as annotations, unless only a type checker can do that."""
-    try:
-        return list(inspect.signature(function, eval_str=True).parameters.values())
-    except NameError:
-        return [
-            it.replace(annotation=it.empty) for it in inspect.signature(function).parameters.values()
-        ]
 
 
 def formula_of(builder: object) -> Formula | None:

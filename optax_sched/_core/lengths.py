@@ -1,7 +1,7 @@
 """Finds what cannot be a length: a ratio of the run beside steps, and a rate in a length's place."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,6 @@ from jax.core import Tracer
 from optax_sched._core.errors import Refusal, Unfit
 
 Lengths = Iterable[tuple[str, Any]]  # on the clock of a call, each with its path from the parameter on
-Name = TypeVar("Name", str, int)
 
 
 def refuse_ratios(where: str, lengths: Lengths) -> None:
@@ -31,10 +30,10 @@ def refuse_ratio_among(numbers: Sequence[object]) -> None:
         raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole.values()))}")
 
 
-def _mixed(lengths: Iterable[tuple[Name, object]]) -> tuple[dict[Name, float], dict[Name, int]]:
+def _mixed(lengths: Iterable[tuple[Any, object]]) -> tuple[dict[Any, float], dict[Any, int]]:
     """By name the lengths that are ratios of a run, and those that are whole steps."""
-    ratios: dict[Name, float] = {}
-    whole: dict[Name, int] = {}
+    ratios: dict[Any, float] = {}
+    whole: dict[Any, int] = {}
     for name, value in lengths:
         for number in _known(value):
             if isinstance(number, float) and 0 < number < 1:

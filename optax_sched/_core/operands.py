@@ -63,15 +63,13 @@ class OneSchedule(Domain):
     def __init__(self, has_own_clock: bool = False):
         self.has_own_clock = has_own_clock  # whether its steps are other ones than those outside
 
-    def admit(self, value: Any) -> Any:
+    def admit(self, value: Any) -> Schedule:
         if isinstance(value, Schedule):
             return value
         refuse_no_schedule(value)
         if isinstance(value, Built):  # a shape
             raise TypeError
-        if not callable(value):
-            return constant(value)
-        return of_function(value) if jax.tree_util.all_leaves([value]) else value
+        return of_function(value) if callable(value) else constant(value)
 
     def public(self, stored: Any) -> Any:
         return stored.function if is_made_by(of_function, stored) else stored
@@ -149,28 +147,26 @@ class Parts(Node):
         return cls.made([it.stacked() for it in found], [number_of[i] for i in range(len(schedules))])
 
     @classmethod
-    def made(cls, values: Sequence[Any], families: Iterable[int] = ()) -> "Parts":
-        return cls._of(tuple(families), values, [False] * len(values))
+    def made(cls, values: Sequence[Any], families: Sequence[int] = ()) -> "Parts":
+        return cls._of(tuple(families or range(len(values))), values, [False] * len(values))
 
     @property
     def families(self) -> tuple[int, ...]:
-        """The number of each part's family, where families are stacked."""
+        """The number of each part's stored value, which is its own or that of its stacked family."""
         return self._structure[0]  # pyright: ignore[reportReturnType]
 
     def first_indices(self) -> list[int]:
         """Which part each stored value is, or is the family of."""
-        return [self.families.index(n) if self.families else n for n in range(len(self._values))]
+        return [self.families.index(number) for number in range(len(self._values))]
 
     def _keys(self) -> Iterable[Any]:
         words = zip(self.first_indices(), self._structure[1], strict=True)
         return [jax.tree_util.SequenceKey(index) for index, word in words if word is ...]
 
     def __len__(self) -> int:
-        return len(self.families or self._values)
+        return len(self.families)
 
     def __getitem__(self, index: int) -> Any:
-        if not self.families:
-            return self._values[index]
         number = self.families[index]
         family, place = self._values[number], self.families[: range(len(self))[index]].count(number)
         if self.families.count(number) == 1:
@@ -191,7 +187,7 @@ class Parts(Node):
 
     def _in_families(self) -> list[tuple[Any, np.ndarray]]:
         """Each family, stacked if it has several members, and which parts these are."""
-        if not self.families:
+        if len(self) == len(self._values):
             found = in_families(self._values)
             return [(family.stacked(), np.asarray(family.indices)) for family in found]
         numbers = np.asarray(self.families)

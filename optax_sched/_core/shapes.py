@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.built import Built, formula_behind, is_batch
+from optax_sched._core.built import Built, formula_behind, is_batch, is_made_by
 from optax_sched._core.domains import Domain, refuse_no_schedule
 from optax_sched._core.formula import Formula
 from optax_sched._core.words import BY_NAME
@@ -57,7 +57,6 @@ def _own(x: Any, y: Any, function: Any) -> Weights:
 
 
 _NAMED = {name: shape(function, name)() for name, function in SHAPES.items()}
-_NAMES = {formula_behind(named): name for name, named in _NAMED.items()}
 
 
 class ShapeDomain(Domain):
@@ -79,8 +78,8 @@ class ShapeDomain(Domain):
 
     def public(self, stored: Shape) -> Any:
         formula = formula_behind(stored)
-        if formula in _NAMES:
-            return _NAMES[formula]
+        if not formula.domains:  # one of the named, which have no hyperparameters
+            return formula.name
         return stored.function if formula.builder is _own else stored
 
     def has_batch_axis(self, stored: object) -> bool:
@@ -89,16 +88,11 @@ class ShapeDomain(Domain):
     def word(self, stored: object) -> str | None:
         if not isinstance(stored, Shape):  # one of JAX's placeholders
             return None
-        public = self.public(stored)
-        if isinstance(public, Shape):
-            return formula_behind(public).name
-        return public if isinstance(public, str) else getattr(public, "__name__", type(public).__name__)
+        if not is_made_by(_own, stored):
+            return formula_behind(stored).name
+        return getattr(stored.function, "__name__", type(stored.function).__name__)
 
-    def packed(self, stored: Shape) -> Any:
-        return self.public(stored)
-
-    def unpacked(self, packed: object) -> Shape:
-        return self.admit(packed)
+    packed, unpacked = public, admit
 
 
 BY_NAME["shape"] = ShapeDomain()

@@ -4,7 +4,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 import jax
@@ -23,6 +23,11 @@ from optax_sched._core.domains import (
 from optax_sched._core.errors import Refusal, Unfit
 from optax_sched._core.peer_words import meant_by
 from optax_sched._math.phases import LAST_STEP, Numeric
+
+# What formulas are annotated with; `optax_sched.typing` has these too.
+__all__ = ["Boundaries", "Count", "CountOrZero", "Factor", "FactorOrFactors", "Fraction", "Growth"]
+__all__ += ["Key", "Negative", "Noise", "PartOfOne", "Positive", "Rate", "Rates", "Real", "Reals"]
+__all__ += ["Steps", "StepsOrZero", "Switch"]
 
 _REAL = Number("a finite number")
 _RATE = Number("a finite number, 0 or more", minimum=0.0)
@@ -169,10 +174,10 @@ def bare(signature: inspect.Signature) -> str:
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Let the domain of each annotated argument admit it before the call; Any stands for no domain."""
-    hints = typing.get_type_hints(function, include_extras=True)
-    result = hints.pop("return")
-    signature = readable(list(inspect.signature(function).parameters.values()), hints, result)
-    domains = {name: domain_of(name, hint) for name, hint in hints.items() if hint is not Any}
+    own = inspect.signature(function)
+    signature = readable(own.parameters.values(), own.return_annotation)
+    asked = [it for it in own.parameters.values() if it.annotation is not Any]
+    domains = {it.name: domain_of(it.name, it.annotation) for it in asked}
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -191,11 +196,9 @@ class Word(str):
     __repr__ = str.__str__
 
 
-def readable(
-    parameters: Sequence[inspect.Parameter], hints: dict[str, Any], result: object
-) -> inspect.Signature:
+def readable(parameters: Iterable[inspect.Parameter], result: object) -> inspect.Signature:
     """A signature that shows the words of the vocabulary, not the types that they stand for."""
-    named = [it.replace(annotation=_word(hints.get(it.name, it.empty))) for it in parameters]
+    named = [it.replace(annotation=_word(it.annotation)) for it in parameters]
     return inspect.Signature(named, return_annotation=result)
 
 

@@ -1,6 +1,5 @@
 """Schedules as plain dicts, for JSON and YAML, and back: names are looked up, nothing is executed."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -9,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import Built, formula_behind, stored
+from optax_sched._core.built import Built, formula_behind, hyperparameters, refuse_batch
 from optax_sched._core.domains import default_float, is_key
 from optax_sched._core.errors import Refusal
+from optax_sched._core.operands import as_number
 from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.reader import BUILT_IN, Path, Reader, Walk, known_builders
@@ -56,6 +56,7 @@ def to_config(schedule: Built) -> dict[str, Any]:
     """
     if not isinstance(schedule, Built):
         raise Refusal("to_config", "schedule", "a Schedule", schedule).error(TypeError)
+    refuse_batch("to_config", schedule, "[to_config(s) for s in unstack(batch)]")
     return _Writer().schedule(schedule, ())
 
 
@@ -123,14 +124,8 @@ class _Writer(Walk):
             why = "has a hyperparameter called 'builder', which is the key of its name: rename it"
             raise ValueError(f"{here}: {formula.name} {why}")
         config: dict[str, Any] = {"builder": formula.name}
-        for name, domain, value in stored(schedule):
-            public = domain.public(value)
-            if isinstance(public, ARRAYS) and domain.has_batch_axis(value):
-                raise ValueError(
-                    f"to_config: {self.text((*path, name))} has a leading axis, so this is a batch of "
-                    "schedules: write one at a time, as in [to_config(s) for s in unstack(batch)]"
-                )
-            config[name] = self.plain(public, (*path, name))
+        for name, value in hyperparameters(schedule).items():
+            config[name] = self.plain(value, (*path, name))
         return config
 
     def plain(self, value: Any, path: Path) -> Any:
@@ -150,15 +145,14 @@ class _Writer(Walk):
         if not isinstance(value, int | float | list):
             rule = "plain data (a schedule, a number, a name), which no function is"
             raise TypeError(f"to_config: {self.text(path)} must be {rule}, got {source(value)}")
-        if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
+        if not np.all(np.isfinite(value)):
             raise self.refused(path, "finite", value).error()
         return value
 
 
 def _as_python(array: np.ndarray) -> Any:
     """The number or numbers of an array, with the fewest digits that JAX's default precision needs."""
-    if array.dtype.kind in "iu":
-        return array.tolist()
-    with jax.numpy_dtype_promotion("standard"):
-        array = array.astype(jnp.promote_types(array.dtype, default_float()))
-    return [float(str(item)) for item in array] if array.ndim else float(str(array))
+    if array.dtype.kind not in "iu":
+        with jax.numpy_dtype_promotion("standard"):
+            array = array.astype(jnp.promote_types(array.dtype, default_float()))
+    return list(map(as_number, array)) if array.ndim else as_number(array)

@@ -93,10 +93,9 @@ class Arithmetic:
 class Reader(Walk):
     """Nested mappings with the key "builder", each read by the domains of its builder."""
 
-    def __init__(self, where: str, whole: str, known: Mapping[str, Formula], advice: str = _OWN):
+    def __init__(self, where: str, whole: str, known: Mapping[str, Formula]):
         super().__init__(where, whole)
         self.known = known
-        self.advice = advice  # about a name that is like none
 
     def schedule(self, config: Any, path: Path = ()) -> Any:
         if isinstance(config, Arithmetic):
@@ -137,7 +136,7 @@ class Reader(Walk):
         here = (*path, "builder")
         if "builder" not in config:
             theirs = "".join(
-                f"; {self.text((*path, key))} is {in_a_word(name)}{self.hint(name)}"
+                f"; {self.text((*path, key))} is {in_a_word(name)}{called_here(name, self.known)}"
                 for key in _ELSEWHERE
                 if key in config and isinstance(name := config[key], str)
             )
@@ -146,14 +145,10 @@ class Reader(Walk):
             raise TypeError(f"{self.where}: {self.text(here)} is missing: {rule}{theirs}{several}")
         name = config["builder"]
         if not isinstance(name, str):
-            got = f"a value of type {type(name).__name__}"
-            raise TypeError(f"{self.where}: {self.text(here)} must be {rule}, got {got}")
+            raise self.refused(here, rule, name, _OWN).error(TypeError)
         if name not in self.known:
-            raise self.refused(here, rule, name, self.hint(name) or self.advice).error()
+            raise self.refused(here, rule, name, called_here(name, self.known) or _OWN).error()
         return self.known[name]
-
-    def hint(self, name: str) -> str:
-        return called_here(name, self.known)
 
     def value(self, formula: Formula, domain: Domain, value: object, path: Path) -> Any:
         if isinstance(domain, Optional) and value is not None:
@@ -239,12 +234,11 @@ def _text_for_number(value: object, may_be_yaml: bool) -> str:
             return ""
     except ValueError:
         return ""
-    mantissa, e, exponent = value.lower().partition("e")
-    if not e or not may_be_yaml:
+    if "e" not in value.lower() or not may_be_yaml:
         return f": write {value} without quotes"
-    point = "" if "." in mantissa else ".0"
-    sign = "" if exponent[:1] in ("+", "-", "") else "+"
-    return f": YAML reads {value} as text, write {mantissa}{point}{e}{sign}{exponent}"
+    number = str(float(value))
+    written = number if "." in number else number.replace("e", ".0e")
+    return f": YAML reads {value} as text, write {written}"
 
 
 def _domain_of_items(domain: Domain) -> Domain | None:

@@ -9,11 +9,10 @@ from typing import Any, NoReturn, TypeGuard
 
 from optax_sched._core.errors import Refusal
 from optax_sched._core.formula import Formula
-from optax_sched._files.reader import BUILT_IN, Arithmetic, Reader, known_builders
+from optax_sched._files.reader import Arithmetic, Reader, known_builders
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
-_WHOLE_NODES = ast.Call | ast.BinOp | ast.UnaryOp
 _ARRAYS = ("jax.numpy.array", "jnp.array")
 
 
@@ -55,11 +54,6 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
     return Reader("from_source", "text", known).schedule(_Parser(text, known).whole())
 
 
-def read_call(text: str) -> Any:
-    """The same from the command line, where nobody can give builders."""
-    return Reader("from_source", "text", BUILT_IN, advice="").schedule(_Parser(text, BUILT_IN).whole())
-
-
 def _power(base: Any, exponent: Any) -> Any:
     """Of two numbers by way of floats: no text is to fill the memory with an integer."""
     if not (_is_number(base) and _is_number(exponent)):
@@ -88,20 +82,20 @@ class _Parser:
 
     def __init__(self, text: str, known: Mapping[str, Formula]):
         self.known = known
-        self.text = text.lstrip("\ufeff \t\r\n\f")
-        self.lines_ahead = text.count("\n") - self.text.count("\n")
+        code = text.lstrip("\ufeff \t\r\n\f")  # Python takes no blanks ahead, but empty lines
+        self.text = "\n" * (text.count("\n") - code.count("\n")) + code
 
     def whole(self) -> Any:
-        if not self.text:
-            raise Refusal("from_source", "text", _WHOLE, self.text).error()
+        if not self.text.strip():
+            raise Refusal("from_source", "text", _WHOLE, "").error()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
                 tree = ast.parse(self.text, mode="eval").body
-            made = self.value(tree) if isinstance(tree, _WHOLE_NODES) else None
+            made = self.value(tree) if isinstance(tree, ast.Call | ast.BinOp | ast.UnaryOp) else None
         except SyntaxError as error:
-            line = (error.lineno or 1) + self.lines_ahead
-            raise ValueError(f"from_source: line {line} is not valid Python: {error.msg}") from None
+            where = f"from_source: line {error.lineno or 1}"
+            raise ValueError(f"{where} is not valid Python: {error.msg}") from None
         except (UnicodeError, RecursionError, MemoryError) as error:
             reason = str(error) or "it is nested too deeply"
             raise ValueError(f"from_source: text must be {_WHOLE}: {reason}") from None
@@ -165,17 +159,13 @@ class _Parser:
 
     def key(self, node: ast.Call) -> dict[str, Any]:
         """A random key: `jax.random.wrap_key_data(jax.numpy.array([0, 1], 'uint32'), impl='rbg')`."""
-        try:
-            (array,) = node.args
-            settings = {str(it.arg): ast.literal_eval(it.value) for it in node.keywords}
-            assert isinstance(array, ast.Call) and ast.unparse(array.func) in _ARRAYS
-            assert settings.keys() <= {"impl"} and not array.keywords
-            words, dtype = map(ast.literal_eval, array.args)
-            assert dtype == "uint32"
-            return {"impl": "threefry2x32", "key_data": words} | settings
-        except (AssertionError, TypeError, ValueError):
-            self.refuse(node, f"a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
+        match node.args:
+            case [ast.Call(args=[words, ast.Constant("uint32")], keywords=[]) as array]:
+                if ast.unparse(array.func) in _ARRAYS:
+                    settings = {str(it.arg): self.value(it.value) for it in node.keywords}
+                    return {"impl": "threefry2x32", "key_data": self.value(words)} | settings
+        self.refuse(node, f"a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")
 
     def refuse(self, node: ast.expr, rule: str) -> NoReturn:
         found = ast.get_source_segment(self.text, node)
-        raise Refusal("from_source", f"line {node.lineno + self.lines_ahead}", rule, found).error()
+        raise Refusal("from_source", f"line {node.lineno}", rule, found).error()

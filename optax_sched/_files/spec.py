@@ -1,6 +1,7 @@
 """A schedule as the command line takes it: a JSON or YAML file, or a source text."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,16 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import bare
 from optax_sched._files.config import from_config
 from optax_sched._files.reader import BUILT_IN
-from optax_sched._files.source import read_call
-
-YAML = (".yaml", ".yml")
+from optax_sched._files.source import from_source
 
 
 def read_spec(spec: str) -> Schedule:
     """The schedule that a file describes, if there is a file of that name, else a source text.
 
-    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
-    TypeError, with one line, and ImportError where YAML needs a module that is not installed.
+    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises OSError, ValueError
+    or TypeError, with one line, and ImportError where YAML needs a module that is not installed.
     """
-    try:
-        is_file = Path(spec).exists()
-    except (OSError, ValueError):  # too long for a name, or with a character that none has
-        is_file = False
-    if is_file:
+    if os.path.exists(spec):  # which a text that can be no name does not
         config = data_in(spec)
         try:
             return _drawable(from_config(config))
@@ -33,7 +28,7 @@ def read_spec(spec: str) -> Schedule:
             raise ValueError(f"{spec}: {error}") from None
     if "(" not in spec:
         raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {_remedy(spec)}")
-    return _drawable(read_call(spec))
+    return _drawable(from_source(spec))
 
 
 def _remedy(spec: str) -> str:
@@ -57,15 +52,11 @@ def _drawable(built: object) -> Schedule:
 def data_in(name: str) -> Any:
     """What a JSON or YAML file holds."""
     path = Path(name)
-    is_yaml = path.suffix.lower() in YAML
-    yaml = imported("read_spec", "yaml") if is_yaml else None
-    wrong = yaml.YAMLError if yaml else json.JSONDecodeError
+    yaml = imported("read_spec", "yaml") if path.suffix.lower() in (".yaml", ".yml") else None
+    wrong = yaml.YAMLError if yaml else ValueError
     try:
         text = path.read_text(encoding="utf-8-sig")
         return yaml.safe_load(text) if yaml else json.loads(text)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
     except (wrong, ValueError, RecursionError) as error:
-        form = "YAML" if is_yaml else "JSON (a YAML file ends in .yaml or .yml)"
+        form = "YAML" if yaml else "JSON (a YAML file ends in .yaml or .yml)"
         raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._math.phases import Numeric, mix, progress, remaining
+from optax_sched._math.phases import Numeric, mix
 
 
 class Weights(NamedTuple):
@@ -81,16 +81,6 @@ def inside(x: Any, y: Any) -> jax.Array:
 def blend(at_zero: Numeric, at_one: Numeric, shape: Any, x: Numeric, y: Numeric) -> jax.Array:
     """From one value to another, as the shape goes from 0 to 1 at x, of which y is the complement."""
     return mix(at_zero, at_one, *shape.weights(x, y))
-
-
-def rise(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
-    """From `start` to `end` over `steps`, with the shape read on progress."""
-    return blend(start, end, shape, progress(step, steps), remaining(step, steps))
-
-
-def fall(step: Numeric, steps: Numeric, start: Numeric, end: Numeric, shape: Any) -> jax.Array:
-    """From `start` to `end` over `steps`, with the shape read on what remains."""
-    return blend(end, start, shape, remaining(step, steps), progress(step, steps))
 
 
 # --- The monotone cubic through given points

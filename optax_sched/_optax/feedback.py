@@ -164,10 +164,9 @@ class _Rule(Formula):
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
         for it in self.memory_names:
             if it not in self.own.parameters:
-                if inspect.isclass(memory):
-                    words = f"init must be a NamedTuple, got its class: write {memory.__name__}()"
-                    raise TypeError(f"{name}: {words}")
-                raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
+                hint = f": write {memory.__name__}()" if inspect.isclass(memory) else ""
+                what = f"which is no hyperparameter of the rule{hint}"
+                raise TypeError(f"{name}: init asks for {it}, {what}")
 
 
 class LoopBuilder(Protocol[P]):

@@ -115,13 +115,13 @@ def _loop(node: Any) -> FeedbackState:
     numbers = {path.rpartition(".")[2]: number for path, number in flat(node["rule"]).items()}
     label = next(iter(node["rule"])).rpartition(".")[0]  # plateau, or plateau(True) if observe_only
     name, _, words = label.partition("(")
-    if name in OUR_RULES:
-        numbers |= {"schedule": None, "observe_only": bool(words)}
-        rule = assembled(OUR_RULES[name], **numbers)
-        memory = PlateauState(**memory) if isinstance(memory, Mapping) else memory
-        return FeedbackState(schedule, memory, rule)
-    memory = SimpleNamespace(**memory) if isinstance(memory, Mapping) else memory
-    return FeedbackState(schedule, memory, SimpleNamespace(name=name, **numbers))
+    ours = OUR_RULES.get(name)
+    if isinstance(memory, Mapping):
+        memory = (PlateauState if ours else SimpleNamespace)(**memory)
+    if not ours:
+        return FeedbackState(schedule, memory, SimpleNamespace(name=name, **numbers))
+    rule = assembled(ours, **numbers, schedule=None, observe_only=bool(words))
+    return FeedbackState(schedule, memory, rule)
 
 
 def _as_before(old: Any, new: Any) -> Any:
@@ -160,18 +160,14 @@ def _without_variables(opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
     # Before flax 0.12 a Variable has no get_value, and passes unknown names on to its array.
     value_of = getattr(nnx.Variable, "get_value", lambda variable: variable.value)
     plain = jax.tree.unflatten(structure, [value_of(x) if is_variable(x) else x for x in leaves])
-    before = dict(zip(flat(plain), leaves, strict=True))
     # nnx.Optimizer holds every array in a Variable; optax over an nnx.State only those of the
     # parameters. What a new structure adds is a Variable in the first case alone.
     wrap: Any = type(leaves[0]) if all(map(is_variable, leaves)) else lambda leaf: leaf
+    wraps = [it.replace if is_variable(it) else lambda leaf: leaf for it in leaves]
+    wrap_at = dict(zip(flat(plain), wraps, strict=True))
 
     def back(state: object) -> Any:
-        new = []
-        for path, leaf in flat(state).items():
-            if path not in before:
-                new.append(wrap(leaf))
-            else:
-                new.append(before[path].replace(leaf) if is_variable(before[path]) else leaf)
+        new = [wrap_at.get(path, wrap)(leaf) for path, leaf in flat(state).items()]
         return jax.tree.unflatten(jax.tree.structure(state), new)
 
     return plain, back

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import batched_name, is_made_by
+from optax_sched._core.built import is_made_by, refuse_batch
 from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
@@ -175,9 +175,9 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
     old = state.schedule
     rule, leaves, olds = _matched(new, old)
     if rule and not retrace:
-        raise ValueError(
-            f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {_remedy(new, old)}"
-        )
+        refuse_batch("replace_schedule", new, "jax.vmap(replace_schedule)(opt_state, schedule)")
+        takes = "retrace=True takes it, at the cost of one new trace"
+        raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {takes}")
     if rule:
         placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)
     else:
@@ -189,22 +189,18 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
 def _matched(new: object, old: object) -> tuple[str | None, list[Any], list[Any]]:
     """What keeps a schedule from the other's place, if anything, and the leaves of both in order."""
     leaves, structure = jax.tree.flatten(new)
-    if callable(old):
-        olds, before = jax.tree.flatten(old)
-        fits = structure == before
-    else:
-        paths, by_path = flat(new).keys(), flat(old)
-        fits = paths == by_path.keys()
-        olds = [by_path[path] for path in paths] if fits else []
-    if fits:
-        # A random key is held as its words where only these are restored.
-        pairs = zip(leaves, olds, strict=True)
-        held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
-        pairs = zip(held, olds, strict=True)
-        if all(jnp.shape(a) == b.shape and is_key(a) == is_key(b) for a, b in pairs):
-            cut = "have whole numbers where the old one has" if any(map(_is_cut, held, olds)) else None
-            return cut, leaves if cut else held, olds
-    return "be of the old one's structure", leaves, olds
+    paths, by_path = flat(new).keys(), flat(old)
+    fits = structure == jax.tree.structure(old) if callable(old) else paths == by_path.keys()
+    olds = [by_path[path] for path in paths] if fits else leaves
+    # A random key is held as its words where only these are restored.
+    pairs = zip(leaves, olds, strict=True)
+    held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
+    pairs = zip(held, olds, strict=True)
+    if not fits or any(jnp.shape(a) != jnp.shape(b) or is_key(a) != is_key(b) for a, b in pairs):
+        return "be of the old one's structure", leaves, olds
+    if any(map(_is_cut, held, olds)):
+        return "have whole numbers where the old one has", leaves, olds
+    return None, held, olds
 
 
 def _is_cut(new: Any, old: Any) -> bool:
@@ -215,23 +211,14 @@ def _is_cut(new: Any, old: Any) -> bool:
     return bool(np.any((number != np.round(number)) | (np.abs(number) > most)))
 
 
-def _remedy(new: object, old: object) -> str:
-    if name := batched_name(new):
-        return f"{name} of the new one has the leading axis of a batch: give one schedule"
-    takes = "retrace=True takes it, at the cost of one new trace"
-    if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
-        return takes + "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
-    return takes
-
-
 def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState:
     """The state, with the rate that it will use where no update was made."""
     if not callable(schedule):  # only the numbers of a schedule, as a checkpoint restores them
         return state
-    count, value = state.count, state.value
-    if is_traced((before, count)):
-        first = strong(schedule(count)).astype(value.dtype)
-        return state._replace(value=jnp.where((before == 0) | (count == 0), first, value))
-    if np.asarray(before) and np.asarray(count):
+    is_known = not is_traced((before, state.count))
+    if is_known and np.asarray(before) and np.asarray(state.count):
         return state
-    return state._replace(value=laid([schedule(count)], [value])[0])
+    (first,) = laid([schedule(state.count)], [state.value])
+    if not is_known:
+        first = jnp.where((before == 0) | (state.count == 0), first, state.value)
+    return state._replace(value=first)

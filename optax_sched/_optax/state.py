@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -120,15 +120,6 @@ def refuse_many(where: str, count: ArrayLike) -> None:
 
 def refuse_zeros(where: str, tree: object) -> None:
     """Raise if a number is 0 that its builder never lets be 0: then the state was mapped as a whole."""
-    for name in _zeros(tree):
-        raise ValueError(
-            f"{where}: opt_state must hold numbers that builders take, got {name}=0, as after "
-            "jax.tree.map(jnp.zeros_like, opt_state): make it anew with optimizer.init(params), or "
-            "replace all of its schedules with replace_schedule(opt_state, schedule)"
-        )
-
-
-def _zeros(tree: object) -> Iterator[str]:
     if isinstance(tree, Built):
         for name, domain, value in stored(tree):
             number = getattr(domain, "of", domain)
@@ -136,10 +127,15 @@ def _zeros(tree: object) -> Iterator[str]:
             # Never wait for a step that still runs.
             is_known = not is_traced(value) and getattr(value, "is_ready", lambda: True)()
             if refused and is_known and not np.all(np.asarray(value)):
-                yield f"{formula_behind(tree).name}.{name}"
+                raise ValueError(
+                    f"{where}: opt_state must hold numbers that builders take, got "
+                    f"{formula_behind(tree).name}.{name}=0, as after jax.tree.map(jnp.zeros_like, "
+                    "opt_state): make it anew with optimizer.init(params), or replace all of its "
+                    "schedules with replace_schedule(opt_state, schedule)"
+                )
     if isinstance(tree, Node | tuple):
         for part in tree if isinstance(tree, tuple) else tree._children:
-            yield from _zeros(part)
+            refuse_zeros(where, part)
 
 
 def flat(tree: object) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The learning-rate range test: a run at ever higher rates, and the rates that it suggests."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -9,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.domains import Domain, Number, default_float, is_traced
+from optax_sched._core.domains import Domain, Known, Number, default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.evaluate import weak
-from optax_sched._core.words import SIZE, Growth, PartOfOne, Positive, admit, checked
-from optax_sched._math.phases import pick
+from optax_sched._core.words import Growth, PartOfOne, Positive, admit, checked
+from optax_sched._math.phases import LAST_STEP, pick
 from optax_sched._schedules.decays import exponential
 
 # These three come from fastai.
@@ -34,7 +33,7 @@ class _StepFunction(Domain):
 
 _RETURNS = "a function that returns"
 _LOSS = Number(f"{_RETURNS} a loss that is a real number of shape ()")
-_NUM_STEPS = dataclasses.replace(SIZE, words="a whole number, 2 or more, that is not traced", minimum=2)
+_NUM_STEPS = Known("a whole number, 2 or more, that is not traced", 2, LAST_STEP, whole=True)
 
 StepFunction = Annotated[Callable[..., Any], "StepFunction", _StepFunction()]
 NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]

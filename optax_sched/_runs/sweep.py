@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from optax_sched._core.errors import Refusal
 from optax_sched._core.words import SIZE, admit
@@ -21,7 +22,7 @@ def sweep(
     run: Callable[[Any], Any],
     batch: Any,
     *,
-    mesh: jax.sharding.Mesh | None = None,
+    mesh: Mesh | None = None,
     chunk_size: int | None = None,
 ) -> Any:
     """Run a function for every schedule of a batch, in one program that compiles once.
@@ -59,7 +60,7 @@ def sweep(
     """
     if not callable(run):
         raise Refusal("sweep", "run", "a function of one schedule", run).error(TypeError)
-    if mesh is not None and not isinstance(mesh, jax.sharding.Mesh):
+    if mesh is not None and not isinstance(mesh, Mesh):
         raise Refusal("sweep", "mesh", "a jax.sharding.Mesh, or None", mesh).error(TypeError)
     if isinstance(batch, list):
         batch = stack(batch)
@@ -74,31 +75,32 @@ def sweep(
     except TypeError:  # no hash: for example an equinox module that holds arrays
         program = _program(run, inner)
     batch = indexable(batch)
+    split = None if inner is None else NamedSharding(inner, PartitionSpec(inner.axis_names))
     with _context_of(inner):
         starts = _shown(range(0, size, length))
-        results = [program(_spread(_rows(batch, it, length, size), inner)) for it in starts]
+        results = [program(jax.device_put(_rows(batch, it, length, size), split)) for it in starts]
         if len(results) > 1 or length > size:
             results = [jax.tree.map(lambda *parts: jnp.concatenate(parts)[:size], *results)]
     return _at_home(results[0], mesh, size)
 
 
-def _program(run: Callable[[Any], Any], mesh: jax.sharding.Mesh | None) -> Callable[[Any], Any]:
+def _program(run: Callable[[Any], Any], mesh: Mesh | None) -> Callable[[Any], Any]:
     mapped = jax.vmap(run)
     if mesh is None:
         return jax.jit(mapped)
-    split = jax.sharding.PartitionSpec(mesh.axis_names)
+    split = PartitionSpec(mesh.axis_names)
     # Each device runs its own settings and never waits for another. check_vma=False, or JAX would make
     # every lax.scan in `run` mark its first carry as varying over the devices.
     spread = jax.shard_map(mapped, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
-    gathered = jax.sharding.PartitionSpec() if jax.process_count() > 1 else split
-    return jax.jit(spread, out_shardings=jax.sharding.NamedSharding(mesh, gathered))
+    gathered = PartitionSpec() if jax.process_count() > 1 else split
+    return jax.jit(spread, out_shardings=NamedSharding(mesh, gathered))
 
 
 # This keeps 32 programs alive, and everything that their `run` closes over.
 _cached_program = functools.lru_cache(maxsize=32)(_program)
 
 
-def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextManager[Any]:
+def _context_of(mesh: Mesh | None) -> contextlib.AbstractContextManager[Any]:
     """Set our mesh for the call: `jax.shard_map` refuses a mesh that differs from the one set."""
     use_mesh = getattr(jax.sharding, "use_abstract_mesh", None)  # JAX has it since `jax.set_mesh`
     if mesh is None or use_mesh is None:
@@ -106,13 +108,13 @@ def _context_of(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextMan
     return use_mesh(mesh.abstract_mesh)
 
 
-def _at_home(results: T, mesh: jax.sharding.Mesh | None, size: int) -> T:
+def _at_home(results: T, mesh: Mesh | None, size: int) -> T:
     """Move the results to the mesh that `jax.set_mesh` has set, where no other mesh may be used."""
     if mesh is None or mesh.abstract_mesh != jax.sharding.get_abstract_mesh():
         return results
     is_whole = size % mesh.size or jax.process_count() > 1
-    spec = jax.sharding.PartitionSpec() if is_whole else jax.sharding.PartitionSpec(mesh.axis_names)
-    return jax.device_put(results, jax.sharding.NamedSharding(mesh, spec))
+    spec = PartitionSpec() if is_whole else PartitionSpec(mesh.axis_names)
+    return jax.device_put(results, NamedSharding(mesh, spec))
 
 
 def _rows(batch: T, start: int, length: int, size: int) -> T:
@@ -121,13 +123,6 @@ def _rows(batch: T, start: int, length: int, size: int) -> T:
         return batch
     rows = np.minimum(np.arange(start, start + length), size - 1)
     return jax.tree.map(lambda leaf: leaf[rows], batch)
-
-
-def _spread(batch: T, mesh: jax.sharding.Mesh | None) -> T:
-    if mesh is None:
-        return batch
-    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(mesh.axis_names))
-    return jax.device_put(batch, split)
 
 
 def _shown(starts: Sequence[int]) -> Iterable[int]:

@@ -136,21 +136,19 @@ def unstack(batch: Schedule) -> list[Any]:
     leaves, structure = jax.tree.flatten(indexable(batch))
     # Leaves in NumPy were Python numbers before `stack`.
     rows = [[as_number(leaf[row]) for leaf in leaves] for row in range(size)]
-    return [_chosen(jax.tree.unflatten(structure, row)) for row in rows]
+    items = [jax.tree.unflatten(structure, row) for row in rows]
+    return [OneSchedule().public(it) for it in jax.tree.map(_chosen, items, is_leaf=_is_choice)]
+
+
+def _is_choice(item: Any) -> bool:
+    """Whether `stack` made this `select`, which chooses what it was given."""
+    if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
+        return False
+    return isinstance(stored_values(item)["schedules"], Mixture)
 
 
 def _chosen(item: Any) -> Any:
-    """What `stack` was given, if it made a `select` of that."""
-    if isinstance(item, Built) and not isinstance(item, Schedule):
-        values = {
-            name: _chosen(value) if isinstance(domain, OneSchedule) else value
-            for name, domain, value in stored(item)
-        }
-        return assembled(formula_behind(item).builder, **values)
-    if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
-        return item
-    parts = stored_values(item)["schedules"]
-    return item.schedules[int(item.index)] if isinstance(parts, Mixture) else item
+    return stored_values(item)["schedules"][int(item.index)] if _is_choice(item) else item
 
 
 def grid(builder: Callable[..., Any], **values: Sequence[Any]) -> tuple[Schedule, list[dict[str, Any]]]:

@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_sched._core.domains import as_key, default_float
+from optax_sched._core.domains import default_float, is_key
 from optax_sched._core.formula import at_most
 from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import Boundaries, CountOrZero, Key, Noise, Rate, Real, Steps, StepsOrZero
-from optax_sched._math.phases import clock_since, last_reached, reached, whole_step
-from optax_sched._math.shapes import fall, rise
+from optax_sched._math.phases import clock_since, last_reached, progress, reached, remaining, whole_step
+from optax_sched._math.shapes import blend
 
 
 def _one_boundary_less(schedules: Parts, boundaries):
@@ -93,7 +93,8 @@ def warmup(
     ['0.00', '0.50', '1.00', '0.75', '0.50', '0.25', '0.00', '0.00']
     """
     # One evaluation serves both phases: during the rise the schedule's own clock still stands at 0.
-    return rise(step, warmup_steps, init_value, schedule(clock_since(step, warmup_steps)), shape)
+    first = schedule(clock_since(step, warmup_steps))
+    return blend(init_value, first, shape, progress(step, warmup_steps), remaining(step, warmup_steps))
 
 
 @decorate
@@ -140,9 +141,10 @@ def cooldown(
     """
     begun = reached(step, start)
     value = schedule(jnp.where(begun, start, step))
-    falling = fall(clock_since(step, start), cooldown_steps, value, end_value, shape)
-    # With cooldown_steps = 0 (a recipe can produce that) `fall` gives end_value even before `start`.
-    return jnp.where(begun, falling, value)
+    clock = clock_since(step, start)
+    z, u = progress(clock, cooldown_steps), remaining(clock, cooldown_steps)
+    # With cooldown_steps = 0 (a recipe can produce that) u is 0 even before `start`.
+    return jnp.where(begun, blend(end_value, value, shape, u, z), value)
 
 
 @decorate
@@ -298,7 +300,7 @@ def noisy(
     1.0 True False
     """
     value = schedule(step)
-    key_at_step: Any = jax.random.fold_in(as_key(key), whole_step(step))
+    key_at_step: Any = jax.random.fold_in(key if is_key(key) else jax.random.key(key), whole_step(step))
     draw = jax.random.normal if kind == "normal" else functools.partial(jax.random.uniform, minval=-1.0)
     noise = draw(key_at_step, dtype=default_float())
     active = reached(step, start)

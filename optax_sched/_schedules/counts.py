@@ -1,6 +1,5 @@
 """Whole numbers: updates and examples of a training, and schedules of whole numbers."""
 
-import fractions
 import math
 from collections.abc import Callable, Iterator
 
@@ -11,7 +10,7 @@ from jax.typing import ArrayLike
 
 from optax_sched._core.domains import Choice, Known, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.operands import Function, OneSchedule, as_schedule
+from optax_sched._core.operands import Function, OneSchedule
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import Scalar, admit
 from optax_sched._math.phases import LAST_STEP
@@ -49,8 +48,7 @@ def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
     >>> [int(every_k(t)) for t in (0, 7, 50, 100)]
     [1, 1, 4, 8]
     """
-    admitted = admit("rounded", "schedule", OneSchedule(), schedule)
-    return jax.tree_util.Partial(_nearest, as_schedule(admitted))
+    return jax.tree_util.Partial(_nearest, admit("rounded", "schedule", OneSchedule(), schedule))
 
 
 def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:
@@ -109,12 +107,14 @@ def count_updates(
     >>> count_updates(4_500_000, optax_sched.piecewise_constant([128, 256, 512], [10_000, 15_000]))
     18789
     """
+    from fractions import Fraction  # its import takes a millisecond
+
     where = "count_updates"
     examples = admit(where, "num_examples", _COUNT, num_examples)
     processes = admit(where, "processes", _COUNT, processes)
     accumulate = admit(where, "accumulate", _COUNT, accumulate)
     keep = not admit(where, "drop_last", Choice((False, True)), drop_last)
-    passes = fractions.Fraction(str(admit(where, "epochs", _EPOCHS, epochs)))
+    passes = Fraction(str(admit(where, "epochs", _EPOCHS, epochs)))
     if callable(batch_size):
         for name, value in (("epochs", passes), ("accumulate", accumulate)):
             if value != 1:
@@ -222,7 +222,7 @@ def _examples_by_update(
     where: str, batch_size: int | Function, processes: int, num_steps: int = LAST_STEP
 ) -> Iterator[np.ndarray]:
     """The examples of updates 0, 1, 2, ..., many updates at a time."""
-    schedule = as_schedule(admit(where, "batch_size", OneSchedule(), batch_size))
+    schedule = admit(where, "batch_size", OneSchedule(), batch_size)
     if is_traced(schedule):
         raise Refusal(where, "batch_size", "a schedule of known numbers", schedule).error(TypeError)
     for first in range(0, num_steps, _MANY):

@@ -1,13 +1,14 @@
 """Draws schedules as curves with matplotlib, which it imports only when it draws."""
 
+import itertools
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from optax_sched._core.built import formula_behind, hyperparameters, is_batch, is_made_by
+from optax_sched._core.built import formula_behind, hyperparameters, is_made_by, refuse_batch
 from optax_sched._core.curve import COLORS, LAST_TOKEN, horizon
 from optax_sched._core.errors import Refusal, imported
 from optax_sched._core.evaluate import is_float_clock
@@ -62,13 +63,13 @@ def plot(
     >>> [line.get_label() for line in axes.get_lines()]  # doctest: +SKIP
     ['cosine', 'constant']
     """
-    labelled = _by_label(schedules)
-    if num_steps is None:
-        num_steps = max(horizon(as_schedule(schedule)) for _, schedule in labelled)
-    num_steps = last_step_of("plot", "num_steps", num_steps, [schedule for _, schedule in labelled])
+    labels, found = _labelled(schedules)
+    num_steps = last_step_of("plot", "num_steps", num_steps, found)
     log = admit("plot", "log", domain_of("log", Switch), log)
-    curves = [_curve(label, schedule, num_steps) for label, schedule in labelled]
-    if log and not any(np.any(curve.values > 0) for curve in curves):
+    begins = [[step for step in phase_boundaries(it) if step < num_steps] for it in found]
+    steps = steps_to_show(num_steps, list(itertools.chain(*begins)))
+    values = np.array([values_at(schedule, steps) for schedule in found])
+    if log and not np.any(values > 0):
         raise Refusal("plot", "log", "False where no value is above 0", log).error()
     axes: Any = ax
     if ax is None:
@@ -76,15 +77,17 @@ def plot(
     elif not isinstance(ax, imported("plot", "matplotlib.axes").Axes):
         raise Refusal("plot", "ax", "matplotlib axes", ax).error(TypeError)
     before = len(axes.get_lines())
-    for number, (curve, covered) in enumerate(zip(curves, _covered(curves), strict=True)):
+    near = 0.01 * np.ptp(values)
+    for number, curve in enumerate(values):
         color = COLORS[(before + number) % len(COLORS)]
-        style = {"drawstyle": "steps-post", "color": color, "label": curve.label}
-        # A curve that lies on others is dashed, so that they are seen through it.
+        style = {"drawstyle": "steps-post", "color": color, "label": labels[number]}
+        # A curve that lies on others for a quarter of its length is dashed: they are seen through it.
+        covered = np.sum(np.mean(np.abs(values[:number] - curve) <= near, axis=1) >= 0.25)
         dashes = {"linestyle": (0, (4, 2 + 2 * covered))} if covered else {}
-        axes.plot(curve.steps, curve.values, **style, **dashes)
+        axes.plot(steps, curve, **style, **dashes)
         # Thin dotted lines from bottom to top, which leave the scale of the values alone.
         place = {"transform": axes.get_xaxis_transform(), "zorder": 0}
-        axes.vlines(curve.boundaries, 0, 1, color, "dotted", linewidth=0.8, alpha=0.6, **place)
+        axes.vlines(begins[number], 0, 1, color, "dotted", linewidth=0.8, alpha=0.6, **place)
     axes.set(xlabel="step", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     if len(axes.get_lines()) > 1:
@@ -95,56 +98,17 @@ def plot(
     return axes
 
 
-def draw_log(
-    axes: "Axes",
-    schedule: Schedule,
-    at: np.ndarray,
-    steps: np.ndarray,
-    values: np.ndarray,
-    is_off: np.ndarray,
-) -> None:
-    """Draw a log, and a schedule at the same steps on its own clock; mark what is off."""
-    at = np.maximum(at, 0)
-    is_whole = np.all(at == np.rint(at)) and at[-1] <= LAST_STEP
-    axes.plot(steps, values_at(schedule, at.astype(np.int32) if is_whole else at), label="best match")
-    axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
-    if is_off.any():
-        axes.plot(steps[is_off], values[is_off], ".", color="#d55e00", markersize=4, label="off")
-        first = steps[np.argmax(is_off)]
-        axes.axvline(first, color="#d55e00", linestyle=":", label=f"they part at step {first:g}")
-    axes.set_title(short_source(schedule), size=10)
-    axes.legend()
-
-
 def last_step_of(where: str, name: str, num_steps: Any, schedules: list[Function]) -> int:
-    """A last step to show; beyond int32 only where a float length says that the clock counts tokens."""
+    """A last step to show, by default where no value changes any more.
+
+    It may be beyond int32 only where a float length says that the clock counts tokens.
+    """
+    if num_steps is None:
+        return max(horizon(as_schedule(schedule)) for schedule in schedules)
     counts_tokens = type(num_steps) is int and any(map(is_float_clock, schedules))
     if counts_tokens and LAST_STEP < num_steps <= LAST_TOKEN:
         return num_steps
     return admit(where, name, domain_of(name, Count), num_steps)
-
-
-class Curve(NamedTuple):
-    label: str
-    steps: np.ndarray
-    values: np.ndarray
-    boundaries: list[float]
-
-
-def _curve(label: str, schedule: Function, num_steps: int) -> Curve:
-    boundaries = [step for step in phase_boundaries(schedule) if step < num_steps]
-    steps = steps_to_show(num_steps, boundaries)
-    return Curve(label, steps, values_at(schedule, steps), boundaries)
-
-
-def _covered(curves: list[Curve]) -> list[int]:
-    """For each curve how many earlier ones it lies on, for a quarter of its length or more."""
-    grid = np.unique(np.concatenate([curve.steps for curve in curves]))
-    values = np.array([np.interp(grid, curve.steps, curve.values) for curve in curves])
-    near = 0.01 * np.ptp(values)
-    weights = np.gradient(grid.astype(np.float64)) if len(grid) > 1 else np.ones(1)
-    share = (np.abs(values[:, None] - values) <= near) @ (weights / weights.sum())
-    return np.sum(np.tril(share >= 0.25, -1), axis=1).tolist()
 
 
 def steps_to_show(num_steps: int, boundaries: list[float], most: int = MOST_POINTS) -> np.ndarray:
@@ -159,23 +123,21 @@ def values_at(schedule: Function, steps: np.ndarray) -> np.ndarray:
     return np.asarray(as_schedule(schedule)(steps), np.float64)
 
 
-def _by_label(schedules: Any) -> list[tuple[str, Function]]:
+def _labelled(schedules: Any) -> tuple[list[str], list[Function]]:
+    """The labels, and the schedules."""
     if isinstance(schedules, Mapping):
-        items = [(str(label), f"schedules[{label!r}]", item) for label, item in schedules.items()]
+        named = {f"schedules[{label!r}]": item for label, item in schedules.items()}
     elif isinstance(schedules, list | tuple):
-        items = [(None, f"schedules[{index}]", item) for index, item in enumerate(schedules)]
+        named = {f"schedules[{index}]": item for index, item in enumerate(schedules)}
     else:
-        items = [(None, "schedules", schedules)]
-    if not items:
+        named = {"schedules": schedules}
+    if not named:
         raise Refusal("plot", "schedules", "one schedule or more", schedules).error()
-    found = []
-    for label, name, item in items:
-        schedule = admit("plot", name, OneSchedule(), item)
-        if is_batch(schedule):
-            rule = "one schedule each, got a batch: plot(unstack(batch), ...) draws its members"
-            raise ValueError(f"plot: {name} must be {rule}")
-        found.append((short_source(schedule) if label is None else label, schedule))
-    return found
+    found = [admit("plot", name, OneSchedule(), item) for name, item in named.items()]
+    for name, schedule in zip(named, found, strict=True):
+        refuse_batch(f"plot: {name}", schedule, "plot(unstack(batch))")
+    labels = map(str, schedules) if isinstance(schedules, Mapping) else map(short_source, found)
+    return list(labels), found
 
 
 def short_source(schedule: Function) -> str:

@@ -40,21 +40,17 @@ def compared(
     schedules: Mapping[str, Schedule],
     num_steps: int,
     tuned: Schedule | None = None,
+    horizon_exponent: float | None = None,
     law: LossLaw | None = None,
     peak_value: float | None = None,
-    horizon_exponent: float | None = None,
 ) -> list[Compared]:
     """A row for each schedule, by its name, the best first."""
-    tuned_steps = num_steps
-    if tuned is not None:
-        length = _length(tuned, num_steps)
-        if length and abs(length / num_steps - 1) > _SAME_LENGTH:
-            if horizon_exponent is None:
-                raise ValueError(
-                    f"--horizon-exponent is required: the tuned schedule ends at step {length}, not at "
-                    f"{num_steps} (at a fixed batch size 0 to 0.15 was best in real runs)"
-                )
-            tuned_steps = length
+    tuned_steps = num_steps if tuned is None else _length(tuned, num_steps)
+    if tuned_steps != num_steps and horizon_exponent is None:
+        raise ValueError(
+            f"--horizon-exponent is required: the tuned schedule ends at step {tuned_steps}, not at "
+            f"{num_steps} (at a fixed batch size 0 to 0.15 was best in real runs)"
+        )
     bounds = {}
     for name, schedule in schedules.items():
         try:
@@ -67,25 +63,25 @@ def compared(
         schedule, relative = schedules[name], float(bound.best_value) / best
         loss = factor = None
         if tuned is not None:
-            pair = tuned, tuned_steps, schedule, num_steps, horizon_exponent
-            factor = float(transfer_factor(*pair))
+            factor = float(transfer_factor(tuned, tuned_steps, schedule, num_steps, horizon_exponent))
         if law is not None:
             loss = max(float(law(schedule, num_steps - 1)), 0.0)
         if peak_value is not None:
             peak = float(known_rates("compare", schedule, num_steps).max())
             warn_off_peak(f"compare: {name}", peak, (peak_value, peak_value))
-        no_difference, scale = relative < NO_DIFFERENCE, float(bound.best_scale)
-        rows.append(Compared(name, relative, no_difference, scale, factor, loss))
+        scale = float(bound.best_scale)
+        rows.append(Compared(name, relative, relative < NO_DIFFERENCE, scale, factor, loss))
     return sorted(rows, key=lambda row: row.relative_bound)
 
 
-def _length(schedule: Schedule, num_steps: int) -> int | None:
-    """The step from which on it is constant; None if it is always, never, or between jumps."""
+def _length(schedule: Schedule, num_steps: int) -> int:
+    """The step from which on it is constant; the last if it is always, never, or between jumps."""
     steps = _FARTHEST * num_steps
     moves = np.flatnonzero(np.diff(known_rates("compare", schedule, steps, must_move=False)))
     if not len(moves) or moves[-1] + 2 >= steps or len(moves) < _FEW * moves[-1]:
-        return None
-    return int(moves[-1]) + 1
+        return num_steps
+    length = int(moves[-1]) + 1
+    return length if abs(length / num_steps - 1) > _SAME_LENGTH else num_steps
 
 
 def read_law(name: str) -> tuple[LossLaw, float | None]:
@@ -93,20 +89,16 @@ def read_law(name: str) -> tuple[LossLaw, float | None]:
 
     The file may hold "peak_value" too, the peak of the runs that the law was fitted to.
 
-    Raises ValueError or TypeError, with one line.
+    Raises OSError, ValueError or TypeError, with one line.
     """
     data = data_in(name)
     law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None
     if law is None:
         known = " or ".join(f'"{known}"' for known in KINDS)
         raise ValueError(f'{name}: must be an object with "law": {known}, got {in_a_word(data)}')
-    kind, peak = data.pop("law"), data.pop("peak_value", None)
-    if set(data) != set(law.names):
-        rule = f"{kind} has the parameters {', '.join(law.names)}"
-        raise ValueError(f"{name}: {rule}, got {', '.join(data) or 'none'}")
+    del data["law"]
     try:
-        if peak is not None:
-            peak = float(admit("law", "peak_value", domain_of("", Positive), peak))
+        peak = admit("law", "peak_value", domain_of("", Positive | None), data.pop("peak_value", None))
         return law.law(**data), peak
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None

@@ -116,9 +116,7 @@ def _before_each(stretches: Stretch) -> Stretch:
     def step(before: Stretch, then: Stretch) -> tuple[Stretch, Stretch]:
         return _joined(before, then), before
 
-    none = tuple(
-        jnp.full_like(item[0], nothing) for item, nothing in zip(rows, (1, 0, 0, 0), strict=True)
-    )
+    none = tuple(map(jnp.full_like, (item[0] for item in rows), (1, 0, 0, 0)))
     whole_rows, in_rows = jax.lax.scan(step, none, rows)
     _, before = jax.lax.scan(step, tuple(item[0] for item in none), whole_rows)
     found = _joined(tuple(item[None] for item in before), in_rows)
@@ -204,23 +202,19 @@ def grouped(pieces: Pieces, steps: np.ndarray) -> GroupedRun:
     last = index[:, None] + 1
     edges = np.sort(np.clip(np.concatenate([by_level, fixed, last], axis=1), 1, last), axis=1)
     begin, end = edges[:, :-1], edges[:, 1:]
-    parts = []
-    for sign in (1.0, -1.0):
-        size = np.maximum(sign * pieces.drops, 0.0)
-        weight, *means = (
-            sums[end] - sums[begin]
-            for sums in map(_sums, (size, size * before, size * log_rates, size * pieces.starts))
-        )
-        some = weight > 0
-        mean_before, log_rate, start = (mean / np.where(some, weight, 1.0) for mean in means)
-        # Prefix sums round: a mean lies between the ends of what it is the mean of.
-        least, most = before[np.minimum(begin, len(before) - 1)], before[end - 1]
-        since = spent[:, None] - np.clip(mean_before, least, most)
-        log_since = np.log(since, out=np.full(since.shape, _LEAST_LOG), where=since > 0)
-        log_rate = np.where(since > 0, log_rate, 0.0)
-        columns = sign * weight, log_since, log_rate, steps[:, None] + 1 - start
-        parts.append([np.where(some, column, 0.0) for column in columns])
-    columns = [np.concatenate(both, axis=1) for both in zip(*parts, strict=True)]
+    signs = np.array([[1.0], [-1.0]])
+    sizes = np.maximum(signs * pieces.drops, 0.0)
+    sums = _sums(np.stack([sizes, sizes * before, sizes * log_rates, sizes * pieces.starts]))
+    weight, *means = np.diff(sums.take(edges, axis=-1))
+    some = weight > 0
+    mean_before, log_rate, start = means / np.where(some, weight, 1.0)
+    # Prefix sums round: a mean lies between the ends of what it is the mean of.
+    least, most = before[np.minimum(begin, len(before) - 1)], before[end - 1]
+    since = spent[:, None] - np.clip(mean_before, least, most)
+    log_since = np.log(since, out=np.full(since.shape, _LEAST_LOG), where=since > 0)
+    log_rate = np.where(since > 0, log_rate, 0.0)
+    columns = signs[..., None] * weight, log_since, log_rate, steps[:, None] + 1 - start
+    columns = [np.hstack(np.where(some, column, 0.0)) for column in columns]
     # Groups without drops last, and as few of them as a program for many runs allows.
     order = np.argsort(columns[0] == 0, axis=1, kind="stable")
     order = order[:, : -(-int((columns[0] != 0).sum(axis=1).max()) // 64) * 64]
@@ -237,4 +231,4 @@ def _fixed_cuts(log_rates: np.ndarray, rows: int) -> np.ndarray:
 
 def _sums(values: np.ndarray) -> np.ndarray:
     """The sums of the first 0, 1, 2, ... values."""
-    return np.append(0.0, np.cumsum(values))
+    return np.insert(np.cumsum(values, axis=-1), 0, 0.0, axis=-1)

@@ -55,10 +55,7 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
     [10. 20.] [0.01 0.02]
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise Refusal("read_log", "path", "a text file in UTF-8", str(path)).error() from None
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     rows = (_json_rows if text.lstrip()[:1] in ("{", "[") else _csv_rows)(path.name, text)
     names = list(dict.fromkeys(name for row in rows for name in row.cells))
     by_word = {name.lower(): name for name in reversed(names)}

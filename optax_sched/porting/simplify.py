@@ -43,10 +43,11 @@ def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Sc
     """Lines or waves through knots, the first of them at step 0."""
     if not boundaries:
         return ours.constant(values[0])
-    if len(values) == 3 and values[1] > values[0] >= values[2] > 0:
-        total, (low, peak, last) = boundaries[1], values
-        div, final = tidy(peak / low), tidy(low / last)
-        return ours.one_cycle(peak, total, boundaries[0] / total, div, final, False, shape)
+    low, peak, last = values[0], max(values), values[-1]
+    three_phase = values == [low, peak, low, last] and boundaries[1] == 2 * boundaries[0]
+    if (three_phase or values == [low, peak, last]) and boundaries[0] > 0 and peak > low >= last > 0:
+        total, (div, final) = boundaries[-1], map(tidy, (peak / low, low / last))
+        return ours.one_cycle(peak, total, boundaries[0] / total, div, final, three_phase, shape)
     return ours.piecewise_interpolate(values, boundaries, shape)
 
 

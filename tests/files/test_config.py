@@ -273,24 +273,24 @@ UNWRITABLE: list[tuple[Callable[[], Any], str]] = [
     (lambda: os.multiply(COSINE, jnp.sin), "schedules[1] must be plain data"),
     (lambda: jax.vmap(os.constant)(jnp.ones(3)), "value has a leading axis, so this is a batch"),
     (lambda: os.stack([os.constant(1), os.linear(1, 0, 2)]), "index has a leading axis"),
-    (lambda: jax.vmap(lambda v: os.delay(v, 3))(jnp.ones(3)), "schedule.value has a leading axis"),
+    (lambda: jax.vmap(lambda v: os.delay(v, 3))(jnp.ones(3)), "schedule has a leading axis"),
     (lambda: jax.vmap(lambda v: os.table([v, v]))(jnp.ones(3)), "values has a leading axis"),
     (
         lambda: jax.vmap(lambda v: os.multiply(v, 2 * v))(jnp.ones(1)),
-        "schedules[0].value has a leading axis",
+        "schedules has a leading axis",
     ),
     (
         lambda: jax.vmap(lambda v: os.multiply(v, 2 * v))(jnp.ones(2)),
-        "schedules[0].value has a leading axis",
+        "schedules has a leading axis",
     ),
     (
         lambda: jax.vmap(lambda v: os.multiply(v, 2 * v))(jnp.ones(3)),
-        "schedules[0].value has a leading axis",
+        "schedules has a leading axis",
     ),
-    (lambda: jax.vmap(lambda v: os.multiply(v, COSINE))(jnp.ones(3)), "schedules[0].value has a lead"),
+    (lambda: jax.vmap(lambda v: os.multiply(v, COSINE))(jnp.ones(3)), "schedules has a lead"),
     (
         lambda: jax.tree.map(lambda x: np.stack([x]), os.multiply(COSINE, COSINE)),
-        "schedules[0].init_value has a leading axis",
+        "schedules has a leading axis",
     ),
     (lambda: jax.tree.map(lambda x: math.nan, COSINE), "init_value must be finite, got nan"),
     (

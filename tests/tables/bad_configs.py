@@ -73,15 +73,15 @@ HOSTILE: list[tuple[Any, str]] = [
     (os.cosine_decay(0.1, 10), "config must be a dict"),
     ({}, "builder is missing: the name of a builder"),
     ({"init_value": 0.1}, "builder is missing"),
-    ({"builder": None}, "builder must be the name of a builder, got a value of type NoneType"),
-    ({"builder": 3}, "builder must be the name of a builder, got a value of type int"),
+    ({"builder": None}, "builder must be the name of a builder, got None"),
+    ({"builder": 3}, "builder must be the name of a builder, got 3"),
     (
         {"builder": ["constant"], "value": 1},
-        "builder must be the name of a builder, got a value of type list",
+        "builder must be the name of a builder, got ['constant']",
     ),
     (
         {"builder": os.constant, "value": 1},
-        "builder must be the name of a builder, got a value of type function",
+        "builder must be the name of a builder, got <function con",
     ),
     (
         cos(builder="cosine_decya"),

@@ -332,7 +332,7 @@ def test_what_is_no_rule_raises_when_it_is_decorated():
     with pytest.raises(TypeError, match=r"^mine: init must be a NamedTuple with a field scale"):
         feedback(lambda memory, value: memory, name="mine", init=2.0)
     with pytest.raises(
-        TypeError, match=r"^mine: init must be a NamedTuple, got its class: write Memory\(\)$"
+        TypeError, match=r"^mine: init asks for scale, which is no hyper.*: write Memory\(\)$"
     ):
         feedback(lambda memory, value: memory, name="mine", init=Memory)
     with pytest.raises(TypeError, match=r"^mine: init asks for other, which is no hyperparameter"):

@@ -229,12 +229,12 @@ BAD = [
     (
         (jax.vmap(os.linear, (0, None, None))(jnp.ones(3), 0.0, 9), 10),
         {},
-        r"plot: schedules must be one schedule each, got a batch: plot\(unstack\(batch\), ...\)",
+        r"plot: schedules: init_value has a leading axis, .* as in plot\(unstack\(batch\)\)",
     ),
     (
         ([0.1, jax.vmap(lambda w: os.warmup(STAIRS, w))(jnp.arange(3))], 10),
         {},
-        r"plot: schedules\[1\] must be one schedule each, got a batch",
+        r"plot: schedules\[1\]: schedule has a leading axis, so this is a batch",
     ),
 ]
 
