@@ -174,9 +174,8 @@ def identify_log(options: argparse.Namespace) -> None:
         raise Refusal("identify", "--column", rule, options.column).error()
     steps, values = curves[name]
     matches = identify(steps, values)
-    others = [other for other in names if other != name and options.column is None]
     title = f"{Path(options.file).name}, {name}: {len(steps)} values"
-    title += f" (--column also: {', '.join(others)})" if others else ""
+    title += f" (--column may be {', '.join(names)})" if len(names) > 1 else ""
     rows = []
     for match in matches:
         error = f"{match.largest_error:.3g}" + ", too much" * (not match.is_consistent)

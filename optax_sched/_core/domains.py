@@ -183,8 +183,7 @@ class Numbers(Domain):
         if self.of.is_length:
             refuse_ratio_among(scalars)
         if isinstance(value, jax.Array):
-            floats = self.of.as_float and not jnp.issubdtype(value.dtype, jnp.floating)
-            array = value.astype(default_float()) if floats else value
+            array = self.of._cast(value)
         elif all(isinstance(item, int | float) for item in scalars):
             array = as_array(scalars)
             known = array.tolist()  # check the rounded ones: rounding may make two equal
@@ -251,9 +250,7 @@ class KeyDomain(Domain):
     words = "a JAX random key, or a whole number of 0 or more as its seed"
 
     def admit(self, value: Any) -> Any:
-        if is_key(value):
-            if value.ndim:
-                raise TypeError
+        if is_key(value) and not value.ndim:
             return value
         if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
             return jax.random.wrap_key_data(jnp.asarray(value))

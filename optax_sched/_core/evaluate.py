@@ -125,9 +125,8 @@ def _evaluate(s: object, step: jax.Array) -> jax.Array:
         # The default float, or the wider one of a hyperparameter.
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         dtype = jnp.result_type(default_float(), *dtypes)
-        if step.dtype == jnp.int64 and is_float_clock(s):
-            step = step.astype(dtype)
-        if jnp.issubdtype(step.dtype, jnp.integer):
+        is_beyond = step.dtype == jnp.int64 and is_float_clock(s)
+        if jnp.issubdtype(step.dtype, jnp.integer) and not is_beyond:
             step = jnp.maximum(_saturated(step), 0)
         else:
             step = jnp.clip(step.astype(dtype), 0, jnp.finfo(dtype).max)
@@ -153,10 +152,10 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
 
 
 def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
-    name, bound = s._formula.name, bound_values(s)
+    name = s._formula.name
     refuse_batch(name, s, "jax.vmap(lambda s: s(step))(batch)")
     with advice_for_traced_code(name):
-        result = s._formula.value(step, *bound.args, **bound.kwargs)
+        result = s._formula.value(step, bound_values(s))
     if result is None or jnp.shape(result) != ():
         got = "None" if result is None else f"shape {jnp.shape(result)}"
         raise ValueError(f"{name}: the formula must return a scalar for a scalar step, got {got}")

@@ -115,9 +115,9 @@ class Formula:
         self.builder.__qualname__ = next(names, self.builder.__qualname__)
         return self.builder
 
-    def value(self, step: object, *args: object, **kwargs: object) -> Any:
+    def value(self, step: object, bound: inspect.BoundArguments) -> Any:
         """What the function gives at a scalar step."""
-        return self.function(step, *args, **kwargs)
+        return self.function(step, *bound.args, **bound.kwargs)
 
     def source(
         self, values: dict[str, Any], write: Callable[[Any], str] = source, bare: bool = False
@@ -136,8 +136,7 @@ class Formula:
             elif bare and isinstance(value, type(it.default)) and value == it.default:
                 by_name = True
             else:
-                may_be_named = by_name and it.kind is it.POSITIONAL_OR_KEYWORD
-                is_named = may_be_named or it.kind is it.KEYWORD_ONLY
+                is_named = it.kind is it.KEYWORD_ONLY or (by_name and it.kind is not it.POSITIONAL_ONLY)
                 parts.append(f"{it.name}={write(value)}" if is_named else write(value))
         return f"{self.name}({', '.join(parts)})"
 

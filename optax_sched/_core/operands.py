@@ -181,15 +181,13 @@ class Parts(Node):
         def member(leaf: Any) -> Any:
             return jax.ShapeDtypeStruct(np.shape(leaf)[1:], jnp.result_type(leaf))
 
-        stacked = [self.families.count(number) > 1 for number in range(len(self._values))]
-        pairs = zip(self._values, stacked, strict=True)
-        return any(is_batch(jax.tree.map(member, it) if many else it) for it, many in pairs)
+        pairs = zip(self._values, map(self.families.count, range(len(self._values))), strict=True)
+        return any(is_batch(jax.tree.map(member, it) if count > 1 else it) for it, count in pairs)
 
     def _in_families(self) -> list[tuple[Any, np.ndarray]]:
         """Each family, stacked if it has several members, and which parts these are."""
         if len(self) == len(self._values):
-            found = in_families(self._values)
-            return [(family.stacked(), np.asarray(family.indices)) for family in found]
+            return [(it.stacked(), np.asarray(it.indices)) for it in in_families(self._values)]
         numbers = np.asarray(self.families)
         return [(it, np.flatnonzero(numbers == number)) for number, it in enumerate(self._values)]
 

@@ -1,6 +1,7 @@
 """A named composition: a function that returns a schedule, made into a builder of schedules."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, overload
 
@@ -18,17 +19,17 @@ P = ParamSpec("P")
 class Recipe(Formula):
     """A function of the hyperparameters that returns a schedule."""
 
-    def composed(self, *args: object, **kwargs: object) -> Schedule:
+    def composed(self, bound: inspect.BoundArguments) -> Schedule:
         """The schedule that the function returns."""
         token = PHASES_MAY_BE_EMPTY.set(True)
         try:
-            returned = self.function(*args, **kwargs)
+            returned = self.function(*bound.args, **bound.kwargs)
             return admit(self.name, "what it returns", OneSchedule(), returned)
         finally:
             PHASES_MAY_BE_EMPTY.reset(token)
 
-    def value(self, step: object, *args: object, **kwargs: object) -> Any:
-        return self.composed(*args, **kwargs)(step)
+    def value(self, step: object, bound: inspect.BoundArguments) -> Any:
+        return self.composed(bound)(step)
 
     def build(self, values: dict[str, Any]) -> Any:
         made = super().build(values)
@@ -46,10 +47,7 @@ class Recipe(Formula):
 def composition(schedule: Schedule) -> Schedule:
     """What a recipe composes for a schedule of its own; any other schedule as it is."""
     formula = formula_behind(schedule)
-    if not isinstance(formula, Recipe):
-        return schedule
-    bound = bound_values(schedule)
-    return formula.composed(*bound.args, **bound.kwargs)
+    return formula.composed(bound_values(schedule)) if isinstance(formula, Recipe) else schedule
 
 
 @overload

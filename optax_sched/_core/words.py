@@ -116,8 +116,6 @@ def domain_of(name: str, annotation: object) -> Domain:
 
 # --- The door: bind arguments by name, admit each by its domain, or refuse it in one line
 
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -153,13 +151,13 @@ def bind(
 ) -> inspect.BoundArguments:
     """The arguments by name, or an error that says who was called and what it takes."""
     parameters = signature.parameters
-    by_name = [it.name for it in parameters.values() if it.kind in _NAMED]
+    by_name = [it.name for it in parameters.values() if it.kind is not it.VAR_POSITIONAL]
     try:
         # Python names what is missing first, and so hides the misspelt name that stands for it.
-        unknown = next((it for it in kwargs if it not in parameters), None)
-        if unknown is not None:
-            hint = meant_by(unknown, by_name)
-            raise TypeError(f"got an unexpected keyword argument {unknown!r}{hint}")
+        for name in kwargs:
+            if name not in parameters:
+                hint = meant_by(name, by_name)
+                raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{where}: {error}; it takes ({bare(signature)})") from None

@@ -16,8 +16,6 @@ from optax_sched._core.printing import source
 from optax_sched._core.schedule import Schedule
 from optax_sched._files.reader import BUILT_IN, Path, Reader, Walk, known_builders
 
-ARRAYS = (jax.Array, np.ndarray, np.generic)
-
 
 def to_config(schedule: Built) -> dict[str, Any]:
     """A schedule as a plain dict, which JSON and YAML can hold and `from_config` reads.
@@ -140,7 +138,7 @@ class _Writer(Walk):
         if is_key(value):
             words = np.asarray(jax.random.key_data(value)).tolist()
             return {"impl": str(jax.random.key_impl(value)), "key_data": words}
-        if isinstance(value, ARRAYS):
+        if isinstance(value, jax.Array | np.ndarray | np.generic):
             value = _as_python(np.asarray(value))
         if not isinstance(value, int | float | list):
             rule = "plain data (a schedule, a number, a name), which no function is"

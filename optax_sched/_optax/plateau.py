@@ -348,9 +348,7 @@ def reduce_on_plateau(
     >>> print(f"{updates:.2f} {state[1].scale:.1f}")
     -0.05 0.5
     """
-    settings = dict(locals())
-    floor = settings.pop("min_scale")
-    loop = assembled(plateau, schedule=constant(1.0), min_value=floor, **settings)
+    loop = assembled(plateau, **locals(), schedule=constant(1.0), min_value=min_scale)
     return scaling("reduce_on_plateau", loop)
 
 

@@ -12,21 +12,14 @@ from optax_sched._core.built import (
     Built,
     assembled,
     formula_behind,
-    is_batch,
     is_made_by,
+    refuse_batch,
     stored,
     stored_values,
 )
 from optax_sched._core.domains import is_traced, read_only
 from optax_sched._core.errors import Refusal, in_a_word
-from optax_sched._core.operands import (
-    ManySchedules,
-    Mixture,
-    OneSchedule,
-    as_number,
-    in_families,
-    stacked,
-)
+from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families, stacked
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import admit, some
 from optax_sched._schedules.combine import select
@@ -57,7 +50,8 @@ def stack(schedules: Sequence[Any]) -> Schedule:
     >>> [f"{rate:.3f}" for rate in jax.vmap(lambda schedule: schedule(1))(batch)]
     ['0.750', '0.854']
     """
-    schedules = some("stack", "schedules", ManySchedules.words, schedules)
+    rule = "a sequence of one or more schedules, or of closed loops"
+    schedules = some("stack", "schedules", rule, schedules)
     if any(isinstance(item, Built) and not isinstance(item, Schedule) for item in schedules):
         return _closed_loops(schedules)
     items = [admit("stack", f"schedules[{i}]", OneSchedule(), item) for i, item in enumerate(schedules)]
@@ -101,9 +95,7 @@ def _form(leaf: Any) -> Any:
 def _mixture(items: Sequence[Any]) -> Schedule:
     """For each item a `select` of its own family's member and of each other family's first member."""
     for i, item in enumerate(items):
-        if is_batch(item):
-            rule = "a single schedule, got a batch: write stack(unstack(a) + unstack(b))"
-            raise ValueError(f"stack: schedules[{i}] must be {rule}")
+        refuse_batch(f"stack: schedules[{i}]", item, "stack(unstack(a) + unstack(b))")
     index = np.zeros(len(items), np.int32)
     families = []
     for number, family in enumerate(in_families(items)):

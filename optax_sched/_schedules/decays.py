@@ -154,8 +154,7 @@ def cosine_decay(
     ['1.000', '0.868', '0.550', '0.232', '0.100', '0.100']
     """
     z, u = progress(step, decay_steps), remaining(step, decay_steps)
-    wave, rest = half_wave(u, z)  # sin^2(pi u / 2) and 1 minus it
-    return mix(end_value, init_value, *raised(wave, rest, exponent))
+    return mix(end_value, init_value, *raised(*half_wave(u, z), exponent))
 
 
 @schedule

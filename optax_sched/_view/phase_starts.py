@@ -38,11 +38,8 @@ def _own(schedule: Schedule) -> list[Any]:
     if builder is families.delay:
         return [schedule.steps]
     # These three names mean the same in every schedule, a user's own too.
-    words = formula_behind(schedule).domains
-    return [
-        *(schedule.boundaries if "boundaries" in words else ()),
-        *(getattr(schedule, word) for word in ("warmup_steps", "start") if word in words),
-    ]
+    words = {"boundaries", "warmup_steps", "start"} & formula_behind(schedule).domains.keys()
+    return np.hstack([[], *(getattr(schedule, word) for word in words)]).tolist()
 
 
 def _of_operands(schedule: Schedule) -> Iterator[float]:

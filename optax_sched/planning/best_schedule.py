@@ -71,8 +71,9 @@ def best_schedule(
     ['0.0e+00', '3.0e-04', '3.0e-04', '1.8e-04', '1.9e-05']
     """
     where = "best_schedule"
-    fit = law if isinstance(law, LossFit) else None
-    law = fit.law if fit else law
+    if isinstance(law, LossFit):
+        warn_off_peak(where, peak_value, law.peak_values)
+        law = law.law
     if not isinstance(law, LossLaw) or is_traced(law):
         rule = "a MultiPowerLaw, an AnnealingLaw or a LossFit, not traced"
         raise Refusal(where, "law", rule, law).error(TypeError)
@@ -83,8 +84,6 @@ def best_schedule(
         raise Refusal(where, "num_steps", rule, num_steps).error()
     if min_value > peak_value:
         raise Refusal(where, "min_value", f"at most peak_value = {peak_value}", min_value).error()
-    if fit:
-        warn_off_peak(where, peak_value, fit.peak_values)
     if is_made_by(AnnealingLaw, law):
         warnings.warn(
             "best_schedule: under an AnnealingLaw a late, sudden drop is free: in real runs its "

@@ -35,9 +35,8 @@ class ArrayDomain(Domain):
 
     def __init__(self, positive: bool, or_one: bool):
         self.positive, self.or_one = positive, or_one
-        what = "positive finite number{}" if positive else "finite number{}, 0 or more"
-        one, many = f"a {what.format('')}", f"a sequence of {what.format('s')}"
-        self.words = f"{one}, or a sequence of them" if or_one else many
+        what = "positive finite numbers" if positive else "finite numbers, 0 or more"
+        self.words = f"a sequence of {what}" + ", or one such number" * or_one
 
     def admit(self, value: Any) -> Array:
         array = _in_float(value)
@@ -151,7 +150,7 @@ def known_rates(
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
         blocks = [read(np.arange(t, t + _BLOCK)) for t in range(0, num_steps, _BLOCK)]
-        run = blocks if is_traced(blocks) else np.concatenate(blocks)
+        run = blocks if is_traced(blocks) else np.concatenate(blocks)[:num_steps]
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)
     return np.asarray(rates_of(where, run, num_steps, name, must_move), np.float64)

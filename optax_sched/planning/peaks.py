@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.domains import Domain, Known, as_scalar
+from optax_sched._core.domains import Domain, Known
 from optax_sched._core.errors import Refusal
 from optax_sched._core.words import SIZE, Scalar, admit, domain_of
 from optax_sched.planning.bound import best_scale_of
@@ -138,15 +138,13 @@ class PeakFit:
     def _start(self) -> np.ndarray:
         """The parabolas of one width that fit best, which have to bend upwards."""
         own = np.eye(len(self._groups))[self._number]
-        middle = own.T @ self._log_peaks / own.sum(axis=0)
-        off = self._log_peaks - middle[self._number]
-        columns = np.hstack([off[:, None] ** 2, own * off[:, None], own])
-        kappa, *lines = np.linalg.lstsq(columns, self._losses, rcond=None)[0]
-        if kappa * np.max(off**2) <= 1e-9 * np.max(np.abs(self._losses)):
+        at = self._log_peaks[:, None]
+        kappa, *lines = np.linalg.lstsq(np.hstack([at**2, own * at, own]), self._losses, rcond=None)[0]
+        if kappa * np.ptp(at) ** 2 <= 1e-9 * np.max(np.abs(self._losses)):
             rule = "of losses that are higher on both sides of a best peak"
             hint = ": add higher and lower peaks"
             raise Refusal("fit_peaks", "runs", rule, self._losses, hint).error()
-        bests = middle - np.array(lines[: len(self._groups)]) / (2 * kappa) - self._offsets
+        bests = -np.array(lines[: len(self._groups)]) / (2 * kappa) - self._offsets
         is_swept = [group.num_peaks() > 2 for group in self._groups]
         levels = [group.best.loss for group in self._groups]
         shared = np.log(kappa), np.median(bests[is_swept])
@@ -280,14 +278,17 @@ class _Prior(Domain):
         return Known("").admit(mean), Known("", 0.0).admit(deviation)
 
 
+class _Loss(Known):
+    """NaN and infinity too: the run diverged."""
+
+    def holds(self, number: float) -> bool:
+        return True
+
+
 def _read(where: str, of: str, run: SweptRun) -> _Run:
     """A run, checked."""
     num_steps = admit(where, f"{of}num_steps", SIZE, run.num_steps)
-    try:
-        loss = float(as_scalar(run.loss))
-    except (TypeError, ValueError):
-        rule = "a number that is not traced"
-        raise Refusal(where, f"{of}loss", rule, run.loss).error(TypeError) from None
+    loss = admit(where, f"{of}loss", _Loss("a number that is not traced"), run.loss)
     size = domain_of("", KnownPositive | None)
     batch_size = admit(where, f"{of}batch_size", size, run.batch_size)
     rates = known_rates(where, run.schedule, num_steps, f"{of}schedule")

@@ -197,8 +197,7 @@ def grouped(pieces: Pieces, steps: np.ndarray) -> GroupedRun:
     unit = pieces.rates.max()
     growths = np.arange(np.log(_LEAST), np.log(max(spent.max() / unit, 1.0)) + 1, np.log(_GROWTH))
     by_level = np.searchsorted(before, spent[:, None] - unit * np.exp(growths), side="right")
-    cuts = _fixed_cuts(log_rates, len(steps))
-    fixed = np.broadcast_to(cuts, (len(steps), len(cuts)))
+    fixed = np.tile(_fixed_cuts(log_rates, len(steps)), (len(steps), 1))
     last = index[:, None] + 1
     edges = np.sort(np.clip(np.concatenate([by_level, fixed, last], axis=1), 1, last), axis=1)
     begin, end = edges[:, :-1], edges[:, 1:]

@@ -78,7 +78,7 @@ def least_squares_risk(
 def _risk(*numbers: Scalar | ManyScalars) -> jax.Array:
     dtype = jnp.result_type(default_float(), *numbers)
     rates, values, noise, start, sizes = (jnp.asarray(x, dtype) for x in numbers)
-    first = jnp.broadcast_to(start, values.shape)
+    first = jnp.broadcast_to(start, values.shape), jnp.zeros_like(values)
 
     def update(state: Pair, rate_and_size: Pair) -> tuple[Pair, None]:
         (squares, lost), (rate, size) = state, rate_and_size
@@ -90,9 +90,8 @@ def _risk(*numbers: Scalar | ManyScalars) -> jax.Array:
         new = squares + change
         return (new, (new - squares) - change), None
 
-    (squares, _), _ = jax.lax.scan(
-        update, (first, jnp.zeros_like(first)), (rates, jnp.broadcast_to(sizes, rates.shape))
-    )
+    updates = rates, jnp.broadcast_to(sizes, rates.shape)
+    (squares, _), _ = jax.lax.scan(update, first, updates)
     risk = values @ squares / 2
     # Infinity minus infinity is what SGD leaves where it diverges.
     return jnp.where(jnp.isfinite(risk), risk, jnp.inf)

@@ -81,6 +81,9 @@ class Problem:
         self.wanted = np.concatenate([logs for *_, logs in runs])
         self.blocks = sum(min(len(steps), _BLOCKS) for _, steps, _ in runs)
         self.at = functools.lru_cache(maxsize=1)(self._at)
+        # A row for each of the last logs that has a prior: what takes the logs to its deviations.
+        rows = np.eye(4 + len(kind.low))[4:][: len(kind.prior_sd)]
+        self.prior = rows / kind.prior_sd[:, None]
 
     def losses(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """At each of the steps, and their gradient by the logs, a column per parameter."""
@@ -113,9 +116,7 @@ class Problem:
         residuals, slope = self.at(tuple(logs))
         free = max(self.blocks - len(logs), 1)
         variance = max(scatter_of(residuals), 1e-9) ** 2 * len(residuals) / free
-        known = slope.T @ slope / variance
-        shape = np.arange(len(logs) - len(self.kind.prior_sd), len(logs))
-        known[shape, shape] += self.kind.prior_sd**-2.0
+        known = slope.T @ slope / variance + self.prior.T @ self.prior
         with float64():
             by_logs = np.stack(jax.tree.leaves(_law(self.kind, logs, self.unit)[1]))
         return by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
@@ -153,15 +154,13 @@ class Problem:
         typical = np.log(np.median(np.exp(self.wanted)))
         low = np.r_[typical - 14, typical - 14, np.log(0.01), typical - 20, kind.low]
         high = np.r_[typical + 3, typical + 14, np.log(5.0), typical + 14, kind.high]
-        first = len(start) - len(kind.prior_mean)
-        prior = np.eye(len(start))[first:] * (weight / kind.prior_sd)[:, None]
 
         def values(logs: np.ndarray) -> np.ndarray:
-            off = weight * (logs[first:] - kind.prior_mean) / kind.prior_sd
-            return np.append(self.at(tuple(logs))[0], off)
+            off = self.prior @ logs - kind.prior_mean / kind.prior_sd
+            return np.append(self.at(tuple(logs))[0], weight * off)
 
         def slopes(logs: np.ndarray) -> np.ndarray:
-            return np.concatenate([-self.at(tuple(logs))[1], prior])
+            return np.concatenate([-self.at(tuple(logs))[1], weight * self.prior])
 
         def loss(squares: np.ndarray) -> np.ndarray:
             """Huber's for the losses, the plain square for the prior, with two derivatives."""

@@ -1,6 +1,5 @@
 """optax's own schedules, which are closures: their settings are what they have closed over."""
 
-import inspect
 import math
 from collections.abc import Callable
 from types import CellType
@@ -113,8 +112,8 @@ def sequence(it: Closure) -> Schedule:
 
 def ported(schedule: object) -> Schedule:
     """What a schedule of optax's is here."""
-    is_function = inspect.isfunction(schedule)
-    porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
+    name = getattr(schedule, "__module__", ""), getattr(schedule, "__qualname__", "")
+    porter = CLOSURES.get(name)
     if porter is None:
         raise Refusal("port", "schedules", "optax's own or ours", schedule).error(TypeError)
     return porter(Closure(schedule))

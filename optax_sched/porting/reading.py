@@ -38,9 +38,7 @@ class Settings:
                 raise TypeError
         except (TypeError, ValueError, RuntimeError):
             self.refuse(name, "a number", got=value)
-        if narrow:
-            return float(str(np.float32(plain)))
-        return int(plain) if isinstance(plain, int) else float(plain)
+        return float(str(np.float32(plain))) if narrow else plain
 
     def steps(self, name: str) -> float:
         """A length: an int where it means one."""

@@ -11,8 +11,6 @@ from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import SHAPES, joined, powered, stairs
 from optax_sched.porting.torch_schedulers import closed_loop
 
-Curve = Callable[[float, float], Schedule]  # from a peak and a length
-
 
 class Group(Settings):
     """A scheduler as one parameter group sees it: its `lr_scale` multiplies all heights."""
@@ -48,8 +46,8 @@ class Group(Settings):
             curve = ours.shift(curve, self.warm)
         return joined([ours.linear(self.start, self.peak, self.warm), curve], [self.warm])
 
-    def cycles(self, curve: Curve) -> Schedule:
-        """The curve repeated, in cycles that may grow longer and lower."""
+    def cycles(self, curve: Callable[[float, float], Schedule]) -> Schedule:
+        """The curve of a peak and a length repeated, in cycles that may grow longer and lower."""
         length, growth = self.steps("t_initial"), self.steps("cycle_mul")
         fall, number_of = self["cycle_decay"], self.whole("cycle_limit")
         if number_of == 1:
@@ -72,9 +70,9 @@ def cosine(it: Group) -> Schedule:
         return it.warmed(curve)
 
     def curve_of(peak: float, length: float) -> Schedule:
-        if k != 1:
-            return ours.k_decay(peak, length, k, it.low)
-        return simplify.cosine(peak, length, it.low)
+        return (
+            simplify.cosine(peak, length, it.low) if k == 1 else ours.k_decay(peak, length, k, it.low)
+        )
 
     return it.warmed(it.cycles(curve_of))
 
@@ -120,13 +118,10 @@ def step(it: Group) -> Schedule:
 
 def multistep(it: Group) -> Schedule:
     """timm's milestone m is at m - 1, and the first rate of all is the optimizer's."""
-    rate, drops = it["decay_rate"], [milestone - 1 for milestone in it.increasing("decay_t")]
-    if not it.warm:
-        return stairs(it.peak, rate, [max(drop, 1) for drop in drops])
     # With a warm-up that the curve does not wait for, all that counts is behind it.
-    later = [drop for drop in drops if drop > 0]
-    height = tidy(it.peak * rate ** (len(drops) - len(later)))
-    return it.warmed(stairs(height, rate, later))
+    first = 0 if it.warm else 1
+    drops = [max(milestone - 1, first) for milestone in it.increasing("decay_t")]
+    return it.warmed(stairs(it.peak, it["decay_rate"], drops))
 
 
 def warmup_stable_decay(it: Group) -> Schedule:

@@ -39,9 +39,8 @@ class Part(Settings):
 
 
 def multi_step_lr(it: Part) -> Schedule:
-    gamma, milestones = it.gamma, it.raw("milestones").elements()
-    drops = [it.whole("milestones", 0, milestone) for milestone in milestones]
-    return stairs(tidy(it.rate * gamma ** drops.count(0)), gamma, filter(None, drops))
+    drops = [it.whole("milestones", 0, milestone) for milestone in it.raw("milestones").elements()]
+    return stairs(it.rate, it.gamma, drops)
 
 
 def constant_lr(it: Part) -> Schedule:

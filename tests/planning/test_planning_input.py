@@ -69,7 +69,7 @@ BAD_RATES = [
 ]
 SHORT = "at least 10 rates, one an update"
 MOVES = "a schedule with a rate above 0 before step"
-POSITIVE = "a positive finite number, or a sequence of them"
+POSITIVE = "a sequence of positive finite numbers, or one such number"
 NOT_POSITIVE = [0, -1.0, NAN, INF, "1", None, True, 1j, [], [1.0] * 9 + [0.0], np.ones((2, 5)), 1e-50]
 RATE = "a finite number, 0 or more"
 
@@ -113,7 +113,7 @@ REFUSED: list[tuple[Callable[..., Any], str, str, list[Any]]] = [
         [1.0, [], [-1.0], [NAN]],
     ),
     (least_squares_risk, "noise", RATE, [-1, NAN, "1", None]),
-    (least_squares_risk, "start", "or a sequence of them", [-1, NAN, "1", None, [1.0, -1.0]]),
+    (least_squares_risk, "start", "0 or more, or one such number", [-1, NAN, "1", None, [1.0, -1.0]]),
     (least_squares_risk, "start", "one for each of the 2 eigenvalues", [[1.0], np.ones(3)]),
     (
         least_squares_risk,

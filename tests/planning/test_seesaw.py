@@ -143,3 +143,8 @@ def test_bad_input_is_refused_in_one_line(bad, line):
 def test_a_traced_schedule_is_refused():
     with pytest.raises(TypeError, match=r"^seesaw: schedule must be a schedule that is not traced"):
         jax.jit(lambda peak: seesaw(os.cosine_decay(peak, T), T, 64).rate(0))(0.1)
+
+
+def test_what_a_function_of_the_step_does_after_the_run_does_not_matter():
+    plan = seesaw(lambda step: 0.1 * (1 - step / 1000), 1000, 8)  # negative from step 1001 on
+    assert plan.num_steps == seesaw(os.linear(0.1, 0.0, 1000), 1000, 8).num_steps
