@@ -80,6 +80,6 @@ def pairs_of(name: str, low: float, high: float, whole: bool) -> list[tuple[floa
         lengths = round_ones(low * unit, high * unit, whole)
         found += [(int(length) if whole else length, second) for length in lengths]
     for length in SPANS:
-        ends = sorted(pair.second(length / at) for at in (low, high))
-        found += [(length, second) for second in round_ones(*ends, False)]
+        least, most = sorted(pair.second(length / at) for at in (low, high))
+        found += [(length, second) for second in round_ones(least, most, False)]
     return found
