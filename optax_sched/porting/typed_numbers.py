@@ -74,7 +74,8 @@ def pairs_of(name: str, low: float, high: float, whole: bool) -> list[tuple[floa
         counts = range(fewest, fewest + MORE_DIGITS + 1)
         return [number for digits in counts for number in roundest(low, high, digits, whole, 2)]
 
-    pair, found = PAIRS[name], list[tuple[float, float]]()
+    pair = PAIRS[name]
+    found: list[tuple[float, float]] = []
     for second in pair.usual:
         unit = pair.length(second)
         lengths = round_ones(low * unit, high * unit, whole)
