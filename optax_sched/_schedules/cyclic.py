@@ -57,8 +57,7 @@ def cosine_restarts(
     >>> [f"{s(t):.3f}" for t in range(8)]
     ['1.000', '0.500', '0.500', '0.427', '0.250', '0.073', '0.000', '0.000']
     """
-    place = place_in_cycles(step, period, period_mult)
-    n, z, u = place.number, place.progress, place.remaining
+    n, _, z, u = place_in_cycles(step, period, period_mult)
     peak = jnp.minimum(init_value * peak_mult ** as_float(n), jnp.finfo(u.dtype).max)
     value = mix(end_value, peak, *half_wave(u, z))
     return value if num_cycles is None else jnp.where(n < num_cycles, value, end_value)
