@@ -31,9 +31,8 @@ from optax_sched.porting.identify import lags_of
 
 _, _, SPEC = (__doc__ or "").partition("\n\n")
 BEST_SCALE = (
-    "best scale: the bound is lowest if the rates are multiplied by it and by D / G, where D is the "
-    "distance from the start to the optimum and G the norm of a gradient; both are unknown, so only "
-    "the ratio of two such scales says something (--tuned prints it)"
+    "best scale: the bound is lowest if the rates are multiplied by it and by D / G (distance to the "
+    "optimum over gradient norm), which is unknown: only the ratio of two scales says something"
 )
 OFFSET_AND_ERROR = "offset: added to each logged step; error: the largest, in halves of the last digit"
 NONE_AGREES = "No schedule agrees with every logged value; these come nearest."

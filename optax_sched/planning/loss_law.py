@@ -176,7 +176,7 @@ class Kind:
     """A law, and how it is fitted: L0, A, alpha and a size come first, then what shapes its drops."""
 
     law: Callable[..., LossLaw]
-    to_law: Callable[[jax.Array, float], LossLaw]
+    to_law: Callable[[ArrayLike, float], LossLaw]
     """The law from the logs that are fitted, with rates in a unit, the highest of the runs."""
     starts: np.ndarray
     """Logs of the shape to start from, a row for each."""
@@ -186,13 +186,15 @@ class Kind:
     prior_sd: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
 
 
-def _multi_power(logs: jax.Array, unit: float) -> LossLaw:
+@jax.jit
+def _multi_power(logs: ArrayLike, unit: float) -> LossLaw:
     L0, A, alpha, B, C, beta, gamma = jnp.exp(logs)
     A, B, C = A * unit**alpha, B / unit, C * unit ** (gamma - 1)
     return MultiPowerLaw(L0, A, alpha, B, C, beta, gamma)
 
 
-def _annealing(logs: jax.Array, unit: float) -> LossLaw:
+@jax.jit
+def _annealing(logs: ArrayLike, unit: float) -> LossLaw:
     L0, A, alpha, C, forgotten = jnp.exp(logs)
     return AnnealingLaw(L0, A * unit**alpha, alpha, C / unit, 1 - forgotten)
 

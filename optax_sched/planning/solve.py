@@ -109,7 +109,7 @@ class Problem:
 
     def law(self, logs: np.ndarray) -> LossLaw:
         with float64():
-            return self.kind.law(*map(float, jax.tree.leaves(_law(self.kind, logs, self.unit)[0])))
+            return jax.tree.map(float, self.kind.to_law(logs, self.unit))
 
     def covariance(self, logs: np.ndarray) -> np.ndarray:
         """Of the law's parameters: what the blocks of the runs and the prior say together."""
@@ -118,7 +118,7 @@ class Problem:
         variance = max(scatter_of(residuals), 1e-9) ** 2 * len(residuals) / free
         known = slope.T @ slope / variance + self.prior.T @ self.prior
         with float64():
-            by_logs = np.stack(jax.tree.leaves(_law(self.kind, logs, self.unit)[1]))
+            by_logs = np.stack(jax.tree.leaves(jax.jacfwd(self.kind.to_law)(logs, self.unit)))
         return by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
 
     def deviations_alone(self, logs: np.ndarray) -> np.ndarray:
@@ -174,12 +174,6 @@ class Problem:
         until: Any = {"xtol": 1e-9, "ftol": 1e-10, "gtol": 1e-12, "max_nfev": 200}
         start = np.clip(start, low + 1e-6, high - 1e-6)
         return scipy.optimize.least_squares(values, start, **how, **until)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _law(kind: Kind, logs: jax.Array, unit: float) -> tuple[LossLaw, LossLaw]:
-    """The law, and the gradients of its parameters by the logs."""
-    return kind.to_law(logs, unit), jax.jacfwd(kind.to_law)(logs, unit)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,8 +1,6 @@
 """The families that `identify` knows, a row each."""
 
 import functools
-import math
-import operator
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -26,41 +24,15 @@ from optax_sched._schedules import (
     warmup_linear_decay,
     wsd,
 )
+from optax_sched.porting.typed_numbers import PAIRS
 
-RATES = ("value", "start", "peak", "end", "scale")  # a curve is nearly linear in these
+RATES = ("value", "start", "peak", "end")  # a curve is nearly linear in these
 ENDS = ("start", "end")  # people type them as a share of the peak
-LENGTHS = ("rise", "fall", "total", "cool", "tau", "period", "up", "down", "width")
+LENGTHS = ("rise", "fall", "total", "cool", "tau", "period", "up", "down", *PAIRS)
 # What a number in parentheses is where nothing was typed for it.
 DEFAULTS: Mapping[str, float | None] = {
-    **{"start": 0.0, "end": 0.0, "rise": 0, "scale": 1.0, "tau": None, "down": None},
+    **{"start": 0.0, "end": 0.0, "rise": 0, "tau": None, "down": None},
     **{"pct": 0.3, "div": 25.0, "final": 1e4, "growth": 1.0, "gamma": 1.0, "shrink": 1.0},
-}
-
-
-class Pair(NamedTuple):
-    """Two numbers that no curve tells apart: people type one of `firsts`, or one of `seconds`."""
-
-    firsts: tuple[float, ...]
-    second: str  # the name of the other number
-    seconds: tuple[float, ...]
-    # From the old first number and the ratio of the new second one to the old: the new first number.
-    follow: Callable[[float, float], float]
-    # From the old first number and the new one: the ratio of the new second number to the old.
-    ratio: Callable[[float, float], float]
-
-
-_ROUND = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
-_FACTORS = (0.5, 0.1, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 0.94, 0.85, 0.8, 0.7, 0.75, 0.6, 0.3, 0.2)
-PAIRS = {
-    "factor": Pair(_FACTORS, "fall", _ROUND, pow, lambda old, new: math.log(new) / math.log(old)),
-    "speed": Pair((1.0, 0.5, 0.1, 2.0), "fall", _ROUND, operator.mul, lambda old, new: new / old),
-    "width": Pair(
-        (512, 1024, 768, 256, 2048),
-        "scale",
-        (1.0,),
-        lambda old, ratio: old * ratio**2,
-        lambda old, new: (new / old) ** 0.5,
-    ),
 }
 
 
@@ -85,11 +57,20 @@ def _after_warmup(decay: Family) -> Family:
     return Family(build, f"rise (start) {decay.numbers}")
 
 
+def _by_half(decay: Callable[..., Schedule], second: float) -> Callable[..., Schedule]:
+    """By a half-life, or by the length and the number after it that people type for it."""
+
+    def build(peak: float, half: float | tuple[float, float], *end: float) -> Schedule:
+        return decay(peak, *(half if isinstance(half, tuple) else (half, second)), *end)
+
+    return build
+
+
 _DECAYS = [
     Family(quarter_cosine_decay, "peak fall (end)"),
     Family(polynomial_decay, "peak fall (end) power"),
-    Family(exponential_decay, "peak fall factor (end)"),
-    Family(inverse_time_decay, "peak fall speed (end)"),
+    Family(_by_half(exponential_decay, 0.5), "peak half_life (end)"),
+    Family(_by_half(inverse_time_decay, 1.0), "peak half_time (end)"),
 ]
 FAMILIES = [
     Family(constant, "value"),
@@ -102,7 +83,7 @@ FAMILIES = [
     Family(warmup_cosine_decay, "peak rise total (start) (end)"),
     *map(_after_warmup, _DECAYS),
     Family(warmup_inverse_sqrt_decay, "peak rise (start) (tau)"),
-    Family(noam, "width rise (scale)"),
+    Family(noam, "width rise"),
     *(
         Family(functools.partial(wsd, shape=shape), "peak (rise) cool total (start) (end)")
         for shape in ("cosine", "linear", "sqrt", "square")

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from optax_sched.porting.families import PAIRS, RATES, Family
+from optax_sched.porting.families import RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
+from optax_sched.porting.typed_numbers import PAIRS
 
 TIES = 1.001  # typed settings put values exactly between two printed ones
 AHEAD = (1.0, 1.02, 1.15, 1.4, 1.8, 2.5, 4.0, 8.0)  # where a decay may end, in lengths of the log
 NUMBERS = {
     "power": (0.5, 2.0, 4.0),
-    "factor": (0.9, 0.5, 0.1, 0.01),
-    "speed": (0.3, 3.0, 30.0),
     "div": (25.0, 8.0),
     "final": (1e4, 30.0),
     "mult": (2.0, 1.5),
@@ -71,14 +71,11 @@ def to_fitted(name: str, number: Array | float, top: float) -> Array:
     """A number as the fit sees it: rates in units of the highest value, the others as logarithms."""
     if name in RATES:
         return np.asarray(number) / top
-    return np.log(-np.log(number)) if name == "factor" else np.log(np.maximum(number, 1e-9))
+    return np.log(np.maximum(number, 1e-9))
 
 
 def from_fitted(name: str, fitted: Array, top: float) -> Array:
-    if name in RATES:
-        return fitted * top
-    number = np.exp(np.clip(fitted, -46.0, 46.0))
-    return np.exp(-number) if name == "factor" else number
+    return fitted * top if name in RATES else np.exp(np.clip(fitted, -46.0, 46.0))
 
 
 class Fit(NamedTuple):
@@ -94,7 +91,7 @@ class Problem:
         self, family: Family, log: Log, top: float, offset: int, fixed: Mapping[str, float | None]
     ):
         # `top` is that of the whole log, of which `log` may be a part.
-        self.family, self.log, self.top, self.fixed = family, log, top, fixed
+        self.family, self.log, self.top, self.offset, self.fixed = family, log, top, offset, fixed
         self.free = [name for name in family.names if name not in fixed]
         self.curve = _curve_of(family, tuple(name for name in fixed if fixed[name] is None))
         self.steps = np.maximum(log.steps + offset, 0.0)
@@ -102,6 +99,9 @@ class Problem:
     def numbers(self, fitted: Array) -> dict[str, Array]:
         columns = zip(self.free, np.moveaxis(fitted, -1, 0), strict=True)
         return {name: from_fitted(name, column, self.top) for name, column in columns}
+
+    def fitted(self, numbers: Mapping[str, float]) -> Array:
+        return np.array([to_fitted(name, numbers[name], self.top) for name in self.free])
 
     def residuals(self, fitted: Array) -> Array:
         """Of k settings at once: [k, free] -> [k, points]."""
@@ -140,7 +140,7 @@ class Problem:
             best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
         return starts[sorted(best)]
 
-    def ranked(self, starts: Array) -> Array:
+    def ranked(self, starts: ArrayLike) -> Array:
         """Each once, the nearest to the log first."""
         starts = np.unique(starts, axis=0)
         return starts[np.argsort(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
@@ -169,7 +169,6 @@ class Problem:
 
         cycles = {growth: first_cycle(growth) for growth in (1.0, *NUMBERS["mult"])}
         named = [name for name in self.free if name in NUMBERS]
-        pairs = PAIRS.keys() & set(self.family.names)
         guesses: dict[str, list[float]] = {name: [] for name in self.free}
         rises_at = [max(steps[peak] - gap / 2, gap / 4), steps[peak] + gap / 2]
         for ahead, rise, chosen in itertools.product(
@@ -183,10 +182,11 @@ class Problem:
             if ahead == 1:
                 period = cycles[numbers.get("mult", 1.0)]
             guess = {
-                **dict.fromkeys(("value", "peak", "scale"), top),
-                **{"start": values[0], "end": values[-1], "rise": rise, "width": 512.0},
+                **{"value": top, "peak": top, "start": values[0], "end": values[-1], "rise": rise},
+                "width": 1 / (top**2 * rise),
                 "total": max(total, rise + gap),
-                "fall": max(total - after, gap) * (20 / ahead**4 if pairs else 1.0),
+                "fall": max(total - after, gap),
+                **dict.fromkeys(PAIRS, max(total - after, gap) * 20 / ahead**4),
                 "cool": max(total - steps[high[-1]], gap),
                 "tau": max(ahead**3 * rise / 8, gap),
                 "period": period,

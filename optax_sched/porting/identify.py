@@ -98,7 +98,7 @@ def _with_skips(search: Search) -> list[Match]:
         return []
     lagging = (
         near
-        for near in sorted(search.nearest, key=lambda near: near.error)
+        for near in sorted(search.nearest, key=lambda near: near.off)
         if not near.offset and LAGGING.issuperset(near.family.names) and near.numbers["peak"] > 0
     )
     for near in itertools.islice(lagging, MOST_LAGGING):
@@ -224,7 +224,7 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
 def _nearest(search: Search) -> list[Match]:
     """The families that come nearest, with as few digits as do not make it much worse."""
     log, few, matches = search.log, search.log.at(search.points), []
-    for near in sorted(search.nearest, key=lambda near: near.error):
+    for near in sorted(search.nearest, key=lambda near: near.off):
         if len(matches) == MOST_MATCHES:
             break
         tried: list[tuple[float, Schedule]] = []

@@ -94,11 +94,10 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
             inner = settings.get("jaxpr") or settings.get("call_jaxpr")
             if inner is not None:
                 results = record(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), places)
-            elif name not in SAME and not _changes_no_type(equation):
+            else:
                 rule = getattr(np, UFUNCS.get(name, name), None)
                 if not isinstance(rule, np.ufunc):
-                    rule = RULES.get(name) or functools.partial(_by_jax, equation.primitive)
-                    rule = functools.partial(rule, **settings)
+                    rule = functools.partial(RULES[name], **settings)
                 results = [operation(rule, places, f"{name} {settings}")]
                 if equation.primitive.multiple_results:
                     items = map(operator.itemgetter, range(len(equation.outvars)))
@@ -113,11 +112,6 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
     return memory, [one for one in tape if one[2] in needed], result
 
 
-def _changes_no_type(equation: Any) -> bool:
-    dtype = equation.params.get("new_dtype")
-    return equation.primitive.name == "convert_element_type" and dtype == equation.invars[0].aval.dtype
-
-
 def _constant(value: Any) -> Array:
     value = np.asarray(value)
     return value.reshape(value.shape + BATCH) if value.ndim else value
@@ -126,14 +120,6 @@ def _constant(value: Any) -> Array:
 def _plain(function: Callable[..., Any]) -> Callable[..., Array]:
     """The rule of an operation whose settings do not matter here."""
     return lambda *values, **_: function(*values)
-
-
-def _by_jax(primitive: Any, *values: Array, **settings: Any) -> Array:
-    """An operation that has no rule here, which must be one of each element."""
-    with float64():
-        return np.asarray(
-            primitive.bind(*map(jax.numpy.asarray, np.broadcast_arrays(*values)), **settings)
-        )
 
 
 def _reduce_precision(value: Array, *, mantissa_bits: int, **_: Any) -> Array:
@@ -164,7 +150,6 @@ def _slice(value: Array, *, start_indices: Any, limit_indices: Any, strides: Any
     return value[tuple(map(slice, start_indices, limit_indices, strides or [1] * len(start_indices)))]
 
 
-SAME = ("stop_gradient", "copy", "copy_p", "optimization_barrier")
 UFUNCS = {  # where JAX's name is another than NumPy's
     **{"add_any": "add", "sub": "subtract", "mul": "multiply", "neg": "negative", "pow": "power"},
     **{"max": "maximum", "min": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less"},
@@ -172,6 +157,7 @@ UFUNCS = {  # where JAX's name is another than NumPy's
     **{"or": "bitwise_or", "not": "invert", "xor": "bitwise_xor", "rem": "fmod"},
 }
 RULES: dict[str, Callable[..., Any]] = {
+    "stop_gradient": _plain(lambda value: value),
     "reduce_sum": lambda value, axes, **_: np.sum(value, axis=axes),
     "reduce_max": lambda value, axes, **_: np.max(value, axis=axes),
     "reduce_or": lambda value, axes, **_: np.any(value, axis=axes),

@@ -24,7 +24,7 @@ def in_pieces(log: Log) -> list[tuple[float, int, Match]]:
         return []
     starts, margins = np.append(0, at + 1), TIES * log.half
     levels = list(zip((log.values - margins)[starts], (log.values + margins)[starts], strict=True))
-    found = []
+    found: dict[str, tuple[float, int, Match]] = {}  # a schedule once: the offset may not be told
     for offset in OFFSETS:
         gaps = list(zip(log.steps[at] + offset, log.steps[at + 1] + offset, strict=True))
         for build, numbers in _tried(levels, gaps, log.steps[-1] + offset, log.whole):
@@ -35,9 +35,9 @@ def in_pieces(log: Log) -> list[tuple[float, int, Match]]:
             match = matched(schedule, log, offset)
             if match.is_consistent:
                 cost = sum(1 + digits_of(number) for number in np.hstack(numbers).tolist())
-                found.append((cost + 0.5 * abs(offset), len(FAMILIES), match))
+                found.setdefault(repr(schedule), (cost + 0.5 * abs(offset), len(FAMILIES), match))
                 break
-    return found
+    return list(found.values())
 
 
 def _tried(

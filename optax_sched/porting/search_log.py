@@ -3,17 +3,24 @@
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import linear
-from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, PAIRS, Family
+from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, Family
 from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted, to_fitted
 from optax_sched.porting.in_numpy import values_of
-from optax_sched.porting.typed_numbers import as_typed, digits_of, fewest_digits, roundest
+from optax_sched.porting.typed_numbers import (
+    MORE_DIGITS,
+    PAIRS,
+    as_typed,
+    digits_of,
+    fewest_digits,
+    pairs_of,
+    roundest,
+)
 
 NEAR = 0.02  # of the highest value, on average: what is further off does not fit with an offset either
 MOST_SHIFTED = 10  # families that are tried with an offset
@@ -28,7 +35,6 @@ PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
 MOST_POINTS = 400
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
-MORE_DIGITS = 2  # than the roundest number that may be
 
 Intervals = dict[str, tuple[float, float]]
 
@@ -55,11 +61,10 @@ class Match(NamedTuple):
 class Near(NamedTuple):
     """A family with all its numbers as they fit best."""
 
-    error: float  # the largest, in halves of the last digit
+    off: float  # the mean error of the values
     family: Family
     offset: int
     numbers: dict[str, float]
-    off: float  # the mean error of the values
 
 
 class Node(NamedTuple):
@@ -69,26 +74,21 @@ class Node(NamedTuple):
     order: int
     family: Family
     offset: int
-    typed: dict[str, tuple[float | None, int]]  # a number, and what it costs
+    fixed: dict[str, float | None]  # the numbers typed so far
+    cost: float  # of these
     free: Mapping[str, float]  # the others, as the fit sees them
     intervals: Intervals  # where these may lie; nothing before the fit
     changed: frozenset[str] = frozenset()  # optional numbers that are not at their default
-    pair: str = ""  # the first of two numbers that no curve tells apart, as long as it is any number
-
-    @property
-    def fixed(self) -> dict[str, float | None]:
-        return {name: number for name, (number, _) in self.typed.items()}
 
     def may_stay(self, name: str) -> bool:
         """Whether a number may be at its default: intervals are local, so that they do not tell."""
-        is_paired = self.pair and name == PAIRS[self.pair].second
-        return self.family.is_optional(name) and name not in self.changed and not is_paired
+        return self.family.is_optional(name) and name not in self.changed
 
 
 def built(family: Family, numbers: Mapping[str, float | None], whole: bool) -> Schedule | None:
     """The schedule of these numbers, or None where its builder refuses them."""
     typed = {
-        name: int(number) if whole and name in LENGTHS and number is not None else number
+        name: int(number) if whole and name in LENGTHS and isinstance(number, float) else number
         for name, number in numbers.items()
     }
     try:
@@ -192,51 +192,35 @@ class Search:
     def _roots(self) -> Iterator[Node]:
         """The fits of all numbers that are near the log: at offset 0, and of the nearest at others."""
         families = self.families if np.ptp(self.log.values) else FAMILIES[:1]  # flat: a constant
-        nearest: list[tuple[float, int, Node, Array]] = []
         for family in filter(self._may_be, families):
-            pair = next((name for name in family.names if name in PAIRS), "")
-            typed: dict[str, tuple[float | None, int]] = (
-                {pair: (PAIRS[pair].firsts[0], 0)} if pair else {}
-            )
-            root = Node(0.0, 0, family, 0, typed, {}, {}, pair=pair)
-            problem = self._problem(family, 0, root.fixed)
+            problem = self._problem(family, 0, {})
             required = sum(not family.is_optional(name) for name in family.names)
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
-                fit = self._fit(problem, *problem.starts(4))
-                # Of those within rounding, the simplest first.
-                error = float(np.mean(np.maximum(np.abs(fit.residuals), CLOSE) * problem.log.half))
-                nearest.append((error, len(problem.free), root, fit.fitted))
-                yield from self._rooted(root, problem, fit)
-        for error, _, root, fitted in sorted(nearest, key=itemgetter(0, 1))[:MOST_SHIFTED]:
-            for offset in OFFSETS[1:]:
-                if error <= NEAR * self.top:
-                    shifted = root._replace(offset=offset)
-                    problem = self._problem(root.family, offset, root.fixed)
-                    starts = np.stack([*self._again(problem, fitted), *problem.starts(1)])
-                    fit = self._fit(problem, *problem.ranked(starts)[:2])
-                    yield from self._rooted(shifted, problem, fit)
+                yield from self._root(problem, self._fit(problem, *problem.starts(4)))
+        rounding = CLOSE * self.log.half.mean()  # within it, the simplest first
+        nearest = sorted(self.nearest, key=lambda near: (max(near.off, rounding), len(near.numbers)))
+        for near, offset in itertools.product(nearest[:MOST_SHIFTED], OFFSETS[1:]):
+            if near.off <= NEAR * self.top:
+                family, problem = near.family, self._problem(near.family, offset, {})
+                # The numbers as they were, and optional ones at their defaults.
+                optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
+                reset = near.numbers | {name: number for name, number in optional.items() if number}
+                starts = [problem.fitted(near.numbers), problem.fitted(reset), *problem.starts(1)]
+                yield from self._root(problem, self._fit(problem, *problem.ranked(starts)[:2]))
 
-    def _rooted(self, root: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
+    def _root(self, problem: Problem, fit: Fit) -> Iterator[Node]:
+        """The node of no typed number, if the fit is near."""
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
-        numbers |= {name: number for name, number in root.fixed.items() if number is not None}
-        errors = np.abs(fit.residuals)
-        off = float(np.mean(errors * problem.log.half))
-        self.nearest.append(Near(float(errors.max()), root.family, root.offset, numbers, off))
+        off = float(np.mean(np.abs(fit.residuals) * problem.log.half))
+        self.nearest.append(Near(off, problem.family, problem.offset, numbers))
+        root = Node(0.0, 0, problem.family, problem.offset, {}, 0.5 * abs(problem.offset), {}, {})
         return self._opened(root, problem, fit)
-
-    def _again(self, problem: Problem, fitted: Array) -> list[Array]:
-        """Starts with another offset: the numbers as they were, and optional ones at their defaults."""
-        reset = fitted.copy()
-        for at, name in enumerate(problem.free):
-            if problem.family.is_optional(name) and (default := DEFAULTS[name]):
-                reset[at] = to_fitted(name, default, self.top)
-        return [fitted, reset]
 
     def _fitted(self, node: Node) -> Iterator[Node]:
         problem = self._problem(node.family, node.offset, node.fixed)
         start = np.array([node.free[name] for name in problem.free])
         # With another end the others may lie far away.
-        others = problem.starts(2) if next(reversed(node.typed)) == "end" else ()
+        others = problem.starts(2) if next(reversed(node.fixed)) == "end" else ()
         yield from self._opened(node, problem, self._fit(problem, start, *others))
 
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
@@ -245,45 +229,17 @@ class Search:
             free = dict(zip(problem.free, fit.fitted.tolist(), strict=True))
             yield self._bounded(node._replace(free=free, intervals=intervals))
 
-    def _paired(self, node: Node, low: float, high: float) -> Iterator[Node]:
-        """Where all else is typed: one number of the two is typical, the other follows."""
-        pair = PAIRS[node.pair]
-        number = float(from_fitted(pair.second, np.array(node.free[pair.second]), self.top))
-        others = {name: typed for name, typed in node.typed.items() if name != node.pair}
-
-        def one(typed: str, at: float, name: str, ends: Sequence[float]) -> Node:
-            cost = 0 if DEFAULTS.get(typed) == at else 1 + digits_of(at)
-            return self._bounded(
-                node._replace(
-                    pair="",
-                    typed={**others, typed: (at, cost)},
-                    free={name: float(to_fitted(name, ends[1], self.top))},
-                    intervals={name: (min(ends), max(ends))},
-                )
-            )
-
-        for first in pair.firsts:
-            times = pair.ratio(pair.firsts[0], first)
-            yield one(node.pair, first, pair.second, [low * times, number * times, high * times])
-        for second in pair.seconds:
-            ends = [pair.follow(pair.firsts[0], second / at) for at in (high, number, low)]
-            if 0 < min(ends) < max(ends):
-                yield one(pair.second, second, node.pair, ends)
-
     def _bounded(self, node: Node) -> Node:
         """The node with its bound, which puts it in its place in the queue."""
-        bound = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(node.offset)
-        # With the first number of a pair its second one will be another.
-        second = PAIRS[node.pair].second if node.pair else ""
-        bound += sum(
-            1 + (1 if name == second else self._fewest(node, name))
-            for name in node.intervals
-            if not node.may_stay(name)
+        bound = node.cost + sum(
+            1 + self._fewest(node, name) for name in node.intervals if not node.may_stay(name)
         )
         return node._replace(bound=bound, order=next(self.order))
 
     def _fewest(self, node: Node, name: str) -> int:
         """The digits of the roundest number, or of the roundest share of the peak."""
+        if name in PAIRS:
+            return 3  # a digit each, and 1 for the second setting
         low, high = node.intervals[name]
         whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
@@ -305,17 +261,18 @@ class Search:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
         name = min(intervals, key=lambda name: self._turn(name, node))
-        if node.pair and name == PAIRS[node.pair].second:
-            yield from self._paired(node, *intervals[name])
-            return
         low, high = max(intervals[name][0], 0.0), intervals[name][1]
-        if name in ("power", "mult") and high > 30 * low:
+        far = 1000 * self.log.steps[-1] if name in LENGTHS else np.inf
+        if low > far or (name in ("power", "mult", *PAIRS) and high > 30 * low):
             return  # the log does not tell it
         whole = self.whole and name in LENGTHS
         fewest, peak = self._fewest(node, name), node.fixed.get("peak") or self.top
         near = float(from_fitted(name, np.array(node.free[name]), self.top))
-        found: dict[float, int] = {}  # numbers and their digits
-        for digits in range(fewest, min(fewest + MORE_DIGITS, 12) + 1):
+        found: dict[Any, int] = {}  # numbers and their digits
+        if name in PAIRS:
+            pairs = pairs_of(name, low, high, whole)
+            found = {pair: 1 + digits_of(pair[0]) + digits_of(pair[1]) for pair in pairs}
+        for digits in () if found else range(fewest, min(fewest + MORE_DIGITS, 12) + 1):
             numbers = []
             if name in ENDS:
                 is_wide = high > 2 * low  # then it is a share that people type
@@ -332,7 +289,10 @@ class Search:
             found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
         if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
             problem = self._problem(node.family, node.offset, node.fixed)
-            typed = to_fitted(name, np.array(list(found)), self.top)[:, None]
+            numbers = list(found)
+            if name in PAIRS:
+                numbers = [length / PAIRS[name].length(second) for length, second in found]
+            typed = to_fitted(name, np.array(numbers), self.top)[:, None]
             errors = np.abs(problem.residuals(typed)).max(axis=1)
             found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
         for number, digits in found.items():
@@ -344,7 +304,8 @@ class Search:
         return node._replace(
             bound=bound,
             order=next(self.order),
-            typed={**node.typed, name: (number, cost)},
+            fixed={**node.fixed, name: number},
+            cost=node.cost + cost,
             free={other: at for other, at in node.free.items() if other != name},
             intervals={},
         )
@@ -360,9 +321,9 @@ class Search:
             return False
         match = matched(schedule, self.log, node.offset)
         if match.is_consistent:
+            cost = node.cost
             if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
-                match = plain  # the log does not tell the offset
-            cost = sum(cost for _, cost in node.typed.values()) + 0.5 * abs(match.offset)
+                match, cost = plain, cost - 0.5  # the log does not tell the offset
             self.found[source, match.offset] = cost, FAMILIES.index(node.family), match
             self.least = min(self.least, cost)
             return True
@@ -376,7 +337,7 @@ class Search:
     def _turn(self, name: str, node: Node) -> float:
         """What is typed next: what the log tells best, an end when the peak is known, a pair last."""
         low, high = node.intervals[name]
-        if node.pair and name == PAIRS[node.pair].second:
+        if name in PAIRS:
             return np.inf
         if name in ENDS:
             return 1e12 if "peak" in node.intervals else 0.0

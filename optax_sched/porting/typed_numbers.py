@@ -1,6 +1,26 @@
 """Numbers as a person types them: how many digits they have, and the roundest in an interval."""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+SPANS = (1, 10, 100, 1000, 10_000, 100_000)
+MORE_DIGITS = 2  # than the roundest number has
+
+
+class Pair(NamedTuple):
+    """A length and a number after it that make one number of a curve, its half-life."""
+
+    usual: tuple[float, ...]  # what people type as the second
+    length: Callable[[float], float]  # that takes the place of a half-life of 1, of the second
+    second: Callable[[float], float]  # the reverse
+
+
+_FACTORS = (0.5, 0.1, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 0.94, 0.85, 0.8, 0.7, 0.75, 0.6, 0.3, 0.2)
+PAIRS = {
+    "half_life": Pair(_FACTORS, lambda factor: -math.log2(factor), lambda length: 0.5**length),
+    "half_time": Pair((1.0, 0.5, 0.1, 2.0), float, float),  # of an inverse time decay
+}
 
 
 def digits_of(number: float) -> int:
@@ -44,3 +64,23 @@ def fewest_digits(low: float, high: float, whole: bool) -> int:
     if low <= 0 <= high:
         return 0
     return next((digits for digits in range(1, 16) if roundest(low, high, digits, whole)), 17)
+
+
+def pairs_of(name: str, low: float, high: float, whole: bool) -> list[tuple[float, float]]:
+    """A half-life from `low` to `high`: round lengths with usual numbers after them, or the reverse."""
+
+    def round_ones(low: float, high: float, whole: bool) -> list[float]:
+        fewest = fewest_digits(low, high, whole)
+        counts = range(fewest, fewest + MORE_DIGITS + 1)
+        return [number for digits in counts for number in roundest(low, high, digits, whole, 2)]
+
+    pair = PAIRS[name]
+    found: list[tuple[float, float]] = []
+    for second in pair.usual:
+        unit = pair.length(second)
+        lengths = round_ones(low * unit, high * unit, whole)
+        found += [(int(length) if whole else length, second) for length in lengths]
+    for length in SPANS:
+        least, most = sorted(pair.second(length / at) for at in (low, high))
+        found += [(length, second) for second in round_ones(least, most, False)]
+    return found
