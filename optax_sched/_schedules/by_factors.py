@@ -106,5 +106,8 @@ def multistep_decay(step, init_value: Rate, boundaries: Boundaries, decay_rate: 
     >>> [f"{multistep_decay(1.0, [2, 4], 0.1)(t):.2f}" for t in range(6)]
     ['1.00', '1.00', '0.10', '0.10', '0.01', '0.01']
     """
-    factors = jnp.where(reached(step, boundaries), jnp.asarray(decay_rate), 1.0)
-    return init_value * jnp.prod(factors)
+    drops = reached(step, boundaries)
+    rate = jnp.asarray(decay_rate)
+    if rate.ndim:
+        return init_value * jnp.prod(jnp.where(drops, rate, 1.0))
+    return init_value * rate ** as_float(jnp.sum(drops))
