@@ -27,7 +27,8 @@ from optax_sched._view.plot import bare_source, last_step_of, plot, short_source
 from optax_sched._view.terminal import print_table, show
 from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
 from optax_sched.porting import identify, read_log
-from optax_sched.porting.identify import lags_of
+from optax_sched.porting.fit_log import TIES
+from optax_sched.porting.identify import errors_at, lags_of
 
 _, _, SPEC = (__doc__ or "").partition("\n\n")
 BEST_SCALE = (
@@ -185,9 +186,12 @@ def identify_log(options: argparse.Namespace) -> None:
     print_table("identify", title, ["offset", "error", "skipped"], rows, OFFSET_AND_ERROR, remark)
     if options.plot:
         used = best.schedule(steps + best.offset - lags_of(best, steps))
+        parted = steps[errors_at(best, steps, values) > TIES]
         with picture("identify", options.plot) as axes:
             axes.plot(steps, used, label="best match")
             axes.plot(steps, values, ".", markersize=4, label="log", zorder=1)
+            if len(parted):
+                axes.axvline(parted[0], color="red", ls=":", label=f"they part at step {parted[0]:g}")
             axes.set(title=short_source(best.schedule), xlabel="step", ylabel=name)
             axes.legend()
 

@@ -247,6 +247,13 @@ def _nearest(search: Search) -> list[Match]:
     return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
 
 
+def errors_at(match: Match, steps: ArrayLike, values: Sequence[str] | ArrayLike) -> np.ndarray:
+    """How far a match is from each logged value, in halves of the last digit as `identify` read it."""
+    logs, lags = _readings(*_checked(steps, values, None), None), lags_of(match, steps)
+    readings = [errors_of(match.schedule, log, match.offset, lags) for log in logs]
+    return min(readings, key=lambda errors: abs(errors.max() - match.largest_error))
+
+
 def lags_of(match: Match, steps: ArrayLike) -> np.ndarray:
     """How many updates a match has skipped before each step."""
     starts, counts = zip((-np.inf, 0), *match.skipped, strict=True)

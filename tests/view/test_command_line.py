@@ -1,11 +1,13 @@
 """The command line: each command once as a user runs it, and every refusal in one line."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
 import pytest
 from support.pictures import assert_is_a_picture
@@ -13,6 +15,7 @@ from support.pictures import assert_is_a_picture
 import optax_sched
 from optax_sched.__main__ import main
 from optax_sched._core.curve import horizon
+from optax_sched.porting import identify
 
 WARMUP = {
     "builder": "warmup",
@@ -213,6 +216,21 @@ def test_identify(folder, capsys):
     assert_is_a_picture(folder / "log.png")
     main(["identify", "log.csv", "--column", "loss"])
     assert "constant(2.5)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_identify_marks_where_a_log_and_the_best_match_part(folder, monkeypatch):
+    line = optax_sched.linear(9e-3, 1e-3, 100)
+    values = [f"{float(line(step)):.3e}" for step in range(60)] + ["5.000e-03"] * 40
+    (folder / "log.csv").write_text("step,lr\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+    axes = matplotlib.figure.Figure().subplots()
+    monkeypatch.setattr("optax_sched.__main__.picture", lambda *_: contextlib.nullcontext(axes))
+    main(["identify", "log.csv", "--plot", "log.png"])
+    best = identify(range(100), values)[0]
+    used = np.asarray(best.schedule(np.arange(100) + best.offset), float)
+    apart = np.flatnonzero(np.abs(used - np.array(values, float)) > 1.001 * 5e-7)
+    *_, mark = axes.get_lines()
+    assert mark.get_label() == f"they part at step {apart[0]}" and set(mark.get_xdata()) == {apart[0]}
 
 
 def test_help_explains_a_config(capsys):
