@@ -16,7 +16,6 @@ from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.operands import Operand
-from optax_sched._core.operators import Operators
 from optax_sched._core.words import Rate, Switch
 from optax_sched._optax.state import (
     FeedbackState,
@@ -34,7 +33,7 @@ P = ParamSpec("P")
 Rule = Callable[Concatenate[Any, Any, P], Any]  # of the memory, the value and hyperparameters
 
 
-class LiveSchedule(Operators, Built):
+class LiveSchedule(Built):
     """A schedule as `optax.inject_hyperparams` takes it, whose state carries the schedule itself.
 
     `live` makes it. Its methods are those of an optax *stateful schedule*.
@@ -67,10 +66,14 @@ class LiveSchedule(Operators, Built):
         del value, where
         return at_this_update(state)
 
-    def _combined(self, name: str, *operands: object) -> NoReturn:
-        del name, operands
-        loop = formula_behind(self).name
-        raise TypeError(f"{loop}: a closed loop has no arithmetic: put it inside, {loop}(0.1 * s, ...)")
+    def _no_arithmetic(self, other: object = None) -> NoReturn:
+        del other
+        name = formula_behind(self).name
+        raise TypeError(f"{name}: a closed loop has no arithmetic: put it inside, {name}(0.1 * s, ...)")
+
+    __array_ufunc__ = None  # so that NumPy's numbers, when they stand on the left, leave it to us
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _no_arithmetic
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = _no_arithmetic
 
 
 def _builder(function: Callable[P, Any]) -> Callable[P, LiveSchedule]:
