@@ -4,7 +4,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from optax_sched._core.formula import at_most
 from optax_sched._core.schedule import schedule
@@ -47,17 +46,23 @@ def chebyshev(step, min_curvature: Positive, max_curvature: Positive, num_steps:
     ['7.449', '1.035', '2.647', '1.385', '7.449']
     """
     bits = (whole_step(step) & (num_steps - 1)).astype(jnp.uint32)
-    # Bit k of 32 from the top of sigma is the sum, modulo 2, of the bits from the lowest up to k.
-    k = np.arange(32, dtype=np.uint32)
-    parity = jax.lax.population_count(bits & (2 * (1 << k) - 1)) & 1
-    sigma = jnp.sum(parity << (31 - k), dtype=jnp.uint32)
-    # Of num_steps = 2^n the top n bits count. Two shifts, since a shift by 32 is not defined.
-    more = (31 - jax.lax.population_count(num_steps - 1)).astype(jnp.uint32)
-    sigma = ((sigma >> 1) >> more).astype(jnp.int32)
+    for shift in (1, 2, 4, 8, 16):  # make each bit the sum, modulo 2, of those from the lowest up to it
+        bits ^= bits << shift
+    sigma = _bits_reversed(bits, num_steps)
     x, y = (sigma + 0.5) / num_steps, (num_steps - sigma - 0.5) / num_steps
     # With c the cosine, the divisor is M (1 - c) / 2 + m (1 + c) / 2, in which nothing cancels.
     high, low = half_wave(x, y)
     return 1 / (max_curvature * high + min_curvature * low)
+
+
+def _bits_reversed(bits, size):
+    """The low log2(size) bits in reverse order, for size a power of two."""
+    for shift, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF)):
+        bits = ((bits >> shift) & mask) | ((bits & mask) << shift)
+    bits = (bits >> 16) | (bits << 16)
+    # Two shifts, since a shift by 32 is not defined.
+    more = (31 - jax.lax.population_count(size - 1)).astype(jnp.uint32)
+    return ((bits >> 1) >> more).astype(jnp.int32)
 
 
 @schedule
