@@ -151,7 +151,8 @@ laws and bounds are in `optax_sched.planning`, other libraries' schedulers go th
 import importlib
 import typing as _typing  # `typing` is a module of this package, too
 
-import optax_sched._schedules as _builders
+from optax_sched._core.arithmetic import add, multiply, power
+from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._core.shapes import Shape
@@ -167,21 +168,60 @@ from optax_sched._optax.state import FeedbackState, ScheduleState
 from optax_sched._optax.transform import scale_by_feedback, scale_by_learning_rate, scale_by_schedule
 from optax_sched._runs.range_test import RangeTest, lr_range_test
 from optax_sched._runs.sweep import sweep
-from optax_sched._schedules import *  # noqa: F403
 from optax_sched._schedules.batches import grid, stack, unstack
+from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
+from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.counts import count_examples, count_updates, examples_seen, rounded
+from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
+from optax_sched._schedules.decays import (
+    cosine_decay,
+    cosine_waves,
+    exponential,
+    k_decay,
+    linear,
+    log_decay,
+    polynomial_decay,
+    quarter_cosine_decay,
+    rex_decay,
+    tanh_decay,
+)
+from optax_sched._schedules.gradient_descent import chebyshev, silver
+from optax_sched._schedules.piecewise import (
+    piecewise_constant,
+    piecewise_cubic,
+    piecewise_interpolate,
+    table,
+)
+from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
+from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
+from optax_sched._schedules.shapes import k_shape, power_shape
+from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
+from optax_sched._schedules.warmup_recipes import (
+    noam,
+    warmup_cosine_decay,
+    warmup_inverse_sqrt_decay,
+    warmup_linear_decay,
+)
 from optax_sched._view.plot import plot
 
 __version__ = "0.1.0"
 
 __all__ = ["ClosedLoop", "FeedbackState", "LiveSchedule", "PlateauState", "RangeTest", "Schedule"]
-__all__ += ["ScheduleState", "Shape", "count_examples", "count_updates", "current_value"]
-__all__ += ["examples_seen", "feedback", "from_config", "from_source", "greedy", "grid", "kl_adaptive"]
-__all__ += ["live", "lr_range_test", "mix", "observe", "plateau", "plot", "progress", "recipe"]
-__all__ += ["reduce_on_plateau", "remaining", "replace_feedback", "replace_schedule", "rounded"]
-__all__ += ["scale_by_feedback", "scale_by_learning_rate", "scale_by_schedule", "schedule", "stack"]
-__all__ += ["sweep", "to_config", "unstack"]
-__all__ += _builders.__all__
+__all__ += ["ScheduleState", "Shape", "add", "chebyshev", "clip", "constant", "cooldown"]
+__all__ += ["cosine_decay", "cosine_restarts", "cosine_waves", "count_examples", "count_updates"]
+__all__ += ["current_value", "cyclic", "delay", "every", "examples_seen", "exponential"]
+__all__ += ["exponential_decay", "feedback", "from_config", "from_source", "greedy", "grid", "infinite"]
+__all__ += ["inverse_sqrt_decay", "inverse_time_decay", "join", "k_decay", "k_shape", "kl_adaptive"]
+__all__ += ["knee", "linear", "live", "log_decay", "lr_range_test", "maximum", "minimum", "mix"]
+__all__ += ["multiply", "multistep_decay", "noam", "noisy", "observe", "one_cycle"]
+__all__ += ["piecewise_constant", "piecewise_cubic", "piecewise_interpolate", "plateau", "plot"]
+__all__ += ["polynomial_decay", "power", "power_law_decay", "power_shape", "progress"]
+__all__ += ["quarter_cosine_decay", "recipe", "reduce_on_plateau", "remaining", "repeat"]
+__all__ += ["replace_feedback", "replace_schedule", "retime", "rex_decay", "rounded"]
+__all__ += ["scale_by_feedback", "scale_by_learning_rate", "scale_by_schedule", "schedule", "select"]
+__all__ += ["shift", "silver", "slanted_triangular", "stack", "step_decay", "stretch", "sweep", "table"]
+__all__ += ["tanh_decay", "to_config", "tri_stage", "unstack", "warmup", "warmup_cosine_decay"]
+__all__ += ["warmup_inverse_sqrt_decay", "warmup_linear_decay", "wsd", "wsd_cycles"]
 
 for _name in __all__:  # pickles, help and the reference name no private file
     if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):

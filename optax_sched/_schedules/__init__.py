@@ -1,4 +1,4 @@
-"""The built-in builders, one file a family. All of them are public."""
+"""The built-in builders, one file a family."""
 
 from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.operands import constant
@@ -34,14 +34,3 @@ from optax_sched._schedules.warmup_recipes import (
     warmup_inverse_sqrt_decay,
     warmup_linear_decay,
 )
-
-__all__ = ["add", "chebyshev", "clip", "constant", "cooldown", "cosine_decay", "cosine_restarts"]
-__all__ += ["cosine_waves", "cyclic", "delay", "every", "exponential", "exponential_decay", "infinite"]
-__all__ += ["inverse_sqrt_decay", "inverse_time_decay", "join", "k_decay", "k_shape", "knee", "linear"]
-__all__ += ["log_decay", "maximum", "minimum", "multiply", "multistep_decay", "noam", "noisy"]
-__all__ += ["one_cycle", "piecewise_constant", "piecewise_cubic", "piecewise_interpolate"]
-__all__ += ["polynomial_decay", "power", "power_law_decay", "power_shape", "quarter_cosine_decay"]
-__all__ += ["repeat", "retime", "rex_decay", "select", "shift", "silver", "slanted_triangular"]
-__all__ += ["step_decay", "stretch", "table", "tanh_decay", "tri_stage", "warmup"]
-__all__ += ["warmup_cosine_decay", "warmup_inverse_sqrt_decay", "warmup_linear_decay", "wsd"]
-__all__ += ["wsd_cycles"]

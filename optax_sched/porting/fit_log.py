@@ -54,11 +54,6 @@ class Log(NamedTuple):
         at = np.concatenate([even, near, last - near, peak - near, peak + near, kinks])
         return np.unique(at[(at >= 0) & (at <= last)])
 
-    def away_from_rises(self) -> Array:
-        """Which points are not beside a rise: there a restart has no slope by its period."""
-        rises = np.diff(self.values) > 2 * self.half[1:]
-        return ~(np.append(rises, False) | np.append(False, rises))
-
 
 @functools.lru_cache(maxsize=256)
 def _curve_of(family: Family, absent: tuple[str, ...]) -> Curve:

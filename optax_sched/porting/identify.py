@@ -17,7 +17,7 @@ from optax_sched.porting.families import ENDS, FAMILIES, LENGTHS, RATES
 from optax_sched.porting.fit_log import TIES, Log
 from optax_sched.porting.pieces import in_pieces
 from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
-from optax_sched.porting.typed_numbers import as_typed, roundest
+from optax_sched.porting.typed_numbers import as_typed, round_ones
 
 MOST_MATCHES = 8
 FAR = 30.0  # halves of the last digit: a fit that is further off on average fits no other reading
@@ -108,9 +108,9 @@ def _with_skips(search: Search) -> list[Match]:
                 choices[name] = [0.0, as_typed(number / peak, 1)]
             elif name in LENGTHS:
                 # The clock lags: the lengths that fit are longer than those that were typed.
-                choices[name] = _rounder(0.9 * number, 1.02 * number + 2, True)
+                choices[name] = round_ones(0.9 * number, 1.02 * number + 2, True)
             else:
-                choices[name] = _rounder(0.99 * number, 1.01 * number, False)
+                choices[name] = round_ones(0.99 * number, 1.01 * number, False)
         for numbers in itertools.islice(itertools.product(*choices.values()), MOST_TRIES):
             typed = dict(zip(choices, numbers, strict=True))
             typed |= {name: as_typed(typed[name] * typed["peak"], 12) for name in typed if name in ENDS}
@@ -120,23 +120,19 @@ def _with_skips(search: Search) -> list[Match]:
     return []
 
 
-def _rounder(low: float, high: float, whole: bool) -> list[float]:
-    return [number for digits in (1, 2, 3) for number in roundest(low, high, digits, whole, 2)]
-
-
 def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
     """How many updates were skipped before each logged step: the fewest that explain it."""
     last = len(log.steps) - 1
     # Some points reject most schedules.
     if _lags_at(schedule, log.at(np.linspace(0, last, FIRST_LOOK).astype(int)), 0) is None:
         return None
-    lags = [np.zeros(1, int)]
+    lags = np.zeros(1, int)
     for part in np.array_split(np.arange(last + 1), 1 + last // CHUNK):
-        more = _lags_at(schedule, log.at(part), lags[-1][-1])
+        more = _lags_at(schedule, log.at(part), lags[-1])
         if more is None:
             return None
-        lags.append(more)
-    return np.concatenate(lags[1:])
+        lags = np.append(lags, more)
+    return lags[1:]
 
 
 def _lags_at(schedule: Schedule, log: Log, lag: int) -> np.ndarray | None:
@@ -169,12 +165,13 @@ def _checked(
     exact = []
     for value in np.asarray(values).ravel().tolist():
         try:
-            # Python adds the zero of 1.0: it was not logged.
-            number = decimal.Decimal(value) if isinstance(value, str) else _shortest(value)
+            number = decimal.Decimal(value if isinstance(value, str) else repr(float(value)))
         except (decimal.InvalidOperation, OverflowError, TypeError, ValueError):
             number = decimal.Decimal("nan")
         if not number.is_finite():
             raise refusal("values", "finite numbers", value).error()
+        # Python adds the zero of 1.0: it was not logged.
+        number = number if isinstance(value, str) else number.normalize()
         exact.append(number if float(number) else decimal.Decimal(0))
     highest = max(map(abs, exact), default=0)
     if highest and not SMALLEST < highest < LARGEST:
@@ -184,10 +181,6 @@ def _checked(
         rule = f"as many as steps, {len(log_steps)}"
         raise refusal("values", rule, len(exact)).error()
     return log_steps, exact
-
-
-def _shortest(value: float) -> decimal.Decimal:
-    return decimal.Decimal(repr(float(value))).normalize()
 
 
 def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | None) -> list[Log]:
@@ -230,11 +223,8 @@ def _nearest(search: Search) -> list[Match]:
         tried: list[tuple[float, Schedule]] = []
         for digits in range(10, 1, -1):
             typed = {name: as_typed(number, digits) for name, number in near.numbers.items()}
-            if log.whole:
-                typed |= {name: round(near.numbers[name]) for name in typed if name in LENGTHS}
-            if log.values.min() >= 0:  # by rounding a fit may lie beside 0
-                clear = 1e-6 * log.top
-                typed |= {name: 0.0 for name in typed if name in RATES and typed[name] < clear}
+            # By rounding a fit may lie beside 0.
+            typed |= {name: 0.0 for name in typed if name in RATES and typed[name] < 1e-6 * log.top}
             schedule = built(near.family, typed, log.whole)  # None where a decay would rise, say
             if schedule is not None:
                 tried.append((float(errors_of(schedule, few, near.offset).max()), schedule))

@@ -146,10 +146,6 @@ def _stack(*values: Array, axis: int = 0, dimension: int = 0, **_: Any) -> Array
     )
 
 
-def _slice(value: Array, *, start_indices: Any, limit_indices: Any, strides: Any) -> Array:
-    return value[tuple(map(slice, start_indices, limit_indices, strides or [1] * len(start_indices)))]
-
-
 UFUNCS = {  # where JAX's name is another than NumPy's
     **{"add_any": "add", "sub": "subtract", "mul": "multiply", "neg": "negative", "pow": "power"},
     **{"max": "maximum", "min": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less"},
@@ -164,7 +160,6 @@ RULES: dict[str, Callable[..., Any]] = {
     "div": _plain(_divide),
     "reduce_precision": _reduce_precision,
     "integer_pow": lambda value, y: value**y,
-    "clamp": _plain(lambda low, value, high: np.minimum(np.maximum(value, low), high)),
     "select_n": _plain(lambda which, *cases: np.where(which, cases[1], cases[0])),
     "convert_element_type": lambda value, new_dtype, **_: value.astype(new_dtype, copy=False),
     "round": _plain(np.rint),  # ties to even, as `jnp.round`
@@ -175,5 +170,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "stack": _stack,
     "unstack": lambda value, axis: np.moveaxis(value, axis, 0),
     "concatenate": lambda *values, **_: np.concatenate(values),
-    "slice": _slice,
+    "slice": lambda value, start_indices, limit_indices, strides: value[
+        tuple(map(slice, start_indices, limit_indices, strides or [1] * len(start_indices)))
+    ],
 }

@@ -33,7 +33,6 @@ MOST_WORK = 1500  # evaluations of fits, after the first ones of all families
 WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
 PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
-MOST_POINTS = 400
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
 
 Intervals = dict[str, tuple[float, float]]
@@ -88,7 +87,7 @@ class Node(NamedTuple):
 def built(family: Family, numbers: Mapping[str, float | None], whole: bool) -> Schedule | None:
     """The schedule of these numbers, or None where its builder refuses them."""
     typed = {
-        name: int(number) if whole and name in LENGTHS and isinstance(number, float) else number
+        name: round(number) if whole and name in LENGTHS and isinstance(number, float) else number
         for name, number in numbers.items()
     }
     try:
@@ -120,7 +119,9 @@ class Search:
         self.log, self.top, self.whole, self.least = log, log.top, log.whole, known
         self.families = families
         self.points = log.points_to_fit()
-        self.smooth = log.away_from_rises()
+        # Beside a rise a restart has no slope by its period.
+        rises = np.append(np.diff(log.values) > 2 * log.half[1:], False)
+        self.smooth = ~(rises | np.roll(rises, 1))
         self.order = itertools.count()
         self.work = 0
         # With what each costs to type, and the place of its family, which comes first among equals.
@@ -314,31 +315,22 @@ class Search:
         """Whether the schedule itself agrees with the log, at all points."""
         schedule = built(node.family, node.fixed, self.whole)
         source = repr(schedule)
-        if (source, node.offset) in self.seen:
+        if schedule is None or (source, node.offset) in self.seen:
             return False
         self.seen.add((source, node.offset))
-        if schedule is None or errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
+        if errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
             return False
-        match = matched(schedule, self.log, node.offset)
+        match, cost = matched(schedule, self.log, node.offset), node.cost
         if match.is_consistent:
-            cost = node.cost
             if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
                 match, cost = plain, cost - 0.5  # the log does not tell the offset
             self.found[source, match.offset] = cost, FAMILIES.index(node.family), match
             self.least = min(self.least, cost)
-            return True
-        if len(self.points) < MOST_POINTS:
-            # From now on look at the points that say no, too.
-            errors = errors_of(schedule, self.log, node.offset)
-            worst = np.argsort(-errors)[:6]
-            self.points = np.union1d(self.points, worst[errors[worst] > TIES])
-        return False
+        return match.is_consistent
 
     def _turn(self, name: str, node: Node) -> float:
         """What is typed next: what the log tells best, an end when the peak is known, a pair last."""
-        low, high = node.intervals[name]
-        if name in PAIRS:
-            return np.inf
         if name in ENDS:
             return 1e12 if "peak" in node.intervals else 0.0
-        return high / low if low > 0 else 1e9
+        low, high = node.intervals[name]
+        return np.inf if name in PAIRS else high / low if low > 0 else 1e9

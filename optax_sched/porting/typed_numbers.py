@@ -66,14 +66,15 @@ def fewest_digits(low: float, high: float, whole: bool) -> int:
     return next((digits for digits in range(1, 16) if roundest(low, high, digits, whole)), 17)
 
 
+def round_ones(low: float, high: float, whole: bool) -> list[float]:
+    """Some numbers of few digits from `low` to `high`, those of the fewest first."""
+    fewest = fewest_digits(low, high, whole)
+    counts = range(fewest, fewest + MORE_DIGITS + 1)
+    return [number for digits in counts for number in roundest(low, high, digits, whole, 2)]
+
+
 def pairs_of(name: str, low: float, high: float, whole: bool) -> list[tuple[float, float]]:
     """A half-life from `low` to `high`: round lengths with usual numbers after them, or the reverse."""
-
-    def round_ones(low: float, high: float, whole: bool) -> list[float]:
-        fewest = fewest_digits(low, high, whole)
-        counts = range(fewest, fewest + MORE_DIGITS + 1)
-        return [number for digits in counts for number in roundest(low, high, digits, whole, 2)]
-
     pair = PAIRS[name]
     found: list[tuple[float, float]] = []
     for second in pair.usual:
