@@ -235,8 +235,9 @@ if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
         parts = ("planning", "porting", "typing")
         if name in parts:  # imported when they are needed
             return importlib.import_module(f"{__name__}.{name}")
-        paths = [*__all__]
+        paths = {it: it for it in __all__}
         for part in parts:
-            paths += (f"{part}.{it}" for it in importlib.import_module(f"{__name__}.{part}").__all__)
+            inner = importlib.import_module(f"{__name__}.{part}").__all__
+            paths |= {it: f"{part}.{it}" for it in inner}
         hint = importlib.import_module(f"{__name__}._core.peer_words").called_here(name, paths)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)

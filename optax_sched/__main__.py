@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import inspect
 import json
+import os
 import re
 import sys
 import warnings
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from optax_sched._core.errors import Refusal, imported
+from optax_sched._core.errors import Refusal, imported, in_a_word
 from optax_sched._files.spec import read_spec
 from optax_sched._view.plot import bare_source, last_step_of, plot, short_source
 from optax_sched._view.terminal import print_table, show
@@ -59,6 +60,22 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return typed
 
 
+@option
+def step_count(text: str) -> int:
+    steps = int(text) if text.replace("_", "").isdecimal() else 0
+    if steps < 1:
+        raise ValueError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
+    return steps
+
+
+@option
+def picture_file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"must be a file in a writable folder, got {in_a_word(text)}")
+    return path
+
+
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
@@ -74,9 +91,9 @@ def parser() -> Parser:
 
     spec = {"type": option(read_spec), "metavar": "SPEC"}
     one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
-    steps = {"type": int, "metavar": "N"}
+    steps = {"type": step_count, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
-    picture = {"type": Path, "metavar": "FILE"}
+    picture = {"type": picture_file, "metavar": "FILE"}
     picture_help = "the picture to write: .png, .svg, .pdf, .jpg or another format of matplotlib"
 
     add = command("plot", draw)
@@ -113,7 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = top.parse_args(arguments)
     try:
         options.run(options)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         top.error(str(error))
 
 

@@ -59,7 +59,7 @@ ValueError: halving: every must be a positive finite number of steps, got -10
 - `ThresholdMode`: "rel" or "abs"
 """
 
-from optax_sched._core import words
+from optax_sched._core import words as _words
 from optax_sched._core.operands import Operand, OperandOnOwnClock, Operands
 from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import *  # noqa: F403
@@ -67,4 +67,4 @@ from optax_sched._optax.plateau import Cut, Mode, Scale, ThresholdMode
 
 __all__ = ["Cut", "Mode", "Operand", "OperandOnOwnClock", "Operands", "Scale", "ShapeName"]
 __all__ += ["ThresholdMode"]
-__all__ += words.__all__
+__all__ += _words.__all__

@@ -157,8 +157,7 @@ def batched_name(built: object) -> str | None:
 def refuse_batch(where: str, built: object, remedy: str) -> None:
     """Raise if one schedule is meant and this is many."""
     if name := batched_name(built):
-        rule = "has a leading axis, so this is a batch: map over it, as in"
-        raise ValueError(f"{where}: {name} {rule} {remedy}")
+        raise ValueError(f"{where}: {name} has a leading axis, so this is a batch: {remedy}")
 
 
 def _changed(where: str, value: object, changes: dict[str, object]) -> object:

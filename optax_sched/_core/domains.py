@@ -159,7 +159,7 @@ class Known(Number):
         number = number if isinstance(number, int | float) else number.item()
         if not self.holds(number) or (self.whole and number != int(number)):
             raise ValueError
-        return int(number) if self.whole else float(number)
+        return int(number) if self.whole else self._cast(number)
 
 
 @dataclasses.dataclass(repr=False, eq=False)

@@ -65,7 +65,7 @@ def in_a_word(value: object) -> str:
 
 class _Shortened(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
-        if x.bit_length() > 10_000:  # Python refuses to print more than 4300 digits
+        if x.bit_length() > 2000:  # Python may refuse to print more than 640 digits
             return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
         return super().repr_int(x, level)
 

@@ -103,7 +103,8 @@ def _as_clock(schedule: object, step: object, is_float_clock: bool) -> Any:
         return np.int32(min(max(step, 0), LAST_STEP))
     if isinstance(step, jax.Array):
         _check_dtype(schedule, step)
-        if not (is_float_clock and step.dtype.kind == "u"):
+        wide = is_float_clock and step.dtype.kind in "iu" and jnp.iinfo(step.dtype).max > LAST_STEP
+        if not wide or isinstance(step, Tracer):
             return step
     array = np.asarray(step)
     if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":
@@ -125,8 +126,9 @@ def _evaluate(s: object, step: jax.Array) -> jax.Array:
         # The default float, or the wider one of a hyperparameter.
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         dtype = jnp.result_type(default_float(), *dtypes)
-        is_beyond = step.dtype == jnp.int64 and is_float_clock(s)
-        if jnp.issubdtype(step.dtype, jnp.integer) and not is_beyond:
+        if step.dtype == jnp.int64 and is_float_clock(s):
+            step = step.astype(dtype)
+        if jnp.issubdtype(step.dtype, jnp.integer):
             step = jnp.maximum(_saturated(step), 0)
         else:
             step = jnp.clip(step.astype(dtype), 0, jnp.finfo(dtype).max)
@@ -153,7 +155,7 @@ def advice_for_traced_code(name: str) -> Iterator[None]:
 
 def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
     name = s._formula.name
-    refuse_batch(name, s, "jax.vmap(lambda s: s(step))(batch)")
+    refuse_batch(name, s, "map over it, as in jax.vmap(lambda s: s(step))(batch)")
     with advice_for_traced_code(name):
         result = s._formula.value(step, bound_values(s))
     if result is None or jnp.shape(result) != ():

@@ -63,13 +63,15 @@ class OneSchedule(Domain):
     def __init__(self, has_own_clock: bool = False):
         self.has_own_clock = has_own_clock  # whether its steps are other ones than those outside
 
-    def admit(self, value: Any) -> Schedule:
+    def admit(self, value: Any) -> Any:
         if isinstance(value, Schedule):
             return value
         refuse_no_schedule(value)
         if isinstance(value, Built):  # a shape
             raise TypeError
-        return of_function(value) if callable(value) else constant(value)
+        if not callable(value):
+            return constant(value)
+        return of_function(value) if jax.tree_util.all_leaves([value]) else value
 
     def public(self, stored: Any) -> Any:
         return stored.function if is_made_by(of_function, stored) else stored

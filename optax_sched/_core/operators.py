@@ -22,7 +22,7 @@ class Operators:
     def _combined(self, name: str, *operands: Any) -> Self:
         """What the builder of that name makes of the operands, one of which is `self`."""
         for operand in operands:
-            refuse_batch(name, operand, "jax.vmap(lambda s: 2 * s)(batch)")
+            refuse_batch(name, operand, "map over it, as in jax.vmap(lambda s: 2 * s)(batch)")
         builder = BUILDERS[name]
         if name == "power":
             return builder(*operands)

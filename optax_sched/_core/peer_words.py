@@ -3,7 +3,7 @@
 import difflib
 import functools
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,42 +38,44 @@ def peers() -> Peers:
     return Peers(rows, words)
 
 
-def translated(word: str, names: Collection[str]) -> str | None:
+def translated(word: str, names: Iterable[str]) -> str | None:
     """Which of the names is another library's word, or None."""
+    names = set(names)
     return next((name for name in peers().words.get(word, ()) if name in names), None)
 
 
-def meant_by(word: str, names: Collection[str]) -> str:
+def meant_by(word: str, names: Iterable[str]) -> str:
     """A hint which of the names an unknown word stands for: "; " and a question, or nothing."""
+    names = list(names)
     known = translated(word, names)
     longer = [name for name in names if name.startswith(f"{word}_")]  # peak: peak_value
     near = [known] if known else longer or difflib.get_close_matches(word[:100], names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def called_here(name: str, names: Iterable[str]) -> str:
+def called_here(name: str, names: Mapping[str, object]) -> str:
     """A hint what a name that is unknown here is called: "; " and the words, or nothing.
 
-    It is another library's name, or one of ours in another spelling or like it. What comes before a dot
-    in `names` is told, and not compared.
+    It is another library's name, or one of ours in another spelling or like it. A value of `names` that
+    is a text is how that name is written.
     """
-    paths = {path.rpartition(".")[2]: path for path in names}
     whole = name[:100]
     name = whole.rpartition(".")[2]
     rows = [(peer, row) for peer, part in peers().rows.items() for row in part]
     same, ours = [it for it in rows if it[1].name == name], []
     for spelt in (_letters, _plain):
         if not same and not ours:
-            ours = [it for it in paths if spelt(it) == spelt(name)]
+            ours = [it for it in names if spelt(it) == spelt(name)]
             alike = [it for it in rows if spelt(it[1].name) == spelt(name) and not ours]
             same = [it for it in alike if it[0] == SAID] or alike
     if not same and not ours:  # a wrong hint is worse than none
         said = [row.name for peer, row in rows if peer == SAID]
-        first = [it for it in [*paths, *said] if it[0] == whole[:1].lower()]
+        first = [it for it in [*names, *said] if it[0] == whole[:1].lower()]
         ours = difflib.get_close_matches(whole, first, n=1, cutoff=0.82 if len(whole) > 4 else 0.65)
         same = [it for it in rows if it[0] == SAID and it[1].name in ours]
     if not same:
-        return f"; did you mean {paths[ours[0]]}?" if ours else ""
+        path = names[ours[0]] if ours else ""
+        return f"; did you mean {path if isinstance(path, str) else ours[0]}?" if ours else ""
     told = "".join(dict.fromkeys(_told(peer, row) for peer, row in same))
     port = "; optax_sched.porting.port converts the object" if any(it.port for _, it in same) else ""
     return told + port

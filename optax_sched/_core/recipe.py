@@ -9,7 +9,7 @@ from optax_sched._core.built import bound_values, formula_behind
 from optax_sched._core.domains import PHASES_MAY_BE_EMPTY
 from optax_sched._core.errors import in_a_word, refusal_of
 from optax_sched._core.formula import Checks, Formula
-from optax_sched._core.operands import OneSchedule
+from optax_sched._core.operands import OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import admit
 
@@ -24,7 +24,7 @@ class Recipe(Formula):
         token = PHASES_MAY_BE_EMPTY.set(True)
         try:
             returned = self.function(*bound.args, **bound.kwargs)
-            return admit(self.name, "what it returns", OneSchedule(), returned)
+            return as_schedule(admit(self.name, "what it returns", OneSchedule(), returned))
         finally:
             PHASES_MAY_BE_EMPTY.reset(token)
 

@@ -151,7 +151,9 @@ def bind(
 ) -> inspect.BoundArguments:
     """The arguments by name, or an error that says who was called and what it takes."""
     parameters = signature.parameters
-    by_name = [it.name for it in parameters.values() if it.kind is not it.VAR_POSITIONAL]
+    by_name = [
+        it.name for it in parameters.values() if it.kind in (it.POSITIONAL_OR_KEYWORD, it.KEYWORD_ONLY)
+    ]
     try:
         # Python names what is missing first, and so hides the misspelt name that stands for it.
         for name in kwargs:

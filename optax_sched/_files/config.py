@@ -54,7 +54,7 @@ def to_config(schedule: Built) -> dict[str, Any]:
     """
     if not isinstance(schedule, Built):
         raise Refusal("to_config", "schedule", "a Schedule", schedule).error(TypeError)
-    refuse_batch("to_config", schedule, "[to_config(s) for s in unstack(batch)]")
+    refuse_batch("to_config", schedule, "write [to_config(s) for s in unstack(batch)]")
     return _Writer().schedule(schedule, ())
 
 

@@ -93,9 +93,10 @@ class Arithmetic:
 class Reader(Walk):
     """Nested mappings with the key "builder", each read by the domains of its builder."""
 
-    def __init__(self, where: str, whole: str, known: Mapping[str, Formula]):
+    def __init__(self, where: str, whole: str, known: Mapping[str, Formula], advice: str = _OWN):
         super().__init__(where, whole)
         self.known = known
+        self.advice = advice  # about a name that is like none
 
     def schedule(self, config: Any, path: Path = ()) -> Any:
         if isinstance(config, Arithmetic):
@@ -145,9 +146,9 @@ class Reader(Walk):
             raise TypeError(f"{self.where}: {self.text(here)} is missing: {rule}{theirs}{several}")
         name = config["builder"]
         if not isinstance(name, str):
-            raise self.refused(here, rule, name, _OWN).error(TypeError)
+            raise self.refused(here, rule, name).error(TypeError)
         if name not in self.known:
-            raise self.refused(here, rule, name, called_here(name, self.known) or _OWN).error()
+            raise self.refused(here, rule, name, called_here(name, self.known) or self.advice).error()
         return self.known[name]
 
     def value(self, formula: Formula, domain: Domain, value: object, path: Path) -> Any:

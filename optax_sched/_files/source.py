@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeGuard
 
 from optax_sched._core.errors import Refusal
 from optax_sched._core.formula import Formula
-from optax_sched._files.reader import Arithmetic, Reader, known_builders
+from optax_sched._files.reader import BUILT_IN, Arithmetic, Reader, known_builders
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
@@ -52,6 +52,11 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
         raise Refusal("from_source", "text", "a string", text).error(TypeError)
     known = known_builders("from_source", builders)
     return Reader("from_source", "text", known).schedule(_Parser(text, known).whole())
+
+
+def read_call(text: str) -> Any:
+    """The same from the command line, where nobody can give builders."""
+    return Reader("from_source", "text", BUILT_IN, advice="").schedule(_Parser(text, BUILT_IN).whole())
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -161,7 +166,7 @@ class _Parser:
         """A random key: `jax.random.wrap_key_data(jax.numpy.array([0, 1], 'uint32'), impl='rbg')`."""
         match node.args:
             case [ast.Call(args=[words, ast.Constant("uint32")], keywords=[]) as array]:
-                if ast.unparse(array.func) in _ARRAYS:
+                if ast.unparse(array.func) in _ARRAYS and {it.arg for it in node.keywords} <= {"impl"}:
                     settings = {str(it.arg): self.value(it.value) for it in node.keywords}
                     return {"impl": "threefry2x32", "key_data": self.value(words)} | settings
         self.refuse(node, f"a key: {_KEY}({_ARRAYS[0]}([word, ...], 'uint32'))")

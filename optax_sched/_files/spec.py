@@ -11,7 +11,7 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import bare
 from optax_sched._files.config import from_config
 from optax_sched._files.reader import BUILT_IN
-from optax_sched._files.source import from_source
+from optax_sched._files.source import read_call
 
 
 def read_spec(spec: str) -> Schedule:
@@ -28,7 +28,7 @@ def read_spec(spec: str) -> Schedule:
             raise ValueError(f"{spec}: {error}") from None
     if "(" not in spec:
         raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {_remedy(spec)}")
-    return _drawable(from_source(spec))
+    return _drawable(read_call(spec))
 
 
 def _remedy(spec: str) -> str:

@@ -43,7 +43,7 @@ class LiveSchedule(Built):
 
     def init(self) -> Any:
         """The state before the first update."""
-        refuse_batch(formula_behind(self).name, self, "sweep(train, batch)")
+        refuse_batch(formula_behind(self).name, self, "map over it, as in sweep(train, batch)")
         return start(stored_values(self)["schedule"])
 
     def update(self, state: object, **extra: object) -> Any:
@@ -164,8 +164,10 @@ class _Rule(Formula):
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
         for it in self.memory_names:
             if it not in self.own.parameters:
-                hint = f": write {memory.__name__}()" if inspect.isclass(memory) else ""
-                raise TypeError(f"{name}: init asks for {it}, no hyperparameter of the rule{hint}")
+                if inspect.isclass(memory):
+                    words = f"init must be a NamedTuple, got its class: write {memory.__name__}()"
+                    raise TypeError(f"{name}: {words}")
+                raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
 
 
 class LoopBuilder(Protocol[P]):

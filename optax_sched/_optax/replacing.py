@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import is_made_by, refuse_batch
+from optax_sched._core.built import batched_name, is_made_by
 from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
@@ -175,9 +175,10 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
     old = state.schedule
     rule, leaves, olds = _matched(new, old)
     if rule and not retrace:
-        refuse_batch("replace_schedule", new, "jax.vmap(replace_schedule)(opt_state, schedule)")
-        takes = "retrace=True takes it, at the cost of one new trace"
-        raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {takes}")
+        inside, remedy = batched_name(new), "retrace=True takes it, at the cost of one new trace"
+        if inside:
+            remedy = f"{inside} of the new one has the leading axis of a batch: give one schedule"
+        raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {remedy}")
     if rule:
         placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)
     else:

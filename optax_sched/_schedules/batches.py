@@ -95,7 +95,7 @@ def _form(leaf: Any) -> Any:
 def _mixture(items: Sequence[Any]) -> Schedule:
     """For each item a `select` of its own family's member and of each other family's first member."""
     for i, item in enumerate(items):
-        refuse_batch(f"stack: schedules[{i}]", item, "stack(unstack(a) + unstack(b))")
+        refuse_batch(f"stack: schedules[{i}]", item, "write stack(unstack(a) + unstack(b))")
     index = np.zeros(len(items), np.int32)
     families = []
     for number, family in enumerate(in_families(items)):

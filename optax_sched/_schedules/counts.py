@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from optax_sched._core.domains import Choice, Known, is_traced
 from optax_sched._core.errors import Refusal
-from optax_sched._core.operands import Function, OneSchedule
+from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import Scalar, admit
 from optax_sched._math.phases import LAST_STEP
@@ -18,7 +18,7 @@ from optax_sched._schedules.piecewise import piecewise_interpolate
 
 _COUNT = Known("a known whole number, 1 or more", 1, whole=True)
 _COUNT_OR_ZERO = Known("a known whole number, 0 or more", 0, whole=True)
-_EPOCHS = Known("a known positive finite number", above=0.0)
+_EPOCHS = Known("a known positive finite number", above=0.0, as_float=False)
 
 
 def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
@@ -48,7 +48,8 @@ def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
     >>> [int(every_k(t)) for t in (0, 7, 50, 100)]
     [1, 1, 4, 8]
     """
-    return jax.tree_util.Partial(_nearest, admit("rounded", "schedule", OneSchedule(), schedule))
+    admitted = admit("rounded", "schedule", OneSchedule(), schedule)
+    return jax.tree_util.Partial(_nearest, as_schedule(admitted))
 
 
 def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:
@@ -222,7 +223,7 @@ def _examples_by_update(
     where: str, batch_size: int | Function, processes: int, num_steps: int = LAST_STEP
 ) -> Iterator[np.ndarray]:
     """The examples of updates 0, 1, 2, ..., many updates at a time."""
-    schedule = admit(where, "batch_size", OneSchedule(), batch_size)
+    schedule = as_schedule(admit(where, "batch_size", OneSchedule(), batch_size))
     if is_traced(schedule):
         raise Refusal(where, "batch_size", "a schedule of known numbers", schedule).error(TypeError)
     for first in range(0, num_steps, _MANY):

@@ -81,7 +81,7 @@ def plot(
     for number, curve in enumerate(values):
         color = COLORS[(before + number) % len(COLORS)]
         style = {"drawstyle": "steps-post", "color": color, "label": labels[number]}
-        # A curve that lies on others for a quarter of its length is dashed: they are seen through it.
+        # A curve that lies on others at a quarter of its points is dashed: they are seen through it.
         covered = np.sum(np.mean(np.abs(values[:number] - curve) <= near, axis=1) >= 0.25)
         dashes = {"linestyle": (0, (4, 2 + 2 * covered))} if covered else {}
         axes.plot(steps, curve, **style, **dashes)
@@ -135,7 +135,7 @@ def _labelled(schedules: Any) -> tuple[list[str], list[Function]]:
         raise Refusal("plot", "schedules", "one schedule or more", schedules).error()
     found = [admit("plot", name, OneSchedule(), item) for name, item in named.items()]
     for name, schedule in zip(named, found, strict=True):
-        refuse_batch(f"plot: {name}", schedule, "plot(unstack(batch))")
+        refuse_batch(f"plot: {name}", schedule, "write plot(unstack(batch), ...)")
     labels = map(str, schedules) if isinstance(schedules, Mapping) else map(short_source, found)
     return list(labels), found
 

@@ -124,7 +124,8 @@ def rates_of(
 ) -> Array:
     """The rates of updates 0 to num_steps - 1. Where they are concrete, bad ones are refused."""
     rates = admit(where, name, RunDomain(), schedule)
-    refuse_batch(f"{where}: {name}", rates, f"jax.vmap(lambda s: {where}(s, ...))(batch)")
+    remedy = f"map over it, as in jax.vmap(lambda s: {where}(s, ...))(batch)"
+    refuse_batch(f"{where}: {name}", rates, remedy)
     if callable(rates):
         rates = as_schedule(rates)(jnp.arange(num_steps, dtype=jnp.int32))
     if len(rates) < num_steps:
