@@ -11,21 +11,20 @@ from optax_sched._core.built import is_made_by
 from optax_sched._core.domains import default_float, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import checked
+from optax_sched._core.words import Count, CountOrZero, Positive, Rate, checked
 from optax_sched._schedules import piecewise_interpolate, warmup
 from optax_sched.planning.fit import LossFit, warn_off_peak
-from optax_sched.planning.inputs import KnownPositive, KnownRate, Size, SizeOrZero
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw
 
 
 @checked
 def best_schedule(
     law: Any,
-    num_steps: Size,
-    peak_value: KnownPositive,
-    warmup_steps: SizeOrZero = 0,
-    min_value: KnownRate = 0.0,
-    num_knots: Size = 64,
+    num_steps: Count,
+    peak_value: Positive,
+    warmup_steps: CountOrZero = 0,
+    min_value: Rate = 0.0,
+    num_knots: Count = 64,
 ) -> Schedule:
     """The non-increasing schedule whose last loss is least under a law, after a linear warm-up.
 
@@ -71,30 +70,36 @@ def best_schedule(
     ['0.0e+00', '3.0e-04', '3.0e-04', '1.8e-04', '1.9e-05']
     """
     where = "best_schedule"
-    if isinstance(law, LossFit):
-        warn_off_peak(where, peak_value, law.peak_values)
-        law = law.law
+    fit = law if isinstance(law, LossFit) else None
+    law = fit.law if fit else law
     if not isinstance(law, LossLaw) or is_traced(law):
         rule = "a MultiPowerLaw, an AnnealingLaw or a LossFit, not traced"
         raise Refusal(where, "law", rule, law).error(TypeError)
-    if num_knots < 2:
+    sizes = {"num_steps": num_steps, "warmup_steps": warmup_steps, "num_knots": num_knots}
+    for name, value in {**sizes, "peak_value": peak_value, "min_value": min_value}.items():
+        if is_traced(value):
+            raise Refusal(where, name, "a number that is not traced", value).error(TypeError)
+    total, rise, knots = map(int, sizes.values())
+    peak, low = float(peak_value), float(min_value)
+    if knots < 2:
         raise Refusal(where, "num_knots", "2 or more", num_knots).error()
-    if num_steps < warmup_steps + 3:
-        rule = f"{warmup_steps + 3} or more, warm-up included"
-        raise Refusal(where, "num_steps", rule, num_steps).error()
-    if min_value > peak_value:
-        raise Refusal(where, "min_value", f"at most peak_value = {peak_value}", min_value).error()
+    if total < rise + 3:
+        raise Refusal(where, "num_steps", f"{rise + 3} or more, warm-up included", num_steps).error()
+    if low > peak:
+        raise Refusal(where, "min_value", f"at most peak_value = {peak}", min_value).error()
+    if fit:
+        warn_off_peak(where, peak, fit.peak_values)
     if is_made_by(AnnealingLaw, law):
         warnings.warn(
             "best_schedule: under an AnnealingLaw a late, sudden drop is free: in real runs its "
             "proposals were 0.007 to 0.03 worse than known shapes. Use a MultiPowerLaw",
             stacklevel=3,
         )
-    last = num_steps - 1 - warmup_steps
-    boundaries = _boundaries(last, min(num_knots, last + 1))
-    ratios = _best_ratios(law, boundaries, num_steps, peak_value, warmup_steps, min_value)
-    values = min_value + (peak_value - min_value) * np.cumprod(np.append(1.0, ratios))
-    return warmup(piecewise_interpolate(values.tolist(), boundaries), warmup_steps)
+    last = total - 1 - rise
+    boundaries = _boundaries(last, min(knots, last + 1))
+    ratios = _best_ratios(law, boundaries, total, peak, rise, low)
+    values = low + (peak - low) * np.cumprod(np.append(1.0, ratios))
+    return warmup(piecewise_interpolate([float(v) for v in values], boundaries), rise)
 
 
 def _boundaries(last: int, count: int) -> list[int]:

@@ -1,6 +1,5 @@
 """Fits of loss laws to logged runs, with what they leave open."""
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -206,16 +205,15 @@ def fit_loss_law(
     error = float(admit(where, "model_error", domain_of("", Rate), model_error))
     read = [_read(where, name, run) for name, run in each_of(where, runs, LoggedRun)]
     count = sum(len(steps) for _, steps, _ in read)
-    names = list(inspect.signature(law).parameters)
-    if count <= len(names):
-        rule = f"at least {len(names) + 1}, more than {law.__name__} has parameters"
+    if count <= len(kind.names):
+        rule = f"at least {len(kind.names) + 1}, more than {law.__name__} has parameters"
         raise Refusal(where, "the number of losses", rule, count).error()
     peaks = [float(rates.max()) for rates, _, _ in read]
     problem = Problem(kind, [thinned(*run) for run in read], max(peaks))
     logs = problem.solve()
     found, covariance = problem.law(logs), problem.covariance(logs)
     residuals = np.concatenate([np.log(losses / losses_of(found, *run)) for *run, losses in read])
-    deviations = zip(names, problem.deviations_alone(logs), strict=True)
+    deviations = zip(kind.names, problem.deviations_alone(logs), strict=True)
     open_ones = [name for name, deviation in deviations if deviation > _OPEN]
     for caution in _cautions([rates for rates, _, _ in read], peaks, open_ones, residuals):
         warnings.warn(f"{where}: {caution}", stacklevel=2)
@@ -237,7 +235,9 @@ def _read(where: str, of: str, run: LoggedRun) -> tuple[np.ndarray, np.ndarray, 
     rates = known_rates(where, run.schedule, int(steps.max()) + 1, f"{of}schedule", must_move=False)
     unmoved = np.cumsum(rates)[steps] <= 0
     if unmoved.any():
-        rule = "from the first one with a rate above 0 on"
+        rule = "steps of a schedule with a rate above 0"
+        if rates.any():
+            rule = f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
         raise Refusal(where, f"{of}steps", rule, steps[unmoved][0]).error()
     return rates, steps, losses
 
@@ -251,10 +251,11 @@ def _cautions(
             f"the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no law holds at "
             "two peaks: fit the runs of one peak. To choose a peak use fit_peaks"
         )
+    parts = np.linspace(0.0, 1.0, _PARTS)
     shapes = []
     for rates, peak in zip(runs, peaks, strict=True):
         falling = rates[int(np.argmax(rates)) :] / peak
-        shapes.append(falling[np.linspace(0, len(falling) - 1, _PARTS).astype(int)])
+        shapes.append(np.interp(parts * (len(falling) - 1), np.arange(len(falling)), falling))
     if all(np.mean(np.abs(shape - shapes[0])) < _ONE_SHAPE for shape in shapes):
         yield (
             "all runs have one shape: the law will be wrong for others. Add a run at a constant rate, "

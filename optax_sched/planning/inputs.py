@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import is_batch, refuse_batch
-from optax_sched._core.domains import Domain, Known, default_float, is_traced
+from optax_sched._core.built import is_batch
+from optax_sched._core.domains import Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.words import SIZE, Count, ManyScalars, Scalar, admit, domain_of, some
@@ -23,11 +23,12 @@ class SizesDomain(Domain):
     words = f"{SIZE.words}, or a sequence of such numbers"
 
     def admit(self, value: Any) -> int | tuple[int, ...]:
-        array = KnownNumbers("").admit(value)
-        if array.ndim > 1 or not array.size:
+        items = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
+        if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+            return SIZE.admit(value)
+        if not items:
             raise ValueError
-        sizes = tuple(map(SIZE.admit, array.ravel().tolist()))
-        return sizes if array.ndim else sizes[0]
+        return tuple(map(SIZE.admit, items))
 
 
 class ArrayDomain(Domain):
@@ -35,8 +36,9 @@ class ArrayDomain(Domain):
 
     def __init__(self, positive: bool, or_one: bool):
         self.positive, self.or_one = positive, or_one
-        what = "positive finite numbers" if positive else "finite numbers, 0 or more"
-        self.words = f"a sequence of {what}" + ", or one such number" * or_one
+        what = "positive finite number{}" if positive else "finite number{}, 0 or more"
+        one, many = f"a {what.format('')}", f"a sequence of {what.format('s')}"
+        self.words = f"{one}, or a sequence of them" if or_one else many
 
     def admit(self, value: Any) -> Array:
         array = _in_float(value)
@@ -107,9 +109,6 @@ Given = Function | Scalar | ManyScalars
 Run = Annotated[Given, "Run", RunDomain()]
 BatchSize = Annotated[Function | float, "BatchSize", BatchSizeDomain()]
 Size = Annotated[int, "Size", SIZE]
-SizeOrZero = Annotated[int, "SizeOrZero", Known("a known whole number, 0 or more", 0, whole=True)]
-KnownRate = Annotated[float, "Rate", Known("a known finite number, 0 or more", 0.0)]
-KnownPositive = Annotated[float, "Positive", Known("a known positive finite number", above=0.0)]
 Sizes = Annotated[int | np.integer | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
 PositiveOrMany = Annotated[Scalar | ManyScalars, "PositiveOrMany", ArrayDomain(True, or_one=True)]
 RateOrMany = Annotated[Scalar | ManyScalars, "RateOrMany", ArrayDomain(False, or_one=True)]
@@ -124,8 +123,9 @@ def rates_of(
 ) -> Array:
     """The rates of updates 0 to num_steps - 1. Where they are concrete, bad ones are refused."""
     rates = admit(where, name, RunDomain(), schedule)
-    remedy = f"map over it, as in jax.vmap(lambda s: {where}(s, ...))(batch)"
-    refuse_batch(f"{where}: {name}", rates, remedy)
+    if is_batch(rates):
+        rule = "one schedule, not a batch (map over it: jax.vmap)"
+        raise Refusal(where, name, rule, schedule).error()
     if callable(rates):
         rates = as_schedule(rates)(jnp.arange(num_steps, dtype=jnp.int32))
     if len(rates) < num_steps:
@@ -150,7 +150,8 @@ def known_rates(
     run = admit(where, name, RunDomain(), schedule)
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
-        blocks = [read(np.arange(t, t + _BLOCK)) for t in range(0, num_steps, _BLOCK)]
+        starts = np.arange(0, num_steps, _BLOCK, dtype=np.int32)
+        blocks = [read(start + np.arange(_BLOCK, dtype=np.int32)) for start in starts]
         run = blocks if is_traced(blocks) else np.concatenate(blocks)[:num_steps]
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)
@@ -175,8 +176,12 @@ def one_each(where: str, name: str, values: Any, count: int, of: str) -> None:
 
 def each_of(where: str, runs: Any, kind: Any) -> Iterator[tuple[str, Any]]:
     """Each run of a sequence of them, a NamedTuple of this kind, with its name for errors."""
-    words = f"{kind.__name__}({', '.join(kind._fields)})"
-    for number, run in enumerate(some(where, "runs", f"a sequence of one or more {words}", runs)):
+    required = [name for name in kind._fields if name not in kind._field_defaults]
+    words = f"{kind.__name__}({', '.join(required)})"
+    rule = f"a sequence of one or more {words}"
+    if isinstance(runs, kind):
+        raise Refusal(where, "runs", rule, runs).error(TypeError)
+    for number, run in enumerate(some(where, "runs", rule, runs)):
         if not isinstance(run, tuple) or len(run) != len(kind._fields):
             raise Refusal(where, f"runs[{number}]", f"a {words}", run).error(TypeError)
         yield f"runs[{number}].", kind(*run)

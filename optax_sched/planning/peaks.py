@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.domains import Domain, Known
+from optax_sched._core.domains import Domain, Known, as_scalar
 from optax_sched._core.errors import Refusal
-from optax_sched._core.words import SIZE, Scalar, admit, domain_of
+from optax_sched._core.words import SIZE, Scalar, admit
 from optax_sched.planning.bound import best_scale_of
-from optax_sched.planning.inputs import Given, KnownPositive, each_of, known_rates
+from optax_sched.planning.inputs import Given, each_of, known_rates
 
 _LINKED = 0.02  # the largest mean difference between the shapes of runs of one group
 _NEAR = math.log(4) + 1e-6  # further away from the best peak the loss is no parabola
@@ -74,6 +74,7 @@ class Group(NamedTuple):
     """Runs of one shape, one length and one batch size."""
 
     best: _Run
+    features: np.ndarray
     log_peaks: np.ndarray
     losses: np.ndarray
 
@@ -97,10 +98,11 @@ class PeakFit:
         self._groups, self._exponents = groups, exponents
         self._log_peaks = np.concatenate([group.log_peaks for group in groups])
         self._losses = np.concatenate([group.losses for group in groups])
-        # The group of each run, and of each group m.
-        self._number = np.repeat(np.arange(len(groups)), [len(group.losses) for group in groups])
-        lines = [self._log_best(group.best) for group in groups]
-        self._offsets, self._slopes = map(np.array, zip(*lines, strict=True))
+        counts = [len(group.losses) for group in groups]
+        self._number = np.repeat(np.arange(len(groups)), counts)  # the group of each run
+        offsets, slopes = zip(*(self._log_best(group.features) for group in groups), strict=True)
+        self._offsets, self._slopes = np.array(offsets), np.array(slopes)
+        self._slopes[:, 4:] = _MODEL_ERROR * np.eye(len(groups))
         self.scatter = _SEED * float(np.median(np.abs(self._losses)))
         first = self._solved(self._start())
         off = self.scatter * first.fun[: len(self._losses)]
@@ -113,17 +115,13 @@ class PeakFit:
         means, deviations = exponents.T
         self.horizon_exponent, self.batch_exponent = map(float, means + deviations * self._values[2:4])
 
-    def _log_best(self, run: _Run) -> tuple[float, np.ndarray]:
-        """m of a run: its value where all parameters are 0, its slope by those from ln kappa on.
-
-        A run like those of a group has the error e of that group, any other run none of them.
-        """
-        by_scale, longer, larger = run.features() - self._groups[0].best.features()
+    def _log_best(self, features: np.ndarray) -> tuple[float, np.ndarray]:
+        """m without e: its value where all parameters are 0, its slope by those from ln kappa on."""
+        by_scale, longer, larger = features - self._groups[0].features
         means, deviations = self._exponents.T
         powers = np.array([-longer, larger])
-        alike = np.array([run.is_like(group.best) for group in self._groups], float)
-        errors = _MODEL_ERROR * alike / max(alike.sum(), 1.0)
-        return by_scale + means @ powers, np.concatenate([[0.0, 1.0], deviations * powers, errors])
+        slope = np.concatenate([[0.0, 1.0], deviations * powers, np.zeros(len(self._groups))])
+        return by_scale + means @ powers, slope
 
     def _residuals(self, x: np.ndarray) -> np.ndarray:
         """Of the losses and of the priors, in their deviations.
@@ -138,13 +136,15 @@ class PeakFit:
     def _start(self) -> np.ndarray:
         """The parabolas of one width that fit best, which have to bend upwards."""
         own = np.eye(len(self._groups))[self._number]
-        at = self._log_peaks[:, None]
-        kappa, *lines = np.linalg.lstsq(np.hstack([at**2, own * at, own]), self._losses, rcond=None)[0]
-        if kappa * np.ptp(at) ** 2 <= 1e-9 * np.max(np.abs(self._losses)):
+        middle = own.T @ self._log_peaks / own.sum(axis=0)
+        off = self._log_peaks - middle[self._number]
+        columns = np.hstack([off[:, None] ** 2, own * off[:, None], own])
+        kappa, *lines = np.linalg.lstsq(columns, self._losses, rcond=None)[0]
+        if kappa * np.max(off**2) <= 1e-9 * np.max(np.abs(self._losses)):
             rule = "of losses that are higher on both sides of a best peak"
             hint = ": add higher and lower peaks"
             raise Refusal("fit_peaks", "runs", rule, self._losses, hint).error()
-        bests = -np.array(lines[: len(self._groups)]) / (2 * kappa) - self._offsets
+        bests = middle - np.array(lines[: len(self._groups)]) / (2 * kappa) - self._offsets
         is_swept = [group.num_peaks() > 2 for group in self._groups]
         levels = [group.best.loss for group in self._groups]
         shared = np.log(kappa), np.median(bests[is_swept])
@@ -181,13 +181,17 @@ class PeakFit:
           TypeError, ValueError: an argument is not as described, or the runs had a batch size and there
             is none, or the reverse.
         """
-        where = "PeakFit.best"
+        where, groups = "PeakFit.best", self._groups
         run = _read(where, "", SweptRun(schedule, num_steps, math.nan, batch_size))
-        if (run.batch_size is None) != (self._groups[0].best.batch_size is None):
+        if (run.batch_size is None) != (groups[0].best.batch_size is None):
             rule = "a positive number, as in the runs" if batch_size is None else "None, as in the runs"
             raise Refusal(where, "batch_size", rule, batch_size).error()
-        offset, slope = self._log_best(run)
-        error = 0.0 if slope[4:].any() else _MODEL_ERROR
+        offset, slope = self._log_best(run.features())
+        error = _MODEL_ERROR
+        for number, group in enumerate(groups):
+            if run.is_like(group.best):
+                slope[4 + number], error = error, 0.0
+                break
         peak = float(np.exp(offset + slope @ self._values))
         variance = float(slope @ self._covariance @ slope) + error**2
         return BestPeak(peak, peak / run.peak, variance**0.5, self.kappa * variance)
@@ -278,19 +282,20 @@ class _Prior(Domain):
         return Known("").admit(mean), Known("", 0.0).admit(deviation)
 
 
-class _Loss(Known):
-    """NaN and infinity too: the run diverged."""
-
-    def holds(self, number: float) -> bool:
-        return True
+_BATCH_SIZE = Known("a positive finite number that is not traced", above=0.0)
 
 
 def _read(where: str, of: str, run: SweptRun) -> _Run:
     """A run, checked."""
     num_steps = admit(where, f"{of}num_steps", SIZE, run.num_steps)
-    loss = admit(where, f"{of}loss", _Loss("a number that is not traced"), run.loss)
-    size = domain_of("", KnownPositive | None)
-    batch_size = admit(where, f"{of}batch_size", size, run.batch_size)
+    try:
+        loss = float(as_scalar(run.loss))
+    except (TypeError, ValueError):
+        rule = "a number that is not traced"
+        raise Refusal(where, f"{of}loss", rule, run.loss).error(TypeError) from None
+    batch_size = run.batch_size
+    if batch_size is not None:
+        batch_size = admit(where, f"{of}batch_size", _BATCH_SIZE, batch_size)
     rates = known_rates(where, run.schedule, num_steps, f"{of}schedule")
     peak = float(rates.max())
     return _Run(rates / peak, peak, num_steps, batch_size, loss)
@@ -312,7 +317,7 @@ def _groups(where: str, runs: list[_Run]) -> list[Group]:
             best = min(converged, key=lambda run: run.loss)
             near = [run for run in converged if abs(math.log(run.peak / best.peak)) <= _NEAR]
             log_peaks, losses = np.array([(math.log(run.peak), run.loss) for run in near]).T
-            groups.append(Group(best, log_peaks, losses))
+            groups.append(Group(best, best.features(), log_peaks, losses))
             _warn_of_edge(best, sorted({run.peak for run in linked}))
     return groups
 

@@ -77,5 +77,6 @@ def refine(
     weights = (norms.min() / norms) ** 2
     shape = weights * np.cumsum(weights[::-1])[::-1]
     shape = shape / shape.max()
-    values = peak_value * shape.astype(default_float())
-    return assembled(table, values=read_only(values) if isinstance(values, np.ndarray) else values)
+    if isinstance(peak_value, float):
+        return assembled(table, values=read_only((shape * peak_value).astype(default_float())))
+    return assembled(table, values=peak_value * shape.astype(default_float()))

@@ -26,9 +26,9 @@ from optax_sched._schedules import (
 )
 from optax_sched.porting.typed_numbers import PAIRS
 
-RATES = ("value", "start", "peak", "end")  # a curve is nearly linear in these
+RATES = ("value", "start", "peak", "end", "scale")  # a curve is nearly linear in these
 ENDS = ("start", "end")  # people type them as a share of the peak
-LENGTHS = ("rise", "fall", "total", "cool", "tau", "period", "up", "down", *PAIRS)
+LENGTHS = ("rise", "fall", "total", "cool", "tau", "period", "up", "down", "width", *PAIRS)
 # What a number in parentheses is where nothing was typed for it.
 DEFAULTS: Mapping[str, float | None] = {
     **{"start": 0.0, "end": 0.0, "rise": 0, "tau": None, "down": None},
@@ -84,6 +84,7 @@ FAMILIES = [
     *map(_after_warmup, _DECAYS),
     Family(warmup_inverse_sqrt_decay, "peak rise (start) (tau)"),
     Family(noam, "width rise"),
+    Family(lambda scale, rise: noam(512, rise, scale), "scale rise"),
     *(
         Family(functools.partial(wsd, shape=shape), "peak (rise) cool total (start) (end)")
         for shape in ("cosine", "linear", "sqrt", "square")

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from optax_sched.porting.families import RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
@@ -109,7 +108,7 @@ class Problem:
         )
         return np.nan_to_num((values - subtracted) / self.log.half, nan=1e12, posinf=1e12, neginf=-1e12)
 
-    def starts(self, count: int) -> Array:
+    def start(self) -> Array:
         """The best of many settings that the log's shape suggests."""
         numbers = {name: np.array(column) for name, column in self._guesses().items()}
         rates = [name for name in self.free if name in RATES]
@@ -128,17 +127,11 @@ class Problem:
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
         columns = [to_fitted(name, number, self.top) for name, number in numbers.items()]
-        starts = self.ranked(np.stack(columns, -1))
-        best = {*range(min(count, len(starts)))}
-        if "rise" in self.free:
-            # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
-            best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
-        return starts[sorted(best)]
+        return self.nearest(np.stack(columns, -1))
 
-    def ranked(self, starts: ArrayLike) -> Array:
-        """Each once, the nearest to the log first."""
-        starts = np.unique(starts, axis=0)
-        return starts[np.argsort(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
+    def nearest(self, starts: Array) -> Array:
+        """That which comes nearest to the log."""
+        return starts[np.argmin(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
 
     def _guesses(self) -> dict[str, list[float]]:
         steps, values, top = self.steps, self.log.values, self.top
@@ -177,7 +170,8 @@ class Problem:
             if ahead == 1:
                 period = cycles[numbers.get("mult", 1.0)]
             guess = {
-                **{"value": top, "peak": top, "start": values[0], "end": values[-1], "rise": rise},
+                **dict.fromkeys(("value", "peak", "scale"), top),
+                **{"start": values[0], "end": values[-1], "rise": rise},
                 "width": 1 / (top**2 * rise),
                 "total": max(total, rise + gap),
                 "fall": max(total - after, gap),

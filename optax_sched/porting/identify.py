@@ -224,7 +224,8 @@ def _nearest(search: Search) -> list[Match]:
         for digits in range(10, 1, -1):
             typed = {name: as_typed(number, digits) for name, number in near.numbers.items()}
             # By rounding a fit may lie beside 0.
-            typed |= {name: 0.0 for name in typed if name in RATES and typed[name] < 1e-6 * log.top}
+            beside = [name for name in typed if name in RATES and abs(typed[name]) < 1e-6 * log.top]
+            typed |= dict.fromkeys(beside, 0.0)
             schedule = built(near.family, typed, log.whole)  # None where a decay would rise, say
             if schedule is not None:
                 tried.append((float(errors_of(schedule, few, near.offset).max()), schedule))

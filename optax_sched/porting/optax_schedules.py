@@ -1,8 +1,9 @@
 """optax's own schedules, which are closures: their settings are what they have closed over."""
 
+import contextlib
+import inspect
 import math
 from collections.abc import Callable
-from types import CellType
 from typing import Any
 
 import optax_sched._schedules as ours
@@ -17,10 +18,14 @@ class Closure(Settings):
 
     def __init__(self, schedule: Any):
         names, cells = schedule.__code__.co_freevars, schedule.__closure__ or ()
-        pairs = zip(names, cells, strict=True)
-        # What optax came to set is all that it uses.
-        values = {name: cell.cell_contents for name, cell in pairs if cell != CellType()}
+        values = {}
+        for name, cell in zip(names, cells, strict=True):
+            with contextlib.suppress(ValueError):  # what optax came to set is all that it uses
+                values[name] = cell.cell_contents
         super().__init__(schedule, values)
+
+    def height(self, name: str) -> float:
+        return float(self[name])
 
     def delayed(self, schedule: Schedule) -> Schedule:
         begin = self.steps("transition_begin")
@@ -33,15 +38,15 @@ def plain(it: Closure) -> Schedule:
 
 
 def polynomial(it: Closure) -> Schedule:
-    start, end, power = it["init_value"], it["end_value"], it["power"]
+    start, end, power = it.height("init_value"), it.height("end_value"), it["power"]
     if power == 0:
         return ours.constant(start)
     return it.delayed(powered(start, it.steps("transition_steps"), end, power))
 
 
 def exponential_or_steps(it: Closure) -> Schedule:
-    start, length, rate = it["init_value"], it.steps("transition_steps"), it["decay_rate"]
-    end = None if it.given("end_value") is None else it["end_value"]
+    start, length, rate = it.height("init_value"), it.steps("transition_steps"), it["decay_rate"]
+    end = None if it.given("end_value") is None else it.height("end_value")
     if rate < 1:
         if end is not None and end >= start:
             return ours.constant(end)
@@ -55,7 +60,7 @@ def exponential_or_steps(it: Closure) -> Schedule:
 
 
 def cosine_with_a_power(it: Closure) -> Schedule:
-    start, length, power = it["init_value"], it.steps("decay_steps"), it["exponent"]
+    start, length, power = it.height("init_value"), it.steps("decay_steps"), it["exponent"]
     end = tidy(start * it["alpha"])
     if power == 1:
         return cosine(start, length, end)
@@ -67,7 +72,7 @@ def cosine_with_a_power(it: Closure) -> Schedule:
 def factors(it: Closure) -> Schedule:
     """A value that is multiplied by a factor at each boundary."""
     knots = sorted((it.raw("boundaries_and_scales") or {}).items())
-    values, starts = [it["init_value"]], [0.0]
+    values, starts = [it.height("init_value")], [0.0]
     for boundary, scale in knots:
         values.append(tidy(values[-1] * it.number("boundaries_and_scales", scale)))
         starts.append(it.number("boundaries_and_scales", boundary))
@@ -112,8 +117,8 @@ def sequence(it: Closure) -> Schedule:
 
 def ported(schedule: object) -> Schedule:
     """What a schedule of optax's is here."""
-    name = getattr(schedule, "__module__", ""), getattr(schedule, "__qualname__", "")
-    porter = CLOSURES.get(name)
+    is_function = inspect.isfunction(schedule)
+    porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
     if porter is None:
         raise Refusal("port", "schedules", "optax's own or ours", schedule).error(TypeError)
     return porter(Closure(schedule))

@@ -1,6 +1,5 @@
 """`port`: from the scheduler object of another library to the schedule that does the same."""
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +8,7 @@ from optax_sched._core.built import Built
 from optax_sched._core.errors import in_a_word, refusal_of
 from optax_sched._core.peer_words import told_of
 from optax_sched.porting import keras_schedules, optax_schedules, timm_schedulers, torch_compositions
-from optax_sched.porting.reading import OWN, called
+from optax_sched.porting.reading import OWN, Settings, called
 
 _TORCH = [*torch_compositions.SINGLE, "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"]
 
@@ -18,12 +17,26 @@ def _keras(schedule: object) -> Any:
     return keras_schedules.SCHEDULES[type(schedule).__qualname__](keras_schedules.Keras(schedule))
 
 
+def _multiplicative(scheduler: Any) -> Any:
+    rule = "one whose rate depends on the step alone"
+    remedy = f"for one factor exponential_decay(lr, 1, factor), else {OWN}, or a table of the products"
+    Settings(scheduler).refuse("lr_lambda", rule, remedy, got=scheduler.lr_lambdas[0])
+
+
+def _greedy(scheduler: object) -> Any:
+    rule = "one that greedy does exactly, which has no warmup, reset_start and smooth"
+    remedy = "greedy(lr, factor, patience, min_scale=..., max_scale=...) is the nearest"
+    Settings(scheduler).refuse("step", rule, remedy, got="GreedyLR")
+
+
 # By the exact module and name of the class, or of the function: a subclass may do anything.
 PORTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     **dict.fromkeys(optax_schedules.CLOSURES, optax_schedules.ported),
     **{(torch_compositions.MODULE, name): torch_compositions.ported for name in _TORCH},
     **{(keras_schedules.MODULE, name): _keras for name in keras_schedules.SCHEDULES},
     **{(module, name): timm_schedulers.ported for name, module in timm_schedulers.MODULES.items()},
+    (torch_compositions.MODULE, "MultiplicativeLR"): _multiplicative,
+    ("transformers.optimization", "GreedyLR"): _greedy,
 }
 
 
@@ -89,8 +102,9 @@ def port(scheduler: object) -> Any:
         if refusal is None or refusal.where == "port":
             raise
         raise ValueError(f"port: {called(scheduler)} is beyond {error}: {OWN}") from None
-    are_equal = isinstance(ported, list) and len(set(map(repr, ported))) == 1
-    return ported[0] if are_equal else ported
+    if not isinstance(ported, list):
+        return ported
+    return ported[0] if len(set(map(repr, ported))) == 1 else ported
 
 
 def _instead(thing: object) -> str:
@@ -98,6 +112,7 @@ def _instead(thing: object) -> str:
     kind = thing if isinstance(thing, type) or inspect.isfunction(thing) else type(thing)
     name = f"{kind.__module__}.{kind.__qualname__}"
     row = told_of(kind.__module__.partition(".")[0], kind.__qualname__)
+    known = [it for it in kind.__mro__[1:] if _key(it) in PORTERS] if isinstance(kind, type) else []
     if isinstance(thing, type):
         return f"the class {name}: make an object of it{row}"
     if isinstance(thing, Built):
@@ -106,14 +121,17 @@ def _instead(thing: object) -> str:
         return f"{name}, an optimizer, which is no scheduler: give the one that sets its rate"
     if isinstance(thing, list | tuple):
         return f"a {kind.__name__}: port each, [port(it) for it in schedulers]"
-    if isinstance(thing, Mapping) and ("last_epoch" in thing or "_step_count" in thing):
-        return "a state_dict, which does not hold all settings: give the scheduler itself"
-    has = thing.__contains__ if isinstance(thing, Mapping) else functools.partial(hasattr, thing)
-    if inner := next(filter(has, ("scheduler", "lr_scheduler", "schedule_fn")), None):
-        return f"{name}, which wraps one: give its {inner}"
-    if known := [it for it in getattr(kind, "__mro__", ()) if _key(it) in PORTERS]:
+    if isinstance(thing, Mapping):
+        if "last_epoch" in thing or "_step_count" in thing:
+            return "a state_dict, which does not hold all settings: give the scheduler itself"
+        inner = [key for key in ("scheduler", "lr_scheduler") if key in thing]
+        return f"a {kind.__name__}: give its {inner[0]!r}" if inner else f"a {kind.__name__}"
+    wrapped = [it for it in ("scheduler", "lr_scheduler", "schedule_fn") if hasattr(thing, it)]
+    if wrapped:
+        return f"{name}, which wraps one: give its .{wrapped[0]}"
+    if known:
         return f"{name}, a subclass of {known[0].__qualname__}, which may do anything: {OWN}"
-    return f"{name}{row}: {'else ' if row else ''}{OWN}"
+    return f"{name}{row or f': {OWN}'}"
 
 
 def _key(kind: Any) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from optax_sched._core.errors import Refusal
 # From the most to the least telling; an epoch is a step only where nothing counts steps.
 _COUNTERS = ("step", "_step", "global_step", "opt_step", "trainer/global_step", "iter", "iteration")
 STEP_NAMES = (*_COUNTERS, "epoch")
+EMPTY = ("", "none", "null")
 
 
 class Row(NamedTuple):
@@ -54,7 +55,10 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
     [10. 20.] [0.01 0.02]
     """
     path = Path(path)
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refusal("read_log", "path", "a text file in UTF-8", str(path)).error() from None
     rows = (_json_rows if text.lstrip()[:1] in ("{", "[") else _csv_rows)(path.name, text)
     names = list(dict.fromkeys(name for row in rows for name in row.cells))
     by_word = {name.lower(): name for name in reversed(names)}
@@ -133,7 +137,7 @@ def _as_float(cell: object) -> float | None:
 def _number(row: Row, name: str) -> float | None:
     """The number in a cell, or None where the cell is empty."""
     cell = row.cells.get(name)
-    if cell is None or (isinstance(cell, str) and cell.strip().lower() in ("", "none", "null")):
+    if cell is None or (isinstance(cell, str) and cell.strip().lower() in EMPTY):
         return None
     number = _as_float(cell)
     if number is None:

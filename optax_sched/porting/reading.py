@@ -38,7 +38,9 @@ class Settings:
                 raise TypeError
         except (TypeError, ValueError, RuntimeError):
             self.refuse(name, "a number", got=value)
-        return float(str(np.float32(plain))) if narrow else plain
+        if narrow:
+            return float(str(np.float32(plain)))
+        return int(plain) if isinstance(plain, int) else float(plain)
 
     def steps(self, name: str) -> float:
         """A length: an int where it means one."""

@@ -30,9 +30,8 @@ def powered(start: float, length: float, end: float, power: float) -> Schedule:
 
 
 def stairs(start: float, factor: float, drops: Iterable[float]) -> Schedule:
-    """A factor at each of some steps, as often as the step is there; up to step 0 from the start on."""
-    counts = collections.Counter(max(drop, 0) for drop in drops)
-    start = tidy(start * factor ** counts.pop(0, 0))
+    """A factor at each of some steps, as often as the step is there."""
+    counts = collections.Counter(drops)
     boundaries = sorted(counts)
     if not boundaries:
         return ours.constant(start)
@@ -44,11 +43,10 @@ def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Sc
     """Lines or waves through knots, the first of them at step 0."""
     if not boundaries:
         return ours.constant(values[0])
-    low, peak, last = values[0], max(values), values[-1]
-    three_phase = values == [low, peak, low, last] and boundaries[1] == 2 * boundaries[0]
-    if (three_phase or values == [low, peak, last]) and boundaries[0] > 0 and peak > low >= last > 0:
-        total, (div, final) = boundaries[-1], map(tidy, (peak / low, low / last))
-        return ours.one_cycle(peak, total, boundaries[0] / total, div, final, three_phase, shape)
+    if len(values) == 3 and values[1] > values[0] >= values[2] > 0:
+        total, (low, peak, last) = boundaries[1], values
+        div, final = tidy(peak / low), tidy(low / last)
+        return ours.one_cycle(peak, total, boundaries[0] / total, div, final, False, shape)
     return ours.piecewise_interpolate(values, boundaries, shape)
 
 
@@ -56,43 +54,49 @@ def warmed(schedule: Schedule, steps: float, start: float = 0.0) -> Schedule:
     """A schedule after a line up to it, if there is one."""
     if not steps > 0:
         return schedule
-    fall = _fall(schedule)
-    if fall and max(start, schedule.end_value) <= schedule.init_value:
-        shape, length = fall
-        recipe = ours.warmup_cosine_decay if shape == "cosine" else ours.warmup_linear_decay
-        return recipe(schedule.init_value, steps, steps + length, start, schedule.end_value)
-    return ours.warmup(schedule, steps, start)
+    peak = _first_value(schedule)
+    if peak is None or max(start, getattr(schedule, "end_value", 0.0)) > peak:
+        return ours.warmup(schedule, steps, start)
+    if is_made_by(ours.cosine_decay, schedule) and schedule.exponent == 1:
+        total = steps + schedule.decay_steps
+        return ours.warmup_cosine_decay(peak, steps, total, start, schedule.end_value)
+    if is_made_by(ours.linear, schedule):
+        total = steps + schedule.transition_steps
+        return ours.warmup_linear_decay(peak, steps, total, start, schedule.end_value)
+    return ours.warmup(peak if is_made_by(ours.constant, schedule) else schedule, steps, start)
 
 
 def joined(parts: Sequence[Schedule], boundaries: Sequence[float]) -> Schedule:
     """`join(parts, boundaries)`, or the recipe that it is."""
     if not boundaries:
         return parts[0]
-    rise, second, last = parts[0], parts[1], parts[-1]
+    rise, *rest = parts
+    peak = _first_value(rest[0])
     is_rise = is_made_by(ours.linear, rise) and rise.transition_steps == boundaries[0]
-    if is_rise and rise.end_value == _first_value(second):
-        low, peak, fall = rise.init_value, rise.end_value, _fall(last)
-        if len(parts) == 2:
-            return warmed(last, boundaries[0], low)
-        is_stable = len(parts) == 3 and is_made_by(ours.constant, second)
-        if is_stable and fall and last.init_value == peak >= max(low, last.end_value):
-            shape, length = fall
-            total = boundaries[1] + length
-            return ours.wsd(peak, boundaries[0], length, total, low, last.end_value, shape)
+    if is_rise and rise.end_value == peak:
+        if len(rest) == 1:
+            return warmed(rest[0], boundaries[0], rise.init_value)
+        if len(rest) == 2 and is_made_by(ours.constant, rest[0]) and rise.init_value <= peak:
+            return _stable(rise, rest[1], boundaries) or ours.join(parts, boundaries)
     return ours.join(parts, boundaries)
 
 
-def _fall(schedule: Schedule) -> tuple[Any, float] | None:
-    """The shape and the length of half a wave or a line; None for all else."""
-    if is_made_by(ours.cosine_decay, schedule) and schedule.exponent == 1:
-        return "cosine", schedule.decay_steps
-    return ("linear", schedule.transition_steps) if is_made_by(ours.linear, schedule) else None
+def _stable(rise: Schedule, fall: Schedule, starts: Sequence[float]) -> Schedule | None:
+    """A rise, a stable phase and a fall."""
+    if is_made_by(ours.cosine_decay, fall) and fall.exponent == 1:
+        shape, length = "cosine", fall.decay_steps
+    elif is_made_by(ours.linear, fall):
+        shape, length = "linear", fall.transition_steps
+    else:
+        return None
+    peak, low, end = rise.end_value, rise.init_value, fall.end_value
+    if fall.init_value != peak or end > peak:
+        return None
+    return ours.wsd(peak, starts[0], length, starts[1] + length, low, end, shape)
 
 
 def _first_value(schedule: Schedule) -> float | None:
     """The value at step 0, where a setting says it."""
     if hasattr(schedule, "warmup_steps"):  # perhaps 0, and then it is another
         return None
-    if is_made_by(ours.repeat, schedule):
-        return _first_value(schedule.schedule)
     return getattr(schedule, "value", getattr(schedule, "init_value", None))

@@ -8,8 +8,10 @@ import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting import simplify
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import SHAPES, joined, powered, stairs
+from optax_sched.porting.simplify import SHAPES, powered, stairs
 from optax_sched.porting.torch_schedulers import closed_loop
+
+Curve = Callable[[float, float], Schedule]  # from a peak and a length
 
 
 class Group(Settings):
@@ -35,19 +37,25 @@ class Group(Settings):
     def low(self) -> float:
         return self.height("lr_min", self.source.lr_min)
 
-    def warmed(self, curve: Schedule) -> Schedule:
+    def warmed(self, curve: Schedule, at_once: float | None = None) -> Schedule:
         """The curve with timm's warm-up, which rises to the base rate, not to the curve.
 
-        With a prefix the curve begins after it, otherwise it has been running meanwhile.
+        With a prefix the curve begins after it, otherwise it has been running meanwhile. `at_once` is
+        the curve's first value where it is not the base rate.
         """
         if not self.warm:
             return curve
         if not self.source.warmup_prefix:
-            curve = ours.shift(curve, self.warm)
-        return joined([ours.linear(self.start, self.peak, self.warm), curve], [self.warm])
+            return self._rise_then(ours.shift(curve, self.warm))
+        if at_once is not None:
+            return self._rise_then(curve)
+        return ours.warmup(curve, self.warm, self.start)
 
-    def cycles(self, curve: Callable[[float, float], Schedule]) -> Schedule:
-        """The curve of a peak and a length repeated, in cycles that may grow longer and lower."""
+    def _rise_then(self, curve: Schedule) -> Schedule:
+        return ours.join([ours.linear(self.start, self.peak, self.warm), curve], [self.warm])
+
+    def cycles(self, curve: Curve) -> Schedule:
+        """The curve repeated, in cycles that may grow longer and lower."""
         length, growth = self.steps("t_initial"), self.steps("cycle_mul")
         fall, number_of = self["cycle_decay"], self.whole("cycle_limit")
         if number_of == 1:
@@ -70,19 +78,20 @@ def cosine(it: Group) -> Schedule:
         return it.warmed(curve)
 
     def curve_of(peak: float, length: float) -> Schedule:
-        return (
-            simplify.cosine(peak, length, it.low) if k == 1 else ours.k_decay(peak, length, k, it.low)
-        )
+        if k != 1:
+            return ours.k_decay(peak, length, k, it.low)
+        return simplify.cosine(peak, length, it.low)
 
     return it.warmed(it.cycles(curve_of))
 
 
 def polynomial(it: Group) -> Schedule:
     k, power = it["k_decay"], it["power"]
+    shape: Any = "linear" if power == 1 else ours.power_shape(power)
 
     def curve_of(peak: float, length: float) -> Schedule:
         if k != 1:
-            return ours.k_decay(peak, length, k, it.low, ours.power_shape(power))
+            return ours.k_decay(peak, length, k, it.low, shape)
         return powered(peak, length, it.low, power)
 
     return it.warmed(it.cycles(curve_of))
@@ -109,53 +118,67 @@ def tanh(it: Group) -> Schedule:
     curve = it.cycles(curve_of)
     if it.warm and not it.source.warmup_prefix:  # here timm rises to where the curve is then
         return ours.warmup(ours.shift(curve, it.warm), it.warm, it.start)
-    return it.warmed(curve)
+    return it.warmed(curve, it.peak / 2 if begins_below else None)
 
 
 def step(it: Group) -> Schedule:
-    return it.warmed(ours.step_decay(it.peak, it.steps("decay_t"), it["decay_rate"]))
+    rate = it["decay_rate"]
+    if rate == 1:
+        return ours.warmup(it.peak, it.warm, it.start) if it.warm else ours.constant(it.peak)
+    return it.warmed(ours.step_decay(it.peak, it.steps("decay_t"), rate))
 
 
 def multistep(it: Group) -> Schedule:
     """timm's milestone m is at m - 1, and the first rate of all is the optimizer's."""
+    rate, drops = it["decay_rate"], [milestone - 1 for milestone in it.increasing("decay_t")]
+    if not it.warm:
+        return stairs(it.peak, rate, [max(drop, 1) for drop in drops])
     # With a warm-up that the curve does not wait for, all that counts is behind it.
-    first = 0 if it.warm else 1
-    drops = [max(milestone - 1, first) for milestone in it.increasing("decay_t")]
-    return it.warmed(stairs(it.peak, it["decay_rate"], drops))
+    later = [drop for drop in drops if drop > 0]
+    height = tidy(it.peak * rate ** (len(drops) - len(later)))
+    return it.warmed(stairs(height, rate, later), height if len(later) < len(drops) else None)
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
     length, decay, fall = it.steps("t_initial"), it.steps("decay_t"), it.raw("decay_fn")
-    shape: Any = ours.k_shape(it["decay_power"]) if fall == "power" else SHAPES.get(fall)
+    shape: Any = SHAPES.get(fall) if isinstance(fall, str) else None
+    if fall == "power":
+        power = it["decay_power"]
+        named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
+        shape = named.get(power) or ours.k_shape(power)
     if shape is None:
         remedy = "wsd and cooldown take any function as their shape"
         it.refuse("decay_fn", "'linear', '1-sqrt', 'cosine' or 'power'", remedy)
     if it.low > it.peak:
         it.refuse("lr_min", f"at most the base rate {it.peak}")
-    if it.raw("stable_fn") == "constant" and it.start <= it.peak:
-        total = it.warm + length
-        return ours.wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
     if it.raw("stable_fn") == "constant":
-        stable = ours.constant(it.peak)
-    elif it.raw("stable_fn") == "rsqrt":
-        stable = ours.inverse_sqrt_decay(it.peak, it.steps("stable_timescale"), it.low)
+        if it.start <= it.peak:
+            total = it.warm + length
+            return ours.wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
+        risen = ours.warmup(it.peak, it.warm, it.start)
+        return ours.cooldown(risen, it.warm + length - decay, decay, it.low, shape)
+    scale = it.steps("stable_timescale")
+    if it.raw("stable_fn") == "rsqrt":
+        stable = ours.inverse_sqrt_decay(it.peak, scale, it.low)
     elif it.raw("stable_fn") == "power":
-        power, scale = it["stable_power"], it.steps("stable_timescale")
+        power = it["stable_power"]
         stable = ours.shift(ours.power_law_decay(it.peak, tidy(it.peak * scale**power), -power), scale)
         stable = ours.maximum(stable, it.low) if it.low else stable
     else:
         it.refuse("stable_fn", "'constant', 'rsqrt' or 'power'")
     fall_to_0 = ours.cooldown(1.0, length - decay, decay, shape=shape)
     curve = (stable - it.low) * fall_to_0 + it.low if it.low else stable * fall_to_0
-    return simplify.warmed(curve, it.warm, it.start)
+    return ours.warmup(curve, it.warm, it.start) if it.warm else curve
 
 
 def on_plateau(it: Group) -> Any:
     """torch's plateau, which watches from the end of the warm-up on."""
     torchs = Settings(it.source.lr_scheduler)
     floor = torchs.number("min_lr", torchs.raw("min_lrs")[it.index])
-    risen = simplify.warmed(ours.constant(it.peak), it.warm, it.start)
-    return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t", 0))
+    if not it.warm:
+        return closed_loop(torchs, it.peak, it.peak, floor)
+    risen = ours.warmup(it.peak, it.warm, it.start)
+    return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t"))
 
 
 CURVES: dict[str, Callable[[Group], Any]] = {

@@ -63,23 +63,26 @@ def _sequence(scheduler: Any, group: int) -> Schedule:
 def _chain(scheduler: Any, group: int) -> Schedule:
     """The product of the factors."""
     made: list[Schedule] = []
-    several = len(scheduler._schedulers) > 1
     for part in scheduler._schedulers:
         name = _single(part)
         it = Part(part, group, rate=1.0 if made else None)
-        if several and name not in FACTORS:
-            rule = "a scheduler that multiplies the rate, which one that sets it anew does not"
-            it.refuse("step", rule, _APART, got=name)
-        if several and getattr(part, "eta_min", 0) != 0:
-            it.refuse("eta_min", "0 in a ChainedScheduler", _APART)
+        if len(scheduler._schedulers) > 1:
+            if name not in FACTORS:
+                rule = "a scheduler that multiplies the rate, which one that sets it anew does not"
+                it.refuse("step", rule, _APART, got=name)
+            if getattr(part, "eta_min", 0) != 0:
+                it.refuse("eta_min", "0 in a ChainedScheduler", _APART)
         made.append(SINGLE[name](it))
-    return ours.multiply(*made) if several else made[0]
+    return ours.multiply(*made) if len(made) > 1 else made[0]
 
 
 def _single(scheduler: object) -> str:
     """The name of a class of torch's that is made of no others; else it is refused."""
     kind, name = type(scheduler), type(scheduler).__qualname__
-    if kind.__module__ != MODULE or name not in SINGLE:
-        rule = "that of a scheduler of torch's own that is made of no others, and no plateau"
-        Settings(scheduler).refuse("step", rule, _APART, got=f"{kind.__module__}.{name}")
+    if kind.__module__ != MODULE:
+        rule = f"that of a class in {MODULE}"
+        Settings(scheduler).refuse("step", rule, got=f"{kind.__module__}.{name}")
+    if name not in SINGLE:
+        rule = "of a scheduler that is made of no others, and no plateau"
+        Settings(scheduler).refuse("step", rule, _APART, got=name)
     return name

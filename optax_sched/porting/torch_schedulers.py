@@ -8,7 +8,7 @@ import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched._optax.plateau import plateau
 from optax_sched.porting.reading import Settings, steps, tidy
-from optax_sched.porting.simplify import cosine, interpolated, powered, stairs
+from optax_sched.porting.simplify import cosine, powered, stairs
 
 
 class Part(Settings):
@@ -39,8 +39,9 @@ class Part(Settings):
 
 
 def multi_step_lr(it: Part) -> Schedule:
-    drops = [it.whole("milestones", 0, milestone) for milestone in it.raw("milestones").elements()]
-    return stairs(it.rate, it.gamma, drops)
+    gamma, milestones = it.gamma, it.raw("milestones").elements()
+    drops = [it.whole("milestones", 0, milestone) for milestone in milestones]
+    return stairs(tidy(it.rate * gamma ** drops.count(0)), gamma, filter(None, drops))
 
 
 def constant_lr(it: Part) -> Schedule:
@@ -87,8 +88,9 @@ def cyclic_lr(it: Part) -> Schedule:
     up = steps(it["step_ratio"] * total)
     down = steps(total - up)
     mode = it.raw("mode")
-    of_a_cycle = {"triangular": 1.0, "triangular2": 0.5, "exp_range": 1.0}[mode]
-    scales = of_a_cycle, it.gamma if mode == "exp_range" else 1.0
+    if mode not in ("triangular", "triangular2", "exp_range"):
+        it.refuse("mode", "'triangular', 'triangular2' or 'exp_range'")
+    scales = 0.5 if mode == "triangular2" else 1.0, it.gamma if mode == "exp_range" else 1.0
     return ours.cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
 
 
@@ -98,7 +100,9 @@ def one_cycle_lr(it: Part) -> Schedule:
     low, peak, last = (it.group[name] for name in ("initial_lr", "max_lr", "min_lr"))
     # The ends of the phases are steps after which torch goes to the next; the last is at N - 1.
     ends = [steps(it.number("pct_start", phase["end_step"])) for phase in it.raw("_schedule_phases")]
-    shape: Any = {"cos": "cosine", "linear": "linear"}[it.raw("_anneal_func_type")]
+    shape: Any = {"cos": "cosine", "linear": "linear"}.get(it.raw("_anneal_func_type"))
+    if shape is None:
+        it.refuse("anneal_strategy", "'cos' or 'linear'", got=it.raw("_anneal_func_type"))
     heights = [low, peak, last] if len(ends) == 2 else [low, peak, low, last]
     knots = list(zip([0, *ends], heights, strict=True))
     total = ends[-1]
@@ -106,12 +110,16 @@ def one_cycle_lr(it: Part) -> Schedule:
         return ours.constant(last)
     # torch never comes to a phase that begins at its end or later.
     knots = [knot for i, knot in enumerate(knots) if i < 2 or knots[i - 1][0] < total]
+    whole_plan = len(knots) == len(ends) + 1 and (len(ends) == 2 or 2 * ends[0] < total)
+    if whole_plan and ends[0] > 0 and min(low, last) > 0:
+        div, final = tidy(peak / low), tidy(low / last)
+        return ours.one_cycle(peak, total, ends[0] / total, div, final, len(ends) == 3, shape)
     # Where the rise ends before step 0, the rate begins within the fall.
     while len(knots) > 2 and knots[1][0] < 0:
         knots = knots[1:]
     ahead = -knots[0][0]
     values, times = [value for _, value in knots], [steps(time + ahead) for time, _ in knots[1:]]
-    made = interpolated(values, times, shape)
+    made = ours.piecewise_interpolate(values, times, shape)
     return ours.shift(made, ahead) if ahead else made
 
 
@@ -141,7 +149,10 @@ def closed_loop(it: Settings, schedule: object, first: float, floor: float, **mo
 def _cuts(rate: float, factor: float, floor: float, least: float) -> list[float]:
     """The rates that torch's plateau goes through."""
     rates = [rate]
-    while len(rates) < 1_000_000 and rates[-1] - (lower := max(rates[-1] * factor, floor)) > least:
+    while len(rates) < 1_000_000:
+        lower = max(rates[-1] * factor, floor)
+        if not rates[-1] - lower > least or not 0 < factor < 1:
+            break
         rates.append(lower)
     return rates
 

@@ -1,6 +1,8 @@
 """transformers' schedules, which are functions for torch's LambdaLR, told by their names."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
@@ -39,14 +41,20 @@ class Bound(Settings):
         """A height that is given as a part of the rate."""
         return tidy(self.rate * self.number(name, self.given(name) or 0.0))
 
+    def shape(self, name: str) -> Any:
+        if self.raw(name) not in SHAPES:
+            self.refuse(name, f"one of {', '.join(SHAPES)}")
+        return SHAPES[self.raw(name)]
+
 
 def lambda_lr(it: Part) -> Schedule:
     """What a LambdaLR with one of transformers' functions gives to a parameter group."""
     function = it.raw("lr_lambdas")[it.index]
-    plain = getattr(function, "func", function)
+    bound = isinstance(function, functools.partial)
+    plain = function.func if bound else function
     name = getattr(plain, "__qualname__", "")
     known = getattr(plain, "__module__", None) == MODULE and name in FUNCTIONS
-    if not known or getattr(function, "args", ()):
+    if not known or (bound and function.args):
         rule = "one of transformers' get_..._schedule functions"
         remedy = "schedule(lambda step, init_value: init_value * f(step)) makes a builder of your own f"
         it.refuse(f"lr_lambdas[{it.index}]", rule, remedy, got=function)
@@ -69,8 +77,7 @@ def cosine(it: Bound) -> Schedule:
     if it.half_waves == 0:
         return warm_constant(it)
     until = None if it.until is None else it.until - it.warm
-    low = it.part("min_lr_rate")
-    return warmed(waves(it.rate, it.length, it.half_waves, low, until), it.warm)
+    return warmed(_waves(it, it.part("min_lr_rate"), until), it.warm)
 
 
 def hard_restarts(it: Bound) -> Schedule:
@@ -108,8 +115,7 @@ def cosine_from_1(it: Bound) -> Schedule:
     warm = it.warm
     if it.half_waves == 0:
         it.refuse("num_cycles", "more than 0")
-    until = None if it.until is None else it.until + 1 - warm
-    curve = waves(it.rate, it.length, it.half_waves, it.part("min_lr_rate"), until)
+    curve = _waves(it, it.part("min_lr_rate"), None if it.until is None else it.until + 1 - warm)
     if it.given("warmup_lr_rate") is None or warm < 1:
         return ours.shift(warmed(curve, warm), 1)
     start = it.part("warmup_lr_rate")
@@ -123,7 +129,7 @@ def warmup_stable_decay(it: Bound) -> Schedule:
     low, start = it.part("min_lr_ratio"), warm + stable
     if stable < 0:
         it.refuse("num_stable_steps", "0 or more")
-    rise, fall = SHAPES[it.raw("warmup_type")], SHAPES[it.raw("decay_type")]
+    rise, fall = it.shape("warmup_type"), it.shape("decay_type")
     risen = ours.warmup(it.rate, warm, low, rise) if warm > 0 else ours.constant(it.rate)
     if decay == 0:
         return ours.join([risen, low], [start]) if start > 0 else ours.constant(low)
@@ -137,6 +143,10 @@ def warmup_stable_decay(it: Bound) -> Schedule:
     if (rise == "linear" or warm == 0) and low <= it.rate:
         return ours.wsd(it.rate, warm, decay, start + decay, low if warm > 0 else 0.0, low, fall)
     return ours.cooldown(risen, start, decay, low, fall)
+
+
+def _waves(it: Bound, low: float, until: float | None) -> Schedule:
+    return waves(it.rate, it.length, it.half_waves, low, until)
 
 
 FUNCTIONS: dict[str, Callable[[Bound], Schedule]] = {

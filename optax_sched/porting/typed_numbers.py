@@ -68,7 +68,7 @@ def fewest_digits(low: float, high: float, whole: bool) -> int:
 
 def round_ones(low: float, high: float, whole: bool) -> list[float]:
     """Some numbers of few digits from `low` to `high`, those of the fewest first."""
-    fewest = fewest_digits(low, high, whole)
+    fewest = max(fewest_digits(low, high, whole), 1)
     counts = range(fewest, fewest + MORE_DIGITS + 1)
     return [number for digits in counts for number in roundest(low, high, digits, whole, 2)]
 
@@ -83,5 +83,6 @@ def pairs_of(name: str, low: float, high: float, whole: bool) -> list[tuple[floa
         found += [(int(length) if whole else length, second) for length in lengths]
     for length in SPANS:
         least, most = sorted(pair.second(length / at) for at in (low, high))
-        found += [(length, second) for second in round_ones(least, most, False)]
+        if least > 1e-12:  # nobody types less, which may be 0 as a float
+            found += [(length, second) for second in round_ones(least, most, False)]
     return found

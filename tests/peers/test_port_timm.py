@@ -151,7 +151,7 @@ def test_lr_scale_multiplies_all_heights():
     both = port(timm.CosineLRScheduler(optimizer, 90, 0.01, warmup_t=10, warmup_prefix=True))
     assert list(map(repr, both)) == [
         repr(plain),
-        repr(os.warmup_cosine_decay(0.05, 10, 100, end_value=0.005)),
+        repr(os.warmup(os.cosine_decay(0.05, 90, 0.005), 10)),
     ]
 
 

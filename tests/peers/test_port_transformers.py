@@ -170,7 +170,7 @@ def test_reduce_on_plateau_is_torchs():
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (optimization.get_greedy_schedule, "port: scheduler must be one object of optax's, torch's, "),
+        (optimization.get_greedy_schedule, "port: GreedyLR.step must be one that greedy does exactly"),
         (
             lambda opt: optimization.get_wsd_schedule(opt, 60, 60, 100),
             "port: LambdaLR.num_stable_steps must be 0 or more, got -20",
@@ -183,6 +183,6 @@ def test_reduce_on_plateau_is_torchs():
 )
 def test_what_has_no_equal_is_refused_by_name(build, says):
     _, scheduler = on_an_optimizer(0.1, build)
-    with pytest.raises((TypeError, ValueError), match=r"^port: ") as refused:
+    with pytest.raises(ValueError, match=r"^port: ") as refused:
         port(scheduler)
     assert str(refused.value).startswith(says) and "\n" not in str(refused.value)

@@ -135,8 +135,8 @@ def test_few_steps_few_knots_a_floor_and_no_warmup():
     assert list(shortest.schedule.boundaries) == [1, 2]
 
 
-COUNT = "a whole number, 1 or more, that is not traced"
-POSITIVE = "a known positive finite number"
+COUNT = "a whole number, 1 or more"
+POSITIVE = "a positive finite number"
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ POSITIVE = "a known positive finite number"
         ({"num_steps": 0}, f"num_steps must be {COUNT}, got 0"),
         ({"num_steps": 2.5}, f"num_steps must be {COUNT}, got 2.5"),
         ({"num_steps": 202}, "num_steps must be 203 or more, warm-up included, got 202"),
-        ({"warmup_steps": -1}, "warmup_steps must be a known whole number, 0 or more, got -1"),
+        ({"warmup_steps": -1}, "warmup_steps must be a whole number, 0 or more, got -1"),
         ({"peak_value": 0.0}, f"peak_value must be {POSITIVE}, got 0.0"),
         ({"peak_value": float("nan")}, f"peak_value must be {POSITIVE}, got nan"),
-        ({"min_value": -1.0}, "min_value must be a known finite number, 0 or more, got -1.0"),
+        ({"min_value": -1.0}, "min_value must be a finite number, 0 or more, got -1.0"),
         ({"min_value": 1.0}, "min_value must be at most peak_value = 0.0003, got 1.0"),
         ({"num_knots": 1}, "num_knots must be 2 or more, got 1"),
         ({"num_knots": "4"}, f"num_knots must be {COUNT}, got '4'"),
@@ -168,8 +168,9 @@ def test_what_it_refuses(change, words):
 def test_it_refuses_what_is_traced():
     for name in ("num_steps", "peak_value", "min_value"):
         good = {"law": MULTI, "num_steps": STEPS, "peak_value": PEAK}
-        rule = "must be (.* that is not traced|a known .*), got a traced"
-        with pytest.raises(TypeError, match=f"^best_schedule: {name} {rule}"):
+        with pytest.raises(
+            TypeError, match=f"^best_schedule: {name} must be .* that is not traced, got "
+        ):
             jax.jit(lambda value, name=name, good=good: best_schedule(**{**good, name: value}))(1)
     with pytest.raises(TypeError, match=r"^best_schedule: law must be .* not traced, got "):
         jax.jit(lambda law: best_schedule(law, STEPS, PEAK))(MULTI)

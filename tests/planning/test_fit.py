@@ -415,7 +415,7 @@ LOSSES = "positive finite numbers that are not traced, got "
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
-        (GOOD, r"runs\[0\] must be a LoggedRun\(schedule, steps, losses\), got "),
+        (GOOD, r"runs must be a sequence of one or more LoggedRun\(schedule, steps, losses\), got "),
         ([], "runs must be a sequence of one or more LoggedRun"),
         (None, "runs must be a sequence of one or more LoggedRun"),
         ([GOOD, 3], r"runs\[1\] must be a LoggedRun\(schedule, steps, losses\), got 3"),
@@ -434,11 +434,11 @@ LOSSES = "positive finite numbers that are not traced, got "
         ([GOOD._replace(losses=[], steps=[])], r"runs\[0\].losses must be one for each of the steps"),
         (
             [GOOD._replace(steps=[0, 1])],
-            r"runs\[0\].steps must be from the first one with a rate above 0 on, got 0",
+            r"runs\[0\].steps must be from 1 on, the first with a rate above 0, got 0",
         ),
         (
             [GOOD._replace(schedule=0.0)],
-            r"runs\[0\].steps must be from the first one with a rate above 0 on, got 1",
+            r"runs\[0\].steps must be steps of a schedule with a rate above 0",
         ),
         (
             [GOOD._replace(steps=[1, 3])],

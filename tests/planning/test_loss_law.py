@@ -297,5 +297,5 @@ def test_traced_steps_and_a_batch_unmapped_are_refused():
         TypeError, match=r"steps must be .* got a traced int32\[\]: make them with NumPy"
     ):
         jax.jit(lambda step: law([0.1, 0.1], step))(0)
-    with pytest.raises(ValueError, match=r"so this is a batch: map over it, as in jax.vmap"):
+    with pytest.raises(ValueError, match=r"one schedule, not a batch \(map over it"):
         law(stack([linear(0.1, 0.0, 5), linear(0.2, 0.0, 5)]), 3)

@@ -203,20 +203,16 @@ def test_peaks_far_from_the_best_are_left_out():
 RUNS = sweep_of("cosine", 400)
 RUN = RUNS[0]
 PRIOR = "a finite number, or a pair (mean, deviation) with a deviation of 0 or more, got "
-SIZE = "a known positive finite number, or None, got "
+SIZE = "a positive finite number that is not traced, got "
 
 
 @pytest.mark.parametrize(
     ("runs", "options", "words"),
     [
-        (
-            [],
-            {},
-            "runs must be a sequence of one or more SweptRun(schedule, num_steps, loss, batch_size)",
-        ),
-        (RUN, {}, "runs[0] must be a SweptRun"),
+        ([], {}, "runs must be a sequence of one or more SweptRun(schedule, num_steps, loss), got []"),
+        (RUN, {}, "runs must be a sequence of one or more SweptRun"),
         (None, {}, "runs must be a sequence of one or more SweptRun"),
-        ([*RUNS, 3], {}, "runs[3] must be a SweptRun(schedule, num_steps, loss, batch_size), got 3"),
+        ([*RUNS, 3], {}, "runs[3] must be a SweptRun(schedule, num_steps, loss), got 3"),
         ([RUN._replace(schedule="cosine")], {}, "runs[0].schedule must be a schedule, "),
         ([RUN._replace(schedule=0.0)], {}, "runs[0].schedule must be a schedule with a rate above 0"),
         ([RUN._replace(schedule=linear(0.1, -0.1, 4))], {}, "runs[0].schedule must be a schedule of"),
@@ -224,7 +220,7 @@ SIZE = "a known positive finite number, or None, got "
         (
             [RUN._replace(schedule=stack([constant(0.1), constant(0.2)]))],
             {},
-            "runs[0].schedule: value has a leading axis, so this is a batch",
+            "runs[0].schedule must be one schedule, not a batch",
         ),
         ([RUN._replace(num_steps=0)], {}, "runs[0].num_steps must be a whole number, 1 or more"),
         ([RUN._replace(num_steps=2.5)], {}, "runs[0].num_steps must be a whole number, 1 or more"),

@@ -12,6 +12,8 @@ from optax_sched import (
     cosine_decay,
     cosine_restarts,
     cyclic,
+    exponential_decay,
+    inverse_time_decay,
     linear,
     multistep_decay,
     noam,
@@ -88,6 +90,8 @@ KNOWN = [
     (polynomial_decay(9.5e-4, 1500, 1.9e-4, 0.9), range(0, 1501, 10), "{:.16e}", 1),
     (linear(0.05, 0.01, 1563), range(0, 940), "{:.6f}", 1),
     (step_decay(0.008, 1565, 0.95), range(0, 6251, 50), "{:.2e}", 0),  # one at 1560 would drop again
+    (exponential_decay(0.1, 1, 0.93), range(0, 100), "{:.3e}", 0),  # of a half-life below 10
+    (inverse_time_decay(0.01, 121, 2.0), range(0, 1000, 10), "{:.5e}", 0),
     (constant(3e-4), range(0, 50), "{:.2e}", 0),
     (step_decay(0.1, 30, 0.1), range(0, 90), "{:.2e}", 0),
     (multistep_decay(0.1, [150, 225], 0.1), range(1, 301), "{:.2e}", -1),
@@ -191,6 +195,15 @@ def test_of_a_noisy_log_the_nearest_is_near(schedule, every, noise):
     np.testing.assert_allclose(in_float64(best.schedule, steps + best.offset), values, atol=5e-5)
 
 
+@pytest.mark.slow
+def test_of_a_noisy_line_to_below_0_the_nearest_is_near():
+    steps = np.arange(0, 200, 10)
+    line = 1 - steps / 95
+    values = line + 1e-3 * np.random.default_rng(0).standard_normal(20)
+    best = identify(steps, values)[0]
+    np.testing.assert_allclose(in_float64(best.schedule, steps + best.offset), line, atol=5e-3)
+
+
 BAD = [
     (([0, 1], [1.0, 2.0]), {}, "steps must be a sequence of three or more, got"),
     (([0, 2, 2], [1.0, 2.0, 3.0]), {}, "steps must be finite and increasing, got"),
@@ -250,7 +263,11 @@ def test_of_a_third_of_a_run_in_three_digits_the_truth_is_among_the_consistent(s
 
 @pytest.mark.parametrize(
     ("values", "typed"),
-    [([1.0, 0.5, 0.0], linear(1.0, 0.0, 20)), ([0.0, 0.0005, 0.001], linear(0.0, 0.001, 20))],
+    [
+        ([1.0, 0.5, 0.0], linear(1.0, 0.0, 20)),
+        (["1.0", "0.5", "0.0"], linear(1.0, 0.0, 20)),
+        ([0.0, 0.0005, 0.001], linear(0.0, 0.001, 20)),
+    ],
 )
 def test_of_equally_short_answers_the_plainest_comes_first(values, typed):
     best = identify([0, 10, 20], values)[0]

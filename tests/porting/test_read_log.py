@@ -165,7 +165,7 @@ def test_a_fault_is_one_line_with_file_row_and_column(written, text):
 
 def test_what_is_no_text(tmp_path):
     (tmp_path / "events.out").write_bytes(b"\x80\xff\x00")
-    with pytest.raises(ValueError, match=r"^read_log: events.out: must have a column of steps "):
+    with pytest.raises(ValueError, match=r"^read_log: path must be a text file in UTF-8, got "):
         read_log(tmp_path / "events.out")
     with pytest.raises(FileNotFoundError):
         read_log(tmp_path / "none.csv")
