@@ -31,6 +31,7 @@ from optax_sched.porting import identify, read_log
 from optax_sched.porting.fit_log import TIES
 from optax_sched.porting.identify import errors_at, lags_of
 
+SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 _, _, SPEC = (__doc__ or "").partition("\n\n")
 BEST_SCALE = (
     "best scale: the bound is lowest if the rates are multiplied by it and by D / G (distance to the "
@@ -71,6 +72,8 @@ def step_count(text: str) -> int:
 @option
 def picture_file(text: str) -> Path:
     path = Path(text)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"must end in {', '.join(SUFFIXES)}, got {in_a_word(text)}")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"must be a file in a writable folder, got {in_a_word(text)}")
     return path
@@ -94,7 +97,7 @@ def parser() -> Parser:
     steps = {"type": step_count, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
     picture = {"type": picture_file, "metavar": "FILE"}
-    picture_help = "the picture to write: .png, .svg, .pdf, .jpg or another format of matplotlib"
+    picture_help = f"the picture to write, which ends in {', '.join(SUFFIXES)}"
 
     add = command("plot", draw)
     add("specs", nargs="+", help=f"{one_spec['help']}; several are compared", **spec)
@@ -218,7 +221,7 @@ def picture(where: str, out: Path) -> Iterator[Any]:
     """Axes to draw into; then the picture is written."""
     figure = imported(where, "matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     yield figure.subplots()
-    figure.savefig(out, format=out.suffix[1:] or "png", dpi=150)
+    figure.savefig(out, dpi=150)
     print(f"picture: {out}")
 
 

@@ -57,6 +57,9 @@ def data_in(name: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
         return yaml.safe_load(text) if yaml else json.loads(text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
     except (wrong, ValueError, RecursionError) as error:
         form = "YAML" if yaml else "JSON (a YAML file ends in .yaml or .yml)"
         raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None

@@ -178,6 +178,8 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
         inside, remedy = batched_name(new), "retrace=True takes it, at the cost of one new trace"
         if inside:
             remedy = f"{inside} of the new one has the leading axis of a batch: give one schedule"
+        elif repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
+            remedy += "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
         raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {remedy}")
     if rule:
         placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)

@@ -1,6 +1,7 @@
 """Loss laws: what loss a training logs under a schedule, as pytrees of a few numbers; their fits."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -176,7 +177,7 @@ class Kind:
     """A law, and how it is fitted: L0, A, alpha and a size come first, then what shapes its drops."""
 
     law: Callable[..., LossLaw]
-    to_law: Callable[[ArrayLike, float], LossLaw]
+    to_law: Callable[[jax.Array, float], LossLaw]
     """The law from the logs that are fitted, with rates in a unit, the highest of the runs."""
     starts: np.ndarray
     """Logs of the shape to start from, a row for each."""
@@ -185,16 +186,18 @@ class Kind:
     prior_mean: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     prior_sd: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
 
+    @property
+    def names(self) -> list[str]:
+        return list(inspect.signature(self.law).parameters)
 
-@jax.jit
-def _multi_power(logs: ArrayLike, unit: float) -> LossLaw:
+
+def _multi_power(logs: jax.Array, unit: float) -> LossLaw:
     L0, A, alpha, B, C, beta, gamma = jnp.exp(logs)
     A, B, C = A * unit**alpha, B / unit, C * unit ** (gamma - 1)
     return MultiPowerLaw(L0, A, alpha, B, C, beta, gamma)
 
 
-@jax.jit
-def _annealing(logs: ArrayLike, unit: float) -> LossLaw:
+def _annealing(logs: jax.Array, unit: float) -> LossLaw:
     L0, A, alpha, C, forgotten = jnp.exp(logs)
     return AnnealingLaw(L0, A * unit**alpha, alpha, C / unit, 1 - forgotten)
 

@@ -81,9 +81,6 @@ class Problem:
         self.wanted = np.concatenate([logs for *_, logs in runs])
         self.blocks = sum(min(len(steps), _BLOCKS) for _, steps, _ in runs)
         self.at = functools.lru_cache(maxsize=1)(self._at)
-        # A row for each of the last logs that has a prior: what takes the logs to its deviations.
-        rows = np.eye(4 + len(kind.low))[4:][: len(kind.prior_sd)]
-        self.prior = rows / kind.prior_sd[:, None]
 
     def losses(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """At each of the steps, and their gradient by the logs, a column per parameter."""
@@ -109,16 +106,18 @@ class Problem:
 
     def law(self, logs: np.ndarray) -> LossLaw:
         with float64():
-            return jax.tree.map(float, self.kind.to_law(logs, self.unit))
+            return self.kind.law(*map(float, jax.tree.leaves(_law(self.kind, logs, self.unit)[0])))
 
     def covariance(self, logs: np.ndarray) -> np.ndarray:
         """Of the law's parameters: what the blocks of the runs and the prior say together."""
         residuals, slope = self.at(tuple(logs))
         free = max(self.blocks - len(logs), 1)
         variance = max(scatter_of(residuals), 1e-9) ** 2 * len(residuals) / free
-        known = slope.T @ slope / variance + self.prior.T @ self.prior
+        known = slope.T @ slope / variance
+        shape = np.arange(len(logs) - len(self.kind.prior_sd), len(logs))
+        known[shape, shape] += self.kind.prior_sd**-2.0
         with float64():
-            by_logs = np.stack(jax.tree.leaves(jax.jacfwd(self.kind.to_law)(logs, self.unit)))
+            by_logs = np.stack(jax.tree.leaves(_law(self.kind, logs, self.unit)[1]))
         return by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
 
     def deviations_alone(self, logs: np.ndarray) -> np.ndarray:
@@ -154,13 +153,16 @@ class Problem:
         typical = np.log(np.median(np.exp(self.wanted)))
         low = np.r_[typical - 14, typical - 14, np.log(0.01), typical - 20, kind.low]
         high = np.r_[typical + 3, typical + 14, np.log(5.0), typical + 14, kind.high]
+        first = len(start) - len(kind.prior_mean)
+        prior = np.zeros((len(kind.prior_mean), len(start)))
+        prior[:, first:] = np.diag(weight / kind.prior_sd)
 
         def values(logs: np.ndarray) -> np.ndarray:
-            off = self.prior @ logs - kind.prior_mean / kind.prior_sd
-            return np.append(self.at(tuple(logs))[0], weight * off)
+            off = weight * (logs[first:] - kind.prior_mean) / kind.prior_sd
+            return np.append(self.at(tuple(logs))[0], off)
 
         def slopes(logs: np.ndarray) -> np.ndarray:
-            return np.concatenate([-self.at(tuple(logs))[1], weight * self.prior])
+            return np.concatenate([-self.at(tuple(logs))[1], prior])
 
         def loss(squares: np.ndarray) -> np.ndarray:
             """Huber's for the losses, the plain square for the prior, with two derivatives."""
@@ -174,6 +176,12 @@ class Problem:
         until: Any = {"xtol": 1e-9, "ftol": 1e-10, "gtol": 1e-12, "max_nfev": 200}
         start = np.clip(start, low + 1e-6, high - 1e-6)
         return scipy.optimize.least_squares(values, start, **how, **until)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _law(kind: Kind, logs: jax.Array, unit: float) -> tuple[LossLaw, LossLaw]:
+    """The law, and the gradients of its parameters by the logs."""
+    return kind.to_law(logs, unit), jax.jacfwd(kind.to_law)(logs, unit)
 
 
 @functools.partial(jax.jit, static_argnums=0)

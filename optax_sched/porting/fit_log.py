@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from optax_sched.porting.families import RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
@@ -108,7 +109,7 @@ class Problem:
         )
         return np.nan_to_num((values - subtracted) / self.log.half, nan=1e12, posinf=1e12, neginf=-1e12)
 
-    def start(self) -> Array:
+    def starts(self, count: int) -> Array:
         """The best of many settings that the log's shape suggests."""
         numbers = {name: np.array(column) for name, column in self._guesses().items()}
         rates = [name for name in self.free if name in RATES]
@@ -127,11 +128,17 @@ class Problem:
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
         columns = [to_fitted(name, number, self.top) for name, number in numbers.items()]
-        return self.nearest(np.stack(columns, -1))
+        starts = self.ranked(np.stack(columns, -1))
+        best = {*range(min(count, len(starts)))}
+        if "rise" in self.free:
+            # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
+            best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
+        return starts[sorted(best)]
 
-    def nearest(self, starts: Array) -> Array:
-        """That which comes nearest to the log."""
-        return starts[np.argmin(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
+    def ranked(self, starts: ArrayLike) -> Array:
+        """Each once, the nearest to the log first."""
+        starts = np.unique(starts, axis=0)
+        return starts[np.argsort(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
 
     def _guesses(self) -> dict[str, list[float]]:
         steps, values, top = self.steps, self.log.values, self.top

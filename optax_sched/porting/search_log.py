@@ -24,6 +24,7 @@ from optax_sched.porting.typed_numbers import (
 
 NEAR = 0.02  # of the highest value, on average: what is further off does not fit with an offset either
 MOST_SHIFTED = 10  # families that are tried with an offset
+SHORT = 12  # evaluations of a fit before others are tried
 CLOSE = 1.5  # the largest error of a fit that is there, or nearly
 FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
@@ -175,10 +176,19 @@ class Search:
         return not rises or family.build is linear or not risers.isdisjoint(names)
 
     def _fit(self, problem: Problem, *starts: Array) -> Fit:
-        """From the start that comes nearest."""
-        fit = problem.fit(problem.nearest(np.stack(starts)), 8 if problem.fixed else 48)
-        self.work += fit.taken
-        return fit
+        """From each start a short way, and on from where that led best."""
+        fits: list[Fit] = []
+        for start in starts:
+            fits.append(problem.fit(start, SHORT))
+            self.work += fits[-1].taken
+            if np.abs(fits[-1].residuals).max() < CLOSE:
+                break
+        best = min(fits, key=lambda fit: fit.residuals @ fit.residuals)
+        if best.taken < SHORT:  # it is there
+            return best
+        further = problem.fit(best.fitted, 8 if problem.fixed else 48)
+        self.work += further.taken
+        return further
 
     def _roots(self) -> Iterator[Node]:
         """The fits of all numbers that are near the log: at offset 0, and of the nearest at others."""
@@ -187,7 +197,7 @@ class Search:
             problem = self._problem(family, 0, {})
             required = sum(not family.is_optional(name) for name in family.names)
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
-                yield from self._root(problem, self._fit(problem, problem.start()))
+                yield from self._root(problem, self._fit(problem, *problem.starts(4)))
         rounding = CLOSE * self.log.half.mean()  # within it, the simplest first
         nearest = sorted(self.nearest, key=lambda near: (max(near.off, rounding), len(near.numbers)))
         for near, offset in itertools.product(nearest[:MOST_SHIFTED], OFFSETS[1:]):
@@ -196,8 +206,8 @@ class Search:
                 # The numbers as they were, and optional ones at their defaults.
                 optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
                 reset = near.numbers | {name: number for name, number in optional.items() if number}
-                starts = problem.fitted(near.numbers), problem.fitted(reset), problem.start()
-                yield from self._root(problem, self._fit(problem, *starts))
+                starts = [problem.fitted(near.numbers), problem.fitted(reset), *problem.starts(1)]
+                yield from self._root(problem, self._fit(problem, *problem.ranked(starts)[:2]))
 
     def _root(self, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node of no typed number, if the fit is near."""
@@ -211,7 +221,7 @@ class Search:
         problem = self._problem(node.family, node.offset, node.fixed)
         start = np.array([node.free[name] for name in problem.free])
         # With another end the others may lie far away.
-        others = [problem.start()] if next(reversed(node.fixed)) == "end" else []
+        others = problem.starts(2) if next(reversed(node.fixed)) == "end" else ()
         yield from self._opened(node, problem, self._fit(problem, start, *others))
 
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:

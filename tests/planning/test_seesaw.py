@@ -125,10 +125,7 @@ BAD = [
         {"schedule": os.cyclic(0.1, 0.3, 90)},
         "schedule must be one that does not rise again after its highest value, got 0.10",
     ),
-    (
-        {"schedule": os.stack([NAMED["half"]] * 2)},
-        "schedule: init_value has a leading axis, so this is a batch",
-    ),
+    ({"schedule": os.stack([NAMED["half"]] * 2)}, "schedule must be one schedule, not a batch"),
 ]
 
 

@@ -331,9 +331,11 @@ def test_what_is_no_rule_raises_when_it_is_decorated():
         feedback(lambda memory, value: memory, name="mine", init=NoScale())
     with pytest.raises(TypeError, match=r"^mine: init must be a NamedTuple with a field scale"):
         feedback(lambda memory, value: memory, name="mine", init=2.0)
-    with pytest.raises(TypeError, match=r"^mine: init asks for scale, no hyper.*: write Memory\(\)$"):
+    with pytest.raises(
+        TypeError, match=r"^mine: init must be a NamedTuple, got its class: write Memory\(\)$"
+    ):
         feedback(lambda memory, value: memory, name="mine", init=Memory)
-    with pytest.raises(TypeError, match=r"^mine: init asks for other, no hyperparameter"):
+    with pytest.raises(TypeError, match=r"^mine: init asks for other, which is no hyperparameter"):
         feedback(lambda memory, value, one: memory, name="mine", init=lambda other: Memory())
     made = feedback(lambda memory, value, one: memory, name="mine", init=lambda one: (one,))
     with pytest.raises(TypeError, match=r"^mine: init must be a NamedTuple with a field scale"):

@@ -220,12 +220,12 @@ def test_the_error_for_another_structure_advises():
     takes = r"; retrace=True takes it, at the cost of one new trace"
     with pytest.raises(ValueError, match=takes + "$"):
         replace_schedule(rate().init(PARAMS), o.cosine_decay(0.1, 10))
+    with pytest.raises(ValueError, match=takes + r"; a cooldown\(\.\.\., start=2\*\*31 - 1\) from "):
+        replace_schedule(rate().init(PARAMS), o.cooldown(FALL, 2, 4))
     batch = o.stack([FALL, linear(0.8, 0.0, 8)])
-    with pytest.raises(
-        ValueError, match=r": init_value has a leading axis, so this is a batch: .*vmap"
-    ):
+    with pytest.raises(ValueError, match=r"; init_value .* axis of a batch: give one schedule$"):
         replace_schedule(rate().init(PARAMS), batch)
-    # What the docstring advises does plan for the change.
+    # What it advises does plan for the change.
     opt = rate(o.cooldown(0.4, 2**31 - 1, 4))
     state = after(opt, 2)
     new = replace_schedule(state, o.cooldown(0.4, 2, 4))

@@ -229,7 +229,7 @@ BAD = [
     (
         (jax.vmap(os.linear, (0, None, None))(jnp.ones(3), 0.0, 9), 10),
         {},
-        r"plot: schedules: init_value has a leading axis, .* as in plot\(unstack\(batch\)\)",
+        r"plot: schedules: init_value has a leading axis, .* write plot\(unstack\(batch\), ...\)",
     ),
     (
         ([0.1, jax.vmap(lambda w: os.warmup(STAIRS, w))(jnp.arange(3))], 10),
