@@ -58,7 +58,7 @@ def _after_warmup(decay: Family) -> Family:
 
 
 def _by_half(decay: Callable[..., Schedule], second: float) -> Callable[..., Schedule]:
-    """By a half-life, or by the length and the number after it that people type for it."""
+    """A decay by its half-life: a number, or a pair of a length and what people type after it."""
 
     def build(peak: float, half: float | tuple[float, float], *end: float) -> Schedule:
         return decay(peak, *(half if isinstance(half, tuple) else (half, second)), *end)

@@ -11,9 +11,9 @@ MORE_DIGITS = 2  # than the roundest number has
 class Pair(NamedTuple):
     """A length and a number after it that make one number of a curve, its half-life."""
 
-    usual: tuple[float, ...]  # what people type as the second
-    length: Callable[[float], float]  # that takes the place of a half-life of 1, of the second
-    second: Callable[[float], float]  # the reverse
+    usual: tuple[float, ...]  # second numbers as people type them
+    length: Callable[[float], float]  # from a second number: the length whose half-life with it is 1
+    second: Callable[[float], float]  # from a length: the second number with which its half-life is 1
 
 
 _FACTORS = (0.5, 0.1, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 0.94, 0.85, 0.8, 0.7, 0.75, 0.6, 0.3, 0.2)
