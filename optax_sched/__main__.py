@@ -55,7 +55,7 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def typed(text: str) -> Any:
         try:
             return read(text)
-        except (ImportError, OSError, TypeError, ValueError) as error:
+        except (ImportError, TypeError, ValueError) as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return typed

@@ -17,8 +17,8 @@ from optax_sched._files.source import read_call
 def read_spec(spec: str) -> Schedule:
     """The schedule that a file describes, if there is a file of that name, else a source text.
 
-    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises OSError, ValueError
-    or TypeError, with one line, and ImportError where YAML needs a module that is not installed.
+    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
+    TypeError, with one line, and ImportError where YAML needs a module that is not installed.
     """
     if os.path.exists(spec):  # which a text that can be no name does not
         config = data_in(spec)

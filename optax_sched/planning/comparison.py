@@ -89,7 +89,7 @@ def read_law(name: str) -> tuple[LossLaw, float | None]:
 
     The file may hold "peak_value" too, the peak of the runs that the law was fitted to.
 
-    Raises OSError, ValueError or TypeError, with one line.
+    Raises ValueError or TypeError, with one line.
     """
     data = data_in(name)
     law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None

@@ -209,6 +209,17 @@ def test_log_scale(log):
 
 ONE = r"a schedule, a function of the step, or a finite number, got "
 COUNT = r"plot: num_steps must be a whole number, 1 or more, got "
+
+
+def test_a_curve_is_dashed_by_the_length_on_which_it_lies_on_others_and_not_by_points():
+    """Points stand close together at the stairs, where the third curve lies on the first."""
+    stairs = os.piecewise_constant([1.0] + [0.5] * 1500, list(range(10, 1510)))
+    curves = {"line": os.constant(1.0), "stairs": stairs}
+    curves["beside"] = os.piecewise_constant([1.0, 0.25], [2000])
+    found = {line.get_label(): line for line in os.plot(curves, 10**6).get_lines()}
+    assert found["beside"].get_linestyle() == "-"
+
+
 BAD = [
     ((COSINE, 0), {}, COUNT + "0"),
     ((COSINE, -5), {}, COUNT + "-5"),
