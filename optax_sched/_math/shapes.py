@@ -48,8 +48,12 @@ def _raised_jvp(primals: Any, tangents: Any) -> tuple[Weights, Weights]:
 
 
 def _raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
-    # Not `**`, which XLA does not vectorise on a CPU.
-    near_1 = jnp.log1p(-jnp.where(y < 0.5, y, 0.0))
+    # Not `**`, which XLA does not vectorise on a CPU. Near 1, log x = -2 atanh(y / (1 + x)).
+    near = jnp.where(y < 0.5, y / (1 + x), 0.0)
+    series = 0.0
+    for k in range(13 if x.dtype == jnp.float32 else 31, 1, -2):
+        series = (2 / k + series) * near**2
+    near_1 = -(2 * near + series * near)
     log = exponent * jnp.where(y < 0.5, near_1, jnp.log(jnp.where(x > 0, x, 1.0)))
     weight = jnp.where(x > 0, jnp.exp(log), 0.0)
     # Near 1, -expm1(exponent log x) gives 1 - x^exponent without subtracting two near numbers. Further
