@@ -106,7 +106,8 @@ class Formula:
     def lengths(self, stored: Iterable[Any]) -> Lengths:
         """The lengths on the clock of the call, each with its path."""
         for (name, domain), value in zip(self.domains.items(), stored, strict=True):
-            yield from ((name + rest, length) for rest, length in domain.lengths(value))
+            for rest, length in domain.lengths(value):
+                yield name + rest, length
 
     def importable(self) -> Callable[..., Any]:
         """The builder, under the name by which its module knows it, so that it can be pickled."""
