@@ -150,8 +150,7 @@ def known_rates(
     run = admit(where, name, RunDomain(), schedule)
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
-        starts = np.arange(0, num_steps, _BLOCK, dtype=np.int32)
-        blocks = [read(start + np.arange(_BLOCK, dtype=np.int32)) for start in starts]
+        blocks = [read(np.arange(t, t + _BLOCK, dtype=np.int32)) for t in range(0, num_steps, _BLOCK)]
         run = blocks if is_traced(blocks) else np.concatenate(blocks)[:num_steps]
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)
