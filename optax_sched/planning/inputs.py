@@ -9,10 +9,10 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.built import is_batch
-from optax_sched._core.domains import Domain, default_float, is_traced
+from optax_sched._core.domains import SIZE, Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
-from optax_sched._core.words import SIZE, Count, ManyScalars, Scalar, admit, domain_of, some
+from optax_sched._core.words import Count, ManyScalars, Scalar, admit, domain_of, some
 
 Array = np.ndarray | jax.Array
 

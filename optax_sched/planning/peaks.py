@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.domains import Domain, Known, as_scalar
+from optax_sched._core.domains import SIZE, Domain, Known, as_scalar
 from optax_sched._core.errors import Refusal
-from optax_sched._core.words import SIZE, Scalar, admit
+from optax_sched._core.words import Scalar, admit
 from optax_sched.planning.bound import best_scale_of
 from optax_sched.planning.inputs import Given, each_of, known_rates
 
