@@ -45,6 +45,7 @@ class Domain:
     words: str  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
     axes: int | None = None  # of what is stored for one schedule, where a batch may have one more
+    item: Any = None  # the domain of each item, if it admits a sequence
 
     def __repr__(self) -> str:
         return self.words
@@ -162,13 +163,16 @@ class Known(Number):
         return int(number) if self.whole else self._cast(number)
 
 
+SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
+
+
 @dataclasses.dataclass(repr=False, eq=False)
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""
 
     axes = 1
     words: str
-    of: Number
+    item: Number
     increasing: bool = False
 
     def admit(self, value: object) -> Any:
@@ -179,11 +183,11 @@ class Numbers(Domain):
         items = value.tolist() if isinstance(value, jax.Array | np.ndarray) else value
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
             raise TypeError
-        scalars = known = [self.of.admit(item) for item in items]
-        if self.of.is_length:
+        scalars = known = [self.item.admit(item) for item in items]
+        if self.item.is_length:
             refuse_ratio_among(scalars)
         if isinstance(value, jax.Array):
-            array = self.of._cast(value)
+            array = self.item._cast(value)
         elif all(isinstance(item, int | float) for item in scalars):
             array = as_array(scalars)
             known = array.tolist()  # check the rounded ones: rounding may make two equal
@@ -195,10 +199,10 @@ class Numbers(Domain):
         return array
 
     def is_float_clock(self, stored: object) -> bool:
-        return self.of.is_float_clock(stored)
+        return self.item.is_float_clock(stored)
 
     def lengths(self, stored: object) -> Lengths:
-        return self.of.lengths(stored)
+        return self.item.lengths(stored)
 
 
 class Choice(Domain):
@@ -216,7 +220,7 @@ class Choice(Domain):
         return self.options[self.options.index(value)]  # which raises ValueError
 
     def word(self, stored: object) -> str | None:
-        return None if stored is False else str(stored)
+        return str(stored) if self.static and stored is not False else None
 
 
 class Optional(Domain):
@@ -263,7 +267,7 @@ class OneOrMany(Domain):
     axes = 1  # one may be a batch of numbers or one sequence of them: only two are surely a batch
 
     def __init__(self, of: Number, many: str, functions: bool = False):
-        self.one = of
+        self.item = of
         self.many = Numbers(many, of)
         self.functions = functions
         self.words = f"{of.words}, or {many}" + (", or a schedule" if functions else "")
@@ -273,7 +277,7 @@ class OneOrMany(Domain):
             refuse_no_schedule(value)
             return value
         many = isinstance(value, Sequence) or getattr(value, "ndim", 0)
-        return (self.many if many else self.one).admit(value)
+        return (self.many if many else self.item).admit(value)
 
 
 def refuse_no_schedule(value: object) -> None:

@@ -29,8 +29,7 @@ class Ready(NamedTuple):
 def call(schedule: object, step: object) -> jax.Array:
     """The value at a step as the user wrote it."""
     if isinstance(step, Tracer):
-        _check_dtype(schedule, step)
-        return _evaluate(schedule, step)
+        return _evaluate(schedule, _as_clock(schedule, step, is_float_clock=False))
     ready: Ready | None = getattr(schedule, "_ready", None)
     if ready is None or ready.x64 is not _x64():
         if is_traced(schedule):  # caching a tracer would leak it
@@ -86,11 +85,6 @@ def is_float_clock(schedule: object) -> bool:
     )
 
 
-def _check_dtype(schedule: object, step: jax.Array) -> None:
-    if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
-        _refuse_step(schedule, str(step.dtype))
-
-
 def _refuse_step(schedule: Any, got: str) -> NoReturn:
     raise TypeError(f"{schedule._formula.name}: step must be an integer or a float, got {got}")
 
@@ -102,9 +96,9 @@ def _as_clock(schedule: object, step: object, is_float_clock: bool) -> Any:
             return default_float().type(min(step, 2**1000))
         return np.int32(min(max(step, 0), LAST_STEP))
     if isinstance(step, jax.Array):
-        _check_dtype(schedule, step)
-        wide = is_float_clock and step.dtype.kind in "iu" and jnp.iinfo(step.dtype).max > LAST_STEP
-        if not wide or isinstance(step, Tracer):
+        if not jnp.issubdtype(step.dtype, jnp.number) or jnp.iscomplexobj(step):
+            _refuse_step(schedule, str(step.dtype))
+        if not is_float_clock or step.dtype.kind not in "iu" or jnp.iinfo(step.dtype).max <= LAST_STEP:
             return step
     array = np.asarray(step)
     if isinstance(step, list | tuple | str | bytes) or array.dtype.kind not in "iufV":

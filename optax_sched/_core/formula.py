@@ -92,8 +92,7 @@ class Formula:
             name: value if name.endswith(("value", "values")) else domains[name].constants(value)
             for name, value in stored.items()
         }
-        own = {name: value for name, value in lengths.items() if name in stored}
-        refuse_swapped(where, heights, own)
+        refuse_swapped(where, heights, lengths)
         refuse_ratios(where, lengths.items())
         for check, names in self.checks:
             try:

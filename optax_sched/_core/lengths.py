@@ -61,10 +61,8 @@ def refuse_swapped(where: str, heights: dict[str, Any], lengths: dict[str, Any])
     `heights` has an entry for every parameter, in order; those that are no heights are empty.
     """
     order = list(heights)
-    low = [(name, it) for name, value in lengths.items() for it in _known(value) if 0 < it < 0.01]
-    if not low:
-        return
-    high = [(it, name) for name, value in heights.items() for it in _known(value) if it > 1]
+    low = [(it, n) for it in order if it in lengths for n in _known(lengths[it]) if 0 < n < 0.01]
+    high = [(n, name) for name, value in heights.items() for n in _known(value) if n > 1] if low else []
     if not high:
         return
     (name, length), (height, tall) = low[0], max(high)

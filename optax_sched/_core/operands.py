@@ -94,6 +94,7 @@ class ManySchedules(Domain):
     """A sequence of schedules."""
 
     words = "a sequence of one or more schedules, functions of the step, or finite numbers"
+    item = OneSchedule()
 
     def admit(self, value: object) -> "Parts":
         if isinstance(value, Parts):
@@ -102,10 +103,10 @@ class ManySchedules(Domain):
             raise TypeError
         if not value:
             raise ValueError
-        return Parts.of([OneSchedule().admit(item) for item in value])
+        return Parts.of([self.item.admit(item) for item in value])
 
     def public(self, stored: "Parts") -> list[Any]:
-        return [OneSchedule().public(stored[index]) for index in range(len(stored))]
+        return [self.item.public(stored[index]) for index in range(len(stored))]
 
     def has_batch_axis(self, stored: "Parts") -> bool:
         return stored.has_batch_axis()

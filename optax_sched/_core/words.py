@@ -10,19 +10,10 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 import jax
 import numpy as np
 
-from optax_sched._core.domains import (
-    Choice,
-    Domain,
-    KeyDomain,
-    Known,
-    Number,
-    Numbers,
-    OneOrMany,
-    Optional,
-)
+from optax_sched._core.domains import Choice, Domain, KeyDomain, Number, Numbers, OneOrMany, Optional
 from optax_sched._core.errors import Refusal, Unfit
 from optax_sched._core.peer_words import meant_by
-from optax_sched._math.phases import LAST_STEP, Numeric
+from optax_sched._math.phases import Numeric
 
 # What formulas are annotated with; `optax_sched.typing` has these too.
 __all__ = ["Boundaries", "Count", "CountOrZero", "Factor", "FactorOrFactors", "Fraction", "Growth"]
@@ -41,7 +32,6 @@ _BOUNDARIES = Numbers("a strictly increasing sequence of positive steps", _STEPS
 _FACTOR_OR_FACTORS = OneOrMany(_FACTOR, "a sequence of such factors")
 _ANY_NUMBER = Number("a finite number", as_float=False)
 _ANYTHING = OneOrMany(_ANY_NUMBER, "a sequence of finite numbers", functions=True)
-SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
 Scalar = Numeric

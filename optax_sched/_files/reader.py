@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import optax_sched._schedules as families
-from optax_sched._core.domains import Domain, KeyDomain, Numbers, OneOrMany, Optional
+from optax_sched._core.domains import Domain, KeyDomain, Optional
 from optax_sched._core.errors import Refusal, in_a_word, refusal_of, uncalled
 from optax_sched._core.formula import Formula, formula_of
-from optax_sched._core.operands import ManySchedules, OneSchedule
 from optax_sched._core.peer_words import called_here, meant_by
 from optax_sched._core.words import admit
 from optax_sched._optax import feedback, plateau
@@ -159,7 +158,7 @@ class Reader(Walk):
         if is_mapping(value) or isinstance(value, Arithmetic):
             return self.schedule(value, path)
         if is_sequence(value):
-            return self.items(formula, _domain_of_items(domain), value, path)
+            return self.items(formula, domain.item, value, path)
         if value is not None and not isinstance(value, bool | int | float | str):
             rule = "a dict, a list, a string, a number, True, False or None"
             hint = f"{uncalled(value)} (in {formula.name})"
@@ -240,10 +239,3 @@ def _text_for_number(value: object, may_be_yaml: bool) -> str:
     number = str(float(value))
     written = number if "." in number else number.replace("e", ".0e")
     return f": YAML reads {value} as text, write {written}"
-
-
-def _domain_of_items(domain: Domain) -> Domain | None:
-    if isinstance(domain, ManySchedules):
-        return OneSchedule()
-    vector = domain.many if isinstance(domain, OneOrMany) else domain
-    return vector.of if isinstance(vector, Numbers) else None

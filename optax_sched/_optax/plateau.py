@@ -50,9 +50,6 @@ class WordDomain(Choice):
         words = {number: word for word, number in self.numbers.items()}
         return [words[x] for x in np.asarray(stored)] if np.ndim(stored) else words[float(stored)]
 
-    def word(self, stored: object) -> None:
-        return None
-
 
 Cut = Annotated[Scalar, "Cut", Number("a factor above 0 and below 1", above=0.0, below=1.0)]
 """A factor above 0 and below 1."""

@@ -122,7 +122,7 @@ def refuse_zeros(where: str, tree: object) -> None:
     """Raise if a number is 0 that its builder never lets be 0: then the state was mapped as a whole."""
     if isinstance(tree, Built):
         for name, domain, value in stored(tree):
-            number = getattr(domain, "of", domain)
+            number = getattr(domain, "of", domain.item or domain)
             refused = isinstance(number, Number) and not number.holds(0) and value is not None
             # Never wait for a step that still runs.
             is_known = not is_traced(value) and getattr(value, "is_ready", lambda: True)()

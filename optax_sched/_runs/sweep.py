@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from optax_sched._core.domains import SIZE
 from optax_sched._core.errors import Refusal
-from optax_sched._core.words import SIZE, admit
+from optax_sched._core.words import admit
 from optax_sched._schedules.batches import automatic, indexable, size_of, stack
 
 T = TypeVar("T")

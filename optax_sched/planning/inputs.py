@@ -9,10 +9,10 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.built import is_batch
-from optax_sched._core.domains import Domain, default_float, is_traced
+from optax_sched._core.domains import SIZE, Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
-from optax_sched._core.words import SIZE, Count, ManyScalars, Scalar, admit, domain_of, some
+from optax_sched._core.words import Count, ManyScalars, Scalar, admit, domain_of, some
 
 Array = np.ndarray | jax.Array
 
@@ -150,8 +150,7 @@ def known_rates(
     run = admit(where, name, RunDomain(), schedule)
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
-        starts = np.arange(0, num_steps, _BLOCK, dtype=np.int32)
-        blocks = [read(start + np.arange(_BLOCK, dtype=np.int32)) for start in starts]
+        blocks = [read(np.arange(t, t + _BLOCK, dtype=np.int32)) for t in range(0, num_steps, _BLOCK)]
         run = blocks if is_traced(blocks) else np.concatenate(blocks)[:num_steps]
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.domains import Domain, Known, as_scalar
+from optax_sched._core.domains import SIZE, Domain, Known, as_scalar
 from optax_sched._core.errors import Refusal
-from optax_sched._core.words import SIZE, Scalar, admit
+from optax_sched._core.words import Scalar, admit
 from optax_sched.planning.bound import best_scale_of
 from optax_sched.planning.inputs import Given, each_of, known_rates
 
@@ -98,8 +98,8 @@ class PeakFit:
         self._groups, self._exponents = groups, exponents
         self._log_peaks = np.concatenate([group.log_peaks for group in groups])
         self._losses = np.concatenate([group.losses for group in groups])
-        counts = [len(group.losses) for group in groups]
-        self._number = np.repeat(np.arange(len(groups)), counts)  # the group of each run
+        # The group of each run.
+        self._number = np.repeat(np.arange(len(groups)), [len(group.losses) for group in groups])
         offsets, slopes = zip(*(self._log_best(group.features) for group in groups), strict=True)
         self._offsets, self._slopes = np.array(offsets), np.array(slopes)
         self._slopes[:, 4:] = _MODEL_ERROR * np.eye(len(groups))

@@ -9,9 +9,10 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import ArrayLike
 
+from optax_sched._core.domains import SIZE
 from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import SIZE, admit
+from optax_sched._core.words import admit
 from optax_sched._schedules import constant
 from optax_sched.porting.families import ENDS, LENGTHS, RATES
 from optax_sched.porting.fit_log import TIES, Log, Problem

@@ -5,7 +5,7 @@ import math
 import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.reading import Settings, tidy
-from optax_sched.porting.simplify import cosine, powered, warmed
+from optax_sched.porting.simplify import cosine, powered, seen, warmed
 
 MODULE = "keras.src.optimizers.schedules.learning_rate_schedule"
 
@@ -31,15 +31,9 @@ def piecewise(it: Keras) -> Schedule:
     """To keras a boundary belongs to the piece before it."""
     values = [it.number("values", value) for value in it.raw("values")]
     starts = [math.floor(b) + 1 for b in it.increasing("boundaries")]
-    # A piece that ends where it begins, or before step 0, is never seen.
-    pieces = [
-        (start, value)
-        for start, stop, value in zip([0, *starts], [*starts, math.inf], values, strict=True)
-        if max(start, 0) < stop
-    ]
-    if len(pieces) == 1:
-        return ours.constant(pieces[0][1])
-    return ours.piecewise_constant([value for _, value in pieces], [start for start, _ in pieces[1:]])
+    pieces = seen([0, *starts], values)
+    values, starts = [value for *_, value in pieces], [start for start, *_ in pieces[1:]]
+    return ours.piecewise_constant(values, starts) if starts else ours.constant(values[0])
 
 
 def polynomial(it: Keras) -> Schedule:

@@ -10,7 +10,7 @@ import optax_sched._schedules as ours
 from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.reading import Settings, tidy
-from optax_sched.porting.simplify import cosine, interpolated, joined, powered
+from optax_sched.porting.simplify import cosine, interpolated, joined, powered, seen
 
 
 class Closure(Settings):
@@ -106,10 +106,7 @@ def sequence(it: Closure) -> Schedule:
     parts = it.raw("schedules")
     starts = [-math.inf, *(it.number("boundaries", start) for start in it.raw("boundaries"))]
     made: list[tuple[float, Schedule]] = []
-    for i, (start, part) in enumerate(zip(starts, parts, strict=False)):
-        later = starts[i + 1 : len(parts)]
-        if max(start, 0) >= min(later, default=math.inf):
-            continue
+    for start, _, part in seen(starts[: len(parts)], parts[: len(starts)]):
         own = part if isinstance(part, Schedule) else ported(part)
         made.append((max(start, 0), ours.shift(own, -start) if -math.inf < start < 0 else own))
     return joined([part for _, part in made], [start for start, _ in made[1:]])

@@ -10,7 +10,7 @@ from optax_sched._core.peer_words import told_of
 from optax_sched.porting import keras_schedules, optax_schedules, timm_schedulers, torch_compositions
 from optax_sched.porting.reading import OWN, Settings, called
 
-_TORCH = [*torch_compositions.SINGLE, "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"]
+_TORCH = [*torch_compositions.SINGLE, *torch_compositions.WHOLE]
 
 
 def _keras(schedule: object) -> Any:

@@ -1,6 +1,7 @@
 """The shortest name of a curve, and of parts one after another."""
 
 import collections
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,13 +31,21 @@ def powered(start: float, length: float, end: float, power: float) -> Schedule:
 
 
 def stairs(start: float, factor: float, drops: Iterable[float]) -> Schedule:
-    """A factor at each of some steps, as often as the step is there."""
-    counts = collections.Counter(drops)
+    """A factor at each of some steps, as often as the step is there; up to step 0 from the start on."""
+    counts = collections.Counter(max(drop, 0) for drop in drops)
+    start = tidy(start * factor ** counts.pop(0, 0))
     boundaries = sorted(counts)
     if not boundaries:
         return ours.constant(start)
     factors = [tidy(factor ** counts[boundary]) for boundary in boundaries]
     return ours.multistep_decay(start, boundaries, factor if set(counts.values()) == {1} else factors)
+
+
+def seen(starts: Sequence[float], parts: Sequence[Any]) -> list[tuple[float, float, Any]]:
+    """Start, stop and part of those that are ever seen: each until any after it begins."""
+    stops = [min(starts[i:], default=math.inf) for i in range(1, len(starts) + 1)]
+    rows = zip(starts, stops, parts, strict=True)
+    return [(start, stop, part) for start, stop, part in rows if max(start, 0) < stop]
 
 
 def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Schedule:
@@ -55,15 +64,14 @@ def warmed(schedule: Schedule, steps: float, start: float = 0.0) -> Schedule:
     if not steps > 0:
         return schedule
     peak = _first_value(schedule)
-    if peak is None or max(start, getattr(schedule, "end_value", 0.0)) > peak:
-        return ours.warmup(schedule, steps, start)
-    if is_made_by(ours.cosine_decay, schedule) and schedule.exponent == 1:
-        total = steps + schedule.decay_steps
-        return ours.warmup_cosine_decay(peak, steps, total, start, schedule.end_value)
-    if is_made_by(ours.linear, schedule):
-        total = steps + schedule.transition_steps
-        return ours.warmup_linear_decay(peak, steps, total, start, schedule.end_value)
-    return ours.warmup(peak if is_made_by(ours.constant, schedule) else schedule, steps, start)
+    if peak is not None and not max(start, getattr(schedule, "end_value", 0.0)) > peak:
+        if is_made_by(ours.cosine_decay, schedule) and schedule.exponent == 1:
+            total = steps + schedule.decay_steps
+            return ours.warmup_cosine_decay(peak, steps, total, start, schedule.end_value)
+        if is_made_by(ours.linear, schedule):
+            total = steps + schedule.transition_steps
+            return ours.warmup_linear_decay(peak, steps, total, start, schedule.end_value)
+    return ours.warmup(schedule, steps, start)
 
 
 def joined(parts: Sequence[Schedule], boundaries: Sequence[float]) -> Schedule:

@@ -1,5 +1,6 @@
 """timm's schedulers, in their own unit: epochs, or updates where they say so."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,6 @@ from optax_sched.porting import simplify
 from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import SHAPES, powered, stairs
 from optax_sched.porting.torch_schedulers import closed_loop
-
-Curve = Callable[[float, float], Schedule]  # from a peak and a length
 
 
 class Group(Settings):
@@ -37,25 +36,31 @@ class Group(Settings):
     def low(self) -> float:
         return self.height("lr_min", self.source.lr_min)
 
-    def warmed(self, curve: Schedule, at_once: float | None = None) -> Schedule:
+    def warmed(self, curve: Schedule, from_peak: bool = True) -> Schedule:
         """The curve with timm's warm-up, which rises to the base rate, not to the curve.
 
-        With a prefix the curve begins after it, otherwise it has been running meanwhile. `at_once` is
-        the curve's first value where it is not the base rate.
+        With a prefix the curve begins after it, otherwise it has been running meanwhile. `from_peak`
+        says whether it begins at the base rate.
         """
         if not self.warm:
             return curve
-        if not self.source.warmup_prefix:
-            return self._rise_then(ours.shift(curve, self.warm))
-        if at_once is not None:
-            return self._rise_then(curve)
-        return ours.warmup(curve, self.warm, self.start)
+        if self.source.warmup_prefix and from_peak:
+            return ours.warmup(curve, self.warm, self.start)
+        later = curve if self.source.warmup_prefix else ours.shift(curve, self.warm)
+        return ours.join([ours.linear(self.start, self.peak, self.warm), later], [self.warm])
 
-    def _rise_then(self, curve: Schedule) -> Schedule:
-        return ours.join([ours.linear(self.start, self.peak, self.warm), curve], [self.warm])
+    def k_decay(self, k: float, shape: Any, plain: Callable[..., Schedule]) -> Schedule:
+        """Cycles of k-decay, each of them a plain fall where k is 1."""
 
-    def cycles(self, curve: Curve) -> Schedule:
-        """The curve repeated, in cycles that may grow longer and lower."""
+        def curve(peak: float, length: float) -> Schedule:
+            if k == 1:
+                return plain(peak, length, self.low)
+            return ours.k_decay(peak, length, k, self.low, shape)
+
+        return self.warmed(self.cycles(curve))
+
+    def cycles(self, curve: Callable[[float, float], Schedule]) -> Schedule:
+        """The curve of a peak and a length repeated, in cycles that may grow longer and lower."""
         length, growth = self.steps("t_initial"), self.steps("cycle_mul")
         fall, number_of = self["cycle_decay"], self.whole("cycle_limit")
         if number_of == 1:
@@ -76,25 +81,13 @@ def cosine(it: Group) -> Schedule:
         longer, length = None if growth == 1 else growth, it.steps("t_initial")
         curve = ours.cosine_restarts(it.peak, length, it.low, longer, it["cycle_decay"], count)
         return it.warmed(curve)
-
-    def curve_of(peak: float, length: float) -> Schedule:
-        if k != 1:
-            return ours.k_decay(peak, length, k, it.low)
-        return simplify.cosine(peak, length, it.low)
-
-    return it.warmed(it.cycles(curve_of))
+    return it.k_decay(k, "cosine", simplify.cosine)
 
 
 def polynomial(it: Group) -> Schedule:
     k, power = it["k_decay"], it["power"]
     shape: Any = "linear" if power == 1 else ours.power_shape(power)
-
-    def curve_of(peak: float, length: float) -> Schedule:
-        if k != 1:
-            return ours.k_decay(peak, length, k, it.low, shape)
-        return powered(peak, length, it.low, power)
-
-    return it.warmed(it.cycles(curve_of))
+    return it.k_decay(k, shape, functools.partial(powered, power=power))
 
 
 def tanh(it: Group) -> Schedule:
@@ -118,7 +111,7 @@ def tanh(it: Group) -> Schedule:
     curve = it.cycles(curve_of)
     if it.warm and not it.source.warmup_prefix:  # here timm rises to where the curve is then
         return ours.warmup(ours.shift(curve, it.warm), it.warm, it.start)
-    return it.warmed(curve, it.peak / 2 if begins_below else None)
+    return it.warmed(curve, from_peak=not begins_below)
 
 
 def step(it: Group) -> Schedule:
@@ -134,9 +127,7 @@ def multistep(it: Group) -> Schedule:
     if not it.warm:
         return stairs(it.peak, rate, [max(drop, 1) for drop in drops])
     # With a warm-up that the curve does not wait for, all that counts is behind it.
-    later = [drop for drop in drops if drop > 0]
-    height = tidy(it.peak * rate ** (len(drops) - len(later)))
-    return it.warmed(stairs(height, rate, later), height if len(later) < len(drops) else None)
+    return it.warmed(stairs(it.peak, rate, drops), from_peak=min(drops, default=1) > 0)
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
@@ -175,10 +166,8 @@ def on_plateau(it: Group) -> Any:
     """torch's plateau, which watches from the end of the warm-up on."""
     torchs = Settings(it.source.lr_scheduler)
     floor = torchs.number("min_lr", torchs.raw("min_lrs")[it.index])
-    if not it.warm:
-        return closed_loop(torchs, it.peak, it.peak, floor)
-    risen = ours.warmup(it.peak, it.warm, it.start)
-    return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t"))
+    risen = ours.warmup(it.peak, it.warm, it.start) if it.warm else it.peak
+    return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t") if it.warm else 0)
 
 
 CURVES: dict[str, Callable[[Group], Any]] = {
@@ -196,5 +185,4 @@ MODULES = {it: f"timm.scheduler.{it.removesuffix('LRScheduler').lower()}_lr" for
 def ported(scheduler: Any) -> list[Any]:
     """What a scheduler of timm does to the rate of each parameter group."""
     curve = CURVES[type(scheduler).__qualname__]
-    groups = range(len(scheduler.base_values))
-    return [curve(Group(scheduler, group)) for group in groups]
+    return [curve(Group(scheduler, group)) for group in range(len(scheduler.base_values))]

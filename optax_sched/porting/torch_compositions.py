@@ -5,8 +5,8 @@ from typing import Any
 import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.reading import Settings
-from optax_sched.porting.simplify import joined
-from optax_sched.porting.torch_schedulers import FACTORS, RATES, Part, reduce_lr_on_plateau
+from optax_sched.porting.simplify import joined, seen
+from optax_sched.porting.torch_schedulers import FACTORS, RATES, Part, on_plateau
 from optax_sched.porting.transformers_schedules import lambda_lr
 
 MODULE = "torch.optim.lr_scheduler"
@@ -16,15 +16,12 @@ _APART = "port its parts, and join or multiply them as you mean it"
 
 def ported(scheduler: Any) -> list[Any]:
     """What a scheduler of torch does to the rate of each parameter group."""
-    groups = range(len(scheduler.optimizer.param_groups))
-    whole = {"SequentialLR": _sequence, "ChainedScheduler": _chain}
-    return [whole.get(type(scheduler).__qualname__, _alone)(scheduler, group) for group in groups]
+    porter = WHOLE.get(type(scheduler).__qualname__, _alone)
+    return [porter(scheduler, group) for group in range(len(scheduler.optimizer.param_groups))]
 
 
 def _alone(scheduler: object, group: int) -> Any:
     name = type(scheduler).__qualname__
-    if name == "ReduceLROnPlateau":
-        return reduce_lr_on_plateau(Part(scheduler, group, rate=0.0))  # it keeps none
     it = Part(scheduler, group)
     made = SINGLE[name](it)
     if name in FACTORS and not _stands_at(it, made):
@@ -46,16 +43,13 @@ def _sequence(scheduler: Any, group: int) -> Schedule:
     """Each part starts anew at its milestone, from its own base rate."""
     whole = Settings(scheduler, {"milestones": scheduler._milestones})
     starts = [0, *(whole.whole("milestones", 0, it) for it in whole.increasing("milestones"))]
-    stops = [*starts[1:], None]
     made = []
-    for start, stop, part in zip(starts, stops, scheduler._schedulers, strict=True):
-        if start == stop:  # it is never used
-            continue
+    for start, stop, part in seen(starts, scheduler._schedulers):
         name = _single(part)
         # torch's constructor sets the rate back before the first part starts.
         first = Settings(part, part.optimizer.param_groups[group])["initial_lr"] if start == 0 else None
         it = Part(part, group, first if name in FACTORS else None)
-        it.until, it.is_later = None if stop is None else stop - start, start > 0
+        it.until, it.is_later = stop - start, start > 0
         made.append((start, SINGLE[name](it)))
     return joined([part for _, part in made], [start for start, _ in made[1:]])
 
@@ -86,3 +80,6 @@ def _single(scheduler: object) -> str:
         rule = "of a scheduler that is made of no others, and no plateau"
         Settings(scheduler).refuse("step", rule, _APART, got=name)
     return name
+
+
+WHOLE = {"ReduceLROnPlateau": on_plateau, "SequentialLR": _sequence, "ChainedScheduler": _chain}

@@ -18,7 +18,7 @@ class Part(Settings):
     `is_later` says that it has a part before it.
     """
 
-    until: int | None = None
+    until = math.inf
     is_later = False
 
     def __init__(self, scheduler: Any, group: int, rate: float | None = None):
@@ -40,8 +40,7 @@ class Part(Settings):
 
 def multi_step_lr(it: Part) -> Schedule:
     gamma, milestones = it.gamma, it.raw("milestones").elements()
-    drops = [it.whole("milestones", 0, milestone) for milestone in milestones]
-    return stairs(tidy(it.rate * gamma ** drops.count(0)), gamma, filter(None, drops))
+    return stairs(it.rate, gamma, [it.whole("milestones", 0, milestone) for milestone in milestones])
 
 
 def constant_lr(it: Part) -> Schedule:
@@ -67,9 +66,9 @@ def polynomial_lr(it: Part) -> Schedule:
     return powered(it.rate, total, 0.0, it["power"]) if total else ours.constant(it.rate)
 
 
-def waves(rate: float, length: float, half_waves: float, end: float, until: float | None) -> Schedule:
+def waves(rate: float, length: float, half_waves: float, end: float, until: float) -> Schedule:
     """Cosine waves over `length` steps, which go on where they are used for longer."""
-    times = 1 if until is None else max(1, math.ceil(until / length))
+    times = max(1, math.ceil(until / length)) if until < math.inf else 1
     if times * half_waves == 1:
         return cosine(rate, length, end)
     return ours.cosine_waves(rate, steps(times * length), times * half_waves, end)
@@ -95,7 +94,7 @@ def cyclic_lr(it: Part) -> Schedule:
 
 
 def one_cycle_lr(it: Part) -> Schedule:
-    if it.until is not None and it.until > it["total_steps"]:
+    if math.inf > it.until > it["total_steps"]:
         it.refuse("total_steps", f"{it.until} or more, as it is used")
     low, peak, last = (it.group[name] for name in ("initial_lr", "max_lr", "min_lr"))
     # The ends of the phases are steps after which torch goes to the next; the last is at N - 1.
@@ -123,7 +122,8 @@ def one_cycle_lr(it: Part) -> Schedule:
     return ours.shift(made, ahead) if ahead else made
 
 
-def reduce_lr_on_plateau(it: Part) -> Any:
+def on_plateau(scheduler: object, group: int) -> Any:
+    it = Part(scheduler, group, rate=0.0)  # it keeps none
     floor = it.of_group("min_lrs")
     first = rate = it.group["lr"]
     if it["last_epoch"] > 0:

@@ -76,8 +76,7 @@ def cosine(it: Bound) -> Schedule:
     """With and without a floor: transformers has two functions of this name."""
     if it.half_waves == 0:
         return warm_constant(it)
-    until = None if it.until is None else it.until - it.warm
-    return warmed(_waves(it, it.part("min_lr_rate"), until), it.warm)
+    return warmed(_waves(it, it.part("min_lr_rate"), it.until - it.warm), it.warm)
 
 
 def hard_restarts(it: Bound) -> Schedule:
@@ -115,7 +114,7 @@ def cosine_from_1(it: Bound) -> Schedule:
     warm = it.warm
     if it.half_waves == 0:
         it.refuse("num_cycles", "more than 0")
-    curve = _waves(it, it.part("min_lr_rate"), None if it.until is None else it.until + 1 - warm)
+    curve = _waves(it, it.part("min_lr_rate"), it.until + 1 - warm)
     if it.given("warmup_lr_rate") is None or warm < 1:
         return ours.shift(warmed(curve, warm), 1)
     start = it.part("warmup_lr_rate")
@@ -145,7 +144,7 @@ def warmup_stable_decay(it: Bound) -> Schedule:
     return ours.cooldown(risen, start, decay, low, fall)
 
 
-def _waves(it: Bound, low: float, until: float | None) -> Schedule:
+def _waves(it: Bound, low: float, until: float) -> Schedule:
     return waves(it.rate, it.length, it.half_waves, low, until)
 
 
