@@ -1,6 +1,5 @@
 """The one reader: from nested plain data, of a file or a parsed text, to a schedule by its builders."""
 
-import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,12 +80,11 @@ class Walk:
         return text.removeprefix(".") or self.whole
 
 
-@dataclasses.dataclass(frozen=True)
 class Arithmetic:
-    """Schedules and numbers under one of Python's operators, as a text may have them."""
+    """Numbers and what describes schedules under one of Python's operators, as a text may have them."""
 
-    compute: Callable[..., Any]
-    operands: Sequence[Any]  # numbers and what describes schedules
+    def __init__(self, compute: Callable[..., Any], operands: Sequence[Any]):
+        self.compute, self.operands = compute, operands
 
 
 class Reader(Walk):

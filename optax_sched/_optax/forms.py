@@ -1,6 +1,5 @@
 """The one door for optimizer states: optax's own, those in nnx Variables, those restored as dicts."""
 
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -22,13 +21,14 @@ _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind 
 _NAMED = {PARTITION: "inner_states", INJECTED: "hyperparams_states"}  # the fields with states by name
 
 
-@dataclasses.dataclass(eq=False)
 class Place:
-    """Where a schedule or a closed loop stands in an optimizer's state; another may be put there."""
+    """Where a schedule or a closed loop stands in an optimizer's state; another may be put there.
 
-    state: Any  # a ScheduleState or a FeedbackState
-    names: tuple[Any, ...]  # labels and names of hyperparameters on the way there
-    is_rate: bool
+    `names`: the labels and names of hyperparameters on the way there.
+    """
+
+    def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
+        self.state, self.names, self.is_rate = state, names, is_rate
 
     @property
     def schedule(self) -> Any:

@@ -1,5 +1,6 @@
 """Fits of loss laws to logged runs, with what they leave open."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -205,15 +206,16 @@ def fit_loss_law(
     error = float(admit(where, "model_error", domain_of("", Rate), model_error))
     read = [_read(where, name, run) for name, run in each_of(where, runs, LoggedRun)]
     count = sum(len(steps) for _, steps, _ in read)
-    if count <= len(kind.names):
-        rule = f"at least {len(kind.names) + 1}, more than {law.__name__} has parameters"
+    names = list(inspect.signature(law).parameters)
+    if count <= len(names):
+        rule = f"at least {len(names) + 1}, more than {law.__name__} has parameters"
         raise Refusal(where, "the number of losses", rule, count).error()
     peaks = [float(rates.max()) for rates, _, _ in read]
     problem = Problem(kind, [thinned(*run) for run in read], max(peaks))
     logs = problem.solve()
     found, covariance = problem.law(logs), problem.covariance(logs)
     residuals = np.concatenate([np.log(losses / losses_of(found, *run)) for *run, losses in read])
-    deviations = zip(kind.names, problem.deviations_alone(logs), strict=True)
+    deviations = zip(names, problem.deviations_alone(logs), strict=True)
     open_ones = [name for name, deviation in deviations if deviation > _OPEN]
     for caution in _cautions([rates for rates, _, _ in read], peaks, open_ones, residuals):
         warnings.warn(f"{where}: {caution}", stacklevel=2)

@@ -12,7 +12,7 @@ from optax_sched._core.built import is_batch
 from optax_sched._core.domains import SIZE, Domain, default_float, is_traced
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
-from optax_sched._core.words import Count, ManyScalars, Scalar, admit, domain_of, some
+from optax_sched._core.words import Count, ManyScalars, Positive, Rate, Scalar, admit, domain_of, some
 
 Array = np.ndarray | jax.Array
 
@@ -32,13 +32,14 @@ class SizesDomain(Domain):
 
 
 class ArrayDomain(Domain):
-    """Numbers in an array, all checked at once: a log may hold millions of them."""
+    """Numbers in an array, all checked at once: a log may hold millions of them.
 
-    def __init__(self, positive: bool, or_one: bool):
-        self.positive, self.or_one = positive, or_one
-        what = "positive finite number{}" if positive else "finite number{}, 0 or more"
-        one, many = f"a {what.format('')}", f"a sequence of {what.format('s')}"
-        self.words = f"{one}, or a sequence of them" if or_one else many
+    Each obeys the domain `of`. One number will do too, unless `many` says in words what a sequence is.
+    """
+
+    def __init__(self, of: Any, many: str = ""):
+        self.of, self.or_one = of, not many
+        self.words = f"a sequence of {many}" if many else f"{of.words}, or a sequence of them"
 
     def admit(self, value: Any) -> Array:
         array = _in_float(value)
@@ -48,8 +49,7 @@ class ArrayDomain(Domain):
             raise ValueError
         if not isinstance(array, Tracer):
             rounded = np.asarray(array, default_float())
-            low, high = rounded.min(), rounded.max()
-            if not (low > 0 if self.positive else low >= 0) or not np.isfinite(high):
+            if not (self.of.holds(rounded.min()) and self.of.holds(rounded.max())):
                 raise ValueError
         return array
 
@@ -110,10 +110,11 @@ Run = Annotated[Given, "Run", RunDomain()]
 BatchSize = Annotated[Function | float, "BatchSize", BatchSizeDomain()]
 Size = Annotated[int, "Size", SIZE]
 Sizes = Annotated[int | np.integer | Sequence[int] | np.ndarray, "Sizes", SizesDomain()]
-PositiveOrMany = Annotated[Scalar | ManyScalars, "PositiveOrMany", ArrayDomain(True, or_one=True)]
-RateOrMany = Annotated[Scalar | ManyScalars, "RateOrMany", ArrayDomain(False, or_one=True)]
-ManyPositive = Annotated[ManyScalars, "ManyPositive", ArrayDomain(True, or_one=False)]
-ManyRates = Annotated[ManyScalars, "ManyRates", ArrayDomain(False, or_one=False)]
+_POSITIVE, _RATE = domain_of("", Positive), domain_of("", Rate)
+PositiveOrMany = Annotated[Scalar | ManyScalars, "PositiveOrMany", ArrayDomain(_POSITIVE)]
+RateOrMany = Annotated[Scalar | ManyScalars, "RateOrMany", ArrayDomain(_RATE)]
+ManyPositive = Annotated[ManyScalars, "ManyPositive", ArrayDomain(_POSITIVE, "positive finite numbers")]
+ManyRates = Annotated[ManyScalars, "ManyRates", ArrayDomain(_RATE, "finite numbers, 0 or more")]
 
 _BLOCK = 4096  # steps: schedules of one structure share a program, whatever the length of the run
 
@@ -150,8 +151,7 @@ def known_rates(
     run = admit(where, name, RunDomain(), schedule)
     if callable(run) and not is_batch(run):
         read = as_schedule(run)
-        starts = np.arange(0, num_steps, _BLOCK, dtype=np.int32)
-        blocks = [read(start + np.arange(_BLOCK, dtype=np.int32)) for start in starts]
+        blocks = [read(np.arange(t, t + _BLOCK, dtype=np.int32)) for t in range(0, num_steps, _BLOCK)]
         run = blocks if is_traced(blocks) else np.concatenate(blocks)[:num_steps]
     if is_traced(run):
         raise Refusal(where, name, "a schedule that is not traced", schedule).error(TypeError)

@@ -1,7 +1,6 @@
 """Loss laws: what loss a training logs under a schedule, as pytrees of a few numbers; their fits."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -185,10 +184,6 @@ class Kind:
     high: np.ndarray
     prior_mean: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     prior_sd: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def names(self) -> list[str]:
-        return list(inspect.signature(self.law).parameters)
 
 
 def _multi_power(logs: jax.Array, unit: float) -> LossLaw:

@@ -98,8 +98,8 @@ class PeakFit:
         self._groups, self._exponents = groups, exponents
         self._log_peaks = np.concatenate([group.log_peaks for group in groups])
         self._losses = np.concatenate([group.losses for group in groups])
-        counts = [len(group.losses) for group in groups]
-        self._number = np.repeat(np.arange(len(groups)), counts)  # the group of each run
+        # The group of each run.
+        self._number = np.repeat(np.arange(len(groups)), [len(group.losses) for group in groups])
         offsets, slopes = zip(*(self._log_best(group.features) for group in groups), strict=True)
         self._offsets, self._slopes = np.array(offsets), np.array(slopes)
         self._slopes[:, 4:] = _MODEL_ERROR * np.eye(len(groups))

@@ -154,8 +154,7 @@ class Problem:
         low = np.r_[typical - 14, typical - 14, np.log(0.01), typical - 20, kind.low]
         high = np.r_[typical + 3, typical + 14, np.log(5.0), typical + 14, kind.high]
         first = len(start) - len(kind.prior_mean)
-        prior = np.zeros((len(kind.prior_mean), len(start)))
-        prior[:, first:] = np.diag(weight / kind.prior_sd)
+        prior = weight / kind.prior_sd[:, None] * np.eye(len(start))[first:]
 
         def values(logs: np.ndarray) -> np.ndarray:
             off = weight * (logs[first:] - kind.prior_mean) / kind.prior_sd

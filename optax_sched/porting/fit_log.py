@@ -89,6 +89,7 @@ class Problem:
         self.family, self.log, self.top, self.offset, self.fixed = family, log, top, offset, fixed
         self.free = [name for name in family.names if name not in fixed]
         self.curve = _curve_of(family, tuple(name for name in fixed if fixed[name] is None))
+        self.weight = len(self.curve.tape) / 100  # of an evaluation
         self.steps = np.maximum(log.steps + offset, 0.0)
 
     def numbers(self, fitted: Array) -> dict[str, Array]:
@@ -100,9 +101,10 @@ class Problem:
 
     def residuals(self, fitted: Array) -> Array:
         """Of k settings at once: [k, free] -> [k, points]."""
-        return self._residuals(self.numbers(fitted), self.log.values)
+        return self.residuals_of(self.numbers(fitted), self.log.values)
 
-    def _residuals(self, numbers: Mapping[str, Array], subtracted: Array | float) -> Array:
+    def residuals_of(self, numbers: Mapping[str, Array], subtracted: Array | float) -> Array:
+        """Of k values of each free number: how far the curves lie above `subtracted`."""
         known = {**self.fixed, **{name: number[:, None] for name, number in numbers.items()}}
         values = self.curve(
             [known[name] for name in self.family.names if known[name] is not None], self.steps
@@ -119,7 +121,7 @@ class Problem:
             without = numbers | {name: np.zeros_like(numbers[name]) for name in rates}
             unit = np.full(len(numbers[rates[0]]), self.top)
             design = np.stack(
-                [self._residuals(without | {name: unit}, 0.0) for name in rates], -1
+                [self.residuals_of(without | {name: unit}, 0.0) for name in rates], -1
             ).clip(-1e9, 1e9)
             solved = np.linalg.pinv(design) @ (self.log.values / self.log.half)
             heights = solved.clip(0.0, 1e3).T * self.top

@@ -14,8 +14,8 @@ from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import admit
 from optax_sched._schedules import constant
-from optax_sched.porting.families import ENDS, FAMILIES, LENGTHS, RATES
-from optax_sched.porting.fit_log import TIES, Log
+from optax_sched.porting.families import ENDS, LENGTHS, RATES
+from optax_sched.porting.fit_log import TIES, Log, Problem
 from optax_sched.porting.pieces import in_pieces
 from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
 from optax_sched.porting.typed_numbers import as_typed, round_ones
@@ -81,12 +81,11 @@ def identify(
     logs = [first, *(log for log in looser if not np.allclose(log.half, first.half))]
     searches: list[Search] = []
     for log in logs:
-        pieces, families = in_pieces(log), FAMILIES
+        pieces, near = in_pieces(log), None
         if searches:
-            near = {one.family for one in searches[0].nearest if one.off <= FAR * np.mean(log.half)}
-            families = [family for family in FAMILIES if family in near]
+            near = [one for one in searches[0].nearest if one.off <= FAR * np.mean(log.half)]
         known = min((cost for cost, *_ in pieces), default=np.inf)
-        searches.append(search := Search(log, families, known))
+        searches.append(search := Search(log, known, near))
         if found := sorted(search.run() + pieces, key=itemgetter(0, 1)):
             return [match for *_, match in found[:MOST_MATCHES]]
     return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
@@ -102,33 +101,37 @@ def _with_skips(search: Search) -> list[Match]:
         for near in sorted(search.nearest, key=lambda near: near.off)
         if not near.offset and LAGGING.issuperset(near.family.names) and near.numbers["peak"] > 0
     )
+    # Some points reject most settings: where no lag explains one of them.
+    lags = np.arange(MOST_SKIPPED + 1)
+    few = log.at(np.linspace(0, len(log.steps) - 1, FIRST_LOOK).astype(int))
+    behind = Log((few.steps[:, None] - lags).ravel(), *(it.repeat(len(lags)) for it in few[1:]))
     for near in itertools.islice(lagging, MOST_LAGGING):
-        peak, choices = near.numbers["peak"], {}
+        choices = {}
         for name, number in near.numbers.items():
             if name in ENDS:
-                choices[name] = [0.0, as_typed(number / peak, 1)]
+                choices[name] = [0.0, as_typed(number / near.numbers["peak"], 1)]
             elif name in LENGTHS:
                 # The clock lags: the lengths that fit are longer than those that were typed.
                 choices[name] = round_ones(0.9 * number, 1.02 * number + 2, True)
             else:
                 choices[name] = round_ones(0.99 * number, 1.01 * number, False)
-        for numbers in itertools.islice(itertools.product(*choices.values()), MOST_TRIES):
-            typed = dict(zip(choices, numbers, strict=True))
-            typed |= {name: as_typed(typed[name] * typed["peak"], 12) for name in typed if name in ENDS}
-            schedule = built(near.family, typed, True)
-            if schedule is not None and (lags := _lags(schedule, log)) is not None:
-                return [matched(schedule, log, 0, lags)]
+        tried = list(itertools.islice(itertools.product(*choices.values()), MOST_TRIES))
+        typed = dict(zip(choices, np.reshape(tried, (-1, len(choices))).T, strict=True))
+        typed |= {name: typed[name] * typed["peak"] for name in typed if name in ENDS}
+        errors = Problem(near.family, behind, log.top, 0, {}).residuals_of(typed, behind.values)
+        agrees = np.abs(errors).reshape(-1, len(few.steps), len(lags)) <= 1.01 * TIES
+        for at in np.flatnonzero(np.all(np.any(agrees, axis=2), axis=1)):
+            numbers = {name: as_typed(number[at], 12) for name, number in typed.items()}
+            schedule = built(near.family, numbers, True)
+            if schedule is not None and (found := _lags(schedule, log)) is not None:
+                return [matched(schedule, log, 0, found)]
     return []
 
 
 def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
     """How many updates were skipped before each logged step: the fewest that explain it."""
-    last = len(log.steps) - 1
-    # Some points reject most schedules.
-    if _lags_at(schedule, log.at(np.linspace(0, last, FIRST_LOOK).astype(int)), 0) is None:
-        return None
     lags = np.zeros(1, int)
-    for part in np.array_split(np.arange(last + 1), 1 + last // CHUNK):
+    for part in np.array_split(np.arange(len(log.steps)), 1 + len(log.steps) // CHUNK):
         more = _lags_at(schedule, log.at(part), lags[-1])
         if more is None:
             return None

@@ -17,9 +17,31 @@ from optax_sched._core.schedule import Schedule
 
 Array = np.ndarray
 Operation = tuple[Callable[..., Array], list[int], int]  # with the places of its values and its result
-Curve = Callable[[Sequence[Any], Array], Array]
 FLOAT = np.dtype(float)
 BATCH = (1, 1)  # every value has the shape of its traced one and behind it two axes: settings, steps
+
+
+class Curve:
+    """A function (numbers, steps [n]) -> values [k, n] of k schedules, as JAX traced one.
+
+    A number may be an array of the shape [k, 1], for k schedules.
+    """
+
+    def __init__(self, closed: Any):
+        self.dtypes = [aval.dtype for aval in closed.in_avals]
+        self.memory, self.tape, self.result = _recorded(closed)
+
+    def __call__(self, numbers: Sequence[Any], steps: Array) -> Array:
+        arguments = [
+            np.asarray(number, dtype) for number, dtype in zip(numbers, self.dtypes, strict=False)
+        ]
+        arguments = [_constant(number) if number.ndim == 1 else number for number in arguments]
+        known = [*arguments, steps[None], *self.memory[len(self.dtypes) :]]
+        with np.errstate(all="ignore"):
+            for rule, places, at in self.tape:
+                known[at] = rule(*[known[place] for place in places])
+        count = max((number.shape[0] for number in arguments if number.ndim == 2), default=1)
+        return np.broadcast_to(known[self.result], (count, len(steps)))
 
 
 def values_of(schedule: Schedule, steps: Array) -> Array:
@@ -37,27 +59,10 @@ def _curve_of(structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...], c
 
 
 def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) -> Curve:
-    """A function (numbers, steps [n]) -> values [k, n] of the schedules that `build` makes of numbers.
-
-    Each number has the type of its example. It may be an array of the shape [k, 1], for k schedules.
-    """
+    """The curve of the schedules that `build` makes of numbers, each of the type of its example."""
     with float64():
         step = jax.ShapeDtypeStruct((), clock)
-        closed = jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step)
-    dtypes = [aval.dtype for aval in closed.in_avals]
-    memory, tape, result = _recorded(closed)
-
-    def curve(numbers: Sequence[Any], steps: Array) -> Array:
-        arguments = [np.asarray(number, dtype) for number, dtype in zip(numbers, dtypes, strict=False)]
-        arguments = [_constant(number) if number.ndim == 1 else number for number in arguments]
-        known = [*arguments, steps[None], *memory[len(dtypes) :]]
-        with np.errstate(all="ignore"):
-            for rule, places, at in tape:
-                known[at] = rule(*[known[place] for place in places])
-        count = max((number.shape[0] for number in arguments if number.ndim == 2), default=1)
-        return np.broadcast_to(known[result], (count, len(steps)))
-
-    return curve
+        return Curve(jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step))
 
 
 def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:

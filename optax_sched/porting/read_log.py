@@ -14,7 +14,6 @@ from optax_sched._core.errors import Refusal
 # From the most to the least telling; an epoch is a step only where nothing counts steps.
 _COUNTERS = ("step", "_step", "global_step", "opt_step", "trainer/global_step", "iter", "iteration")
 STEP_NAMES = (*_COUNTERS, "epoch")
-EMPTY = ("", "none", "null")
 
 
 class Row(NamedTuple):
@@ -137,7 +136,7 @@ def _as_float(cell: object) -> float | None:
 def _number(row: Row, name: str) -> float | None:
     """The number in a cell, or None where the cell is empty."""
     cell = row.cells.get(name)
-    if cell is None or (isinstance(cell, str) and cell.strip().lower() in EMPTY):
+    if cell is None or (isinstance(cell, str) and cell.strip().lower() in ("", "none", "null")):
         return None
     number = _as_float(cell)
     if number is None:

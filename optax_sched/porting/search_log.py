@@ -29,7 +29,7 @@ CLOSE = 1.5  # the largest error of a fit that is there, or nearly
 FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
-MOST_WORK = 1500  # evaluations of fits, after the first ones of all families
+MOST_WORK = 1500  # evaluations of curves of 100 operations, after the first fits of all families
 WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
 PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
@@ -113,17 +113,21 @@ def matched(schedule: Schedule, log: Log, offset: int, lags: Array | int = 0) ->
 
 
 class Search:
-    """Of one log, for schedules that cost hardly more to type than `known`, where that is known."""
+    """Of one log, for schedules that cost hardly more to type than `known`, where that is known.
 
-    def __init__(self, log: Log, families: Sequence[Family], known: float = np.inf):
+    `near`: the fits of another reading of the log; the families are theirs, and begin there.
+    """
+
+    def __init__(self, log: Log, known: float = np.inf, near: Sequence[Near] | None = None):
         self.log, self.top, self.whole, self.least = log, log.top, log.whole, known
-        self.families = families
+        self.fits = {one.family: one.numbers for one in reversed(near or ())}
+        self.families = FAMILIES if near is None else sorted(self.fits, key=FAMILIES.index)
         self.points = log.points_to_fit()
         # Beside a rise a restart has no slope by its period.
         rises = np.append(np.diff(log.values) > 2 * log.half[1:], False)
         self.smooth = ~(rises | np.roll(rises, 1))
         self.order = itertools.count()
-        self.work = 0
+        self.work = 0.0
         # With what each costs to type, and the place of its family, which comes first among equals.
         self.found: dict[tuple[str, int], tuple[float, int, Match]] = {}
         self.seen: set[tuple[str, int]] = set()
@@ -133,7 +137,7 @@ class Search:
         heaps: dict[Family, list[Node]] = {}
         for root in self._roots():
             heapq.heappush(heaps.setdefault(root.family, []), root)
-        spent, counts = dict.fromkeys(heaps, 0), dict.fromkeys(heaps, 0)
+        spent, counts = dict.fromkeys(heaps, 0.0), dict.fromkeys(heaps, 0)
         most = self.work + MOST_WORK
         while heaps and self.work < most:
             # A family that costs much and finds nothing lets others go first.
@@ -180,14 +184,14 @@ class Search:
         fits: list[Fit] = []
         for start in starts:
             fits.append(problem.fit(start, SHORT))
-            self.work += fits[-1].taken
+            self.work += fits[-1].taken * problem.weight
             if np.abs(fits[-1].residuals).max() < CLOSE:
                 break
         best = min(fits, key=lambda fit: fit.residuals @ fit.residuals)
         if best.taken < SHORT:  # it is there
             return best
         further = problem.fit(best.fitted, 8 if problem.fixed else 48)
-        self.work += further.taken
+        self.work += further.taken * problem.weight
         return further
 
     def _roots(self) -> Iterator[Node]:
@@ -197,7 +201,8 @@ class Search:
             problem = self._problem(family, 0, {})
             required = sum(not family.is_optional(name) for name in family.names)
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
-                yield from self._root(problem, self._fit(problem, *problem.starts(4)))
+                starts = [problem.fitted(self.fits[family])] if self.fits else problem.starts(4)
+                yield from self._root(problem, self._fit(problem, *starts))
         rounding = CLOSE * self.log.half.mean()  # within it, the simplest first
         nearest = sorted(self.nearest, key=lambda near: (max(near.off, rounding), len(near.numbers)))
         for near, offset in itertools.product(nearest[:MOST_SHIFTED], OFFSETS[1:]):

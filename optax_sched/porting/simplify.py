@@ -1,6 +1,7 @@
 """The shortest name of a curve, and of parts one after another."""
 
 import collections
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -43,9 +44,9 @@ def stairs(start: float, factor: float, drops: Iterable[float]) -> Schedule:
 
 def seen(starts: Sequence[float], parts: Sequence[Any]) -> list[tuple[float, float, Any]]:
     """Start, stop and part of those that are ever seen: each until any after it begins."""
-    stops = [min(starts[i:], default=math.inf) for i in range(1, len(starts) + 1)]
-    rows = zip(starts, stops, parts, strict=True)
-    return [(start, stop, part) for start, stop, part in rows if max(start, 0) < stop]
+    stops = list(itertools.accumulate([math.inf, *starts[:0:-1]], min))  # from the last part on
+    rows = zip(starts, reversed(stops), parts, strict=True)
+    return [(start, stop, part) for start, stop, part in rows if not max(start, 0) >= stop]
 
 
 def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Schedule:

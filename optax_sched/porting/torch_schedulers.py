@@ -68,7 +68,7 @@ def polynomial_lr(it: Part) -> Schedule:
 
 def waves(rate: float, length: float, half_waves: float, end: float, until: float) -> Schedule:
     """Cosine waves over `length` steps, which go on where they are used for longer."""
-    times = max(1, math.ceil(until / length)) if until < math.inf else 1
+    times = math.ceil(until / length) if 0 < length < until < math.inf else 1
     if times * half_waves == 1:
         return cosine(rate, length, end)
     return ours.cosine_waves(rate, steps(times * length), times * half_waves, end)

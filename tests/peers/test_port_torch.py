@@ -315,6 +315,8 @@ def composite(kind: str) -> Any:
             return lr.SequentialLR(opt, [inner, lr.StepLR(opt, 3)], [4])
         if kind == "cosine":
             return lr.ChainedScheduler([lr.LinearLR(opt), lr.CosineAnnealingLR(opt, 9, 0.01)])
+        if kind == "short":
+            return lr.SequentialLR(opt, [lr.CosineAnnealingLR(opt, 0), lr.StepLR(opt, 3)], [4])
         if kind == "cyclic":
             return lr.ChainedScheduler([lr.CyclicLR(opt, 0.1, 0.2), lr.StepLR(opt, 3)])
         if kind == "linear":
@@ -353,6 +355,10 @@ REFUSED = [
         "port: CosineAnnealingLR is beyond cosine_decay: en",
     ),
     (composite("cosine"), "port: CosineAnnealingLR.eta_min must be 0 in a ChainedScheduler, got 0.01"),
+    (
+        composite("short"),
+        "port: SequentialLR is beyond cosine_decay: decay_steps must be a positive fi",
+    ),
     (composite("cyclic"), "port: CyclicLR.step must be a scheduler that multiplies the rate"),
     (composite("linear"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
     (composite("late"), "port: SequentialLR.step must be of a scheduler that is made of no others"),

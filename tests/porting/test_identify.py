@@ -175,11 +175,10 @@ def test_another_reading_of_the_last_digit_is_for_families_that_are_near(monkeyp
     """Noise, which may be decimals or significant digits: as these, no family is tried again."""
     module = importlib.import_module("optax_sched.porting.identify")
     search, tried = module.Search, []
-    monkeypatch.setattr(module, "Search", lambda *on: tried.append(len(on[1])) or search(*on))
+    monkeypatch.setattr(module, "Search", lambda *on: tried.append(on[2]) or search(*on))
     noise = np.random.default_rng(0).uniform(1e-5, 1e-3, 500)
     assert not identify(range(500), [f"{value:.6f}" for value in noise])[0].is_consistent
-    first, *others = tried
-    assert first > 20 and others == [0]
+    assert tried == [None, []]  # the families whose fits are near: of the first reading all are tried
 
 
 @pytest.mark.parametrize(
