@@ -121,10 +121,8 @@ class _Writer(Walk):
         if "builder" in formula.domains:
             why = "has a hyperparameter called 'builder', which is the key of its name: rename it"
             raise ValueError(f"{here}: {formula.name} {why}")
-        config: dict[str, Any] = {"builder": formula.name}
-        for name, value in hyperparameters(schedule).items():
-            config[name] = self.plain(value, (*path, name))
-        return config
+        values = hyperparameters(schedule).items()
+        return {"builder": formula.name} | {name: self.plain(it, (*path, name)) for name, it in values}
 
     def plain(self, value: Any, path: Path) -> Any:
         if isinstance(value, Built):
