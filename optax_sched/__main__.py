@@ -155,8 +155,7 @@ def compare(options: argparse.Namespace) -> None:
     """Rank schedules for a run of N updates by the convex bound."""
     schedules = {repr(schedule): schedule for schedule in options.specs}
     steps = last_step_of("compare", "--steps", options.steps, [])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         rows = compared(schedules, steps, options.tuned, options.horizon_exponent, *options.law)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)

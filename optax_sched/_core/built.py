@@ -104,8 +104,7 @@ def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
 def lengths_of(built: object) -> Lengths:
     """The lengths on the clock of what a builder made, each with its path."""
     if isinstance(built, Built):
-        for name, domain, value in stored(built):
-            yield from ((name + rest, length) for rest, length in domain.lengths(value))
+        yield from built._formula.lengths(built._values)
 
 
 def bound_values(built: Built) -> inspect.BoundArguments:

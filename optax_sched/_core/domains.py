@@ -52,7 +52,7 @@ class Domain:
 
     def admit(self, value: object) -> Any:
         """What is stored for what the user wrote."""
-        raise NotImplementedError
+        return value
 
     def public(self, stored: Any) -> Any:
         """What the user sees as an attribute of the schedule."""
@@ -231,9 +231,6 @@ class Optional(Domain):
         self.words = f"{of.words}, or None"
         self.static = of.static
 
-    def admit(self, value: object) -> Any:
-        return None if value is None else self.of.admit(value)
-
 
 def _of_what_is_there(name: str, of_none: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Optional, value: object) -> Any:
@@ -243,7 +240,7 @@ def _of_what_is_there(name: str, of_none: Callable[..., Any]) -> Callable[..., A
 
 
 for _name, _method in vars(Domain).items():
-    if inspect.isfunction(_method) and not _name.startswith("_") and _name != "admit":
+    if inspect.isfunction(_method) and not _name.startswith("_"):
         setattr(Optional, _name, _of_what_is_there(_name, _method))
 
 

@@ -3,14 +3,14 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from optax_sched._core.domains import Domain, default_float
 from optax_sched._core.errors import NEEDS_NUMBERS, Refusal, in_a_word
-from optax_sched._core.lengths import refuse_ratios, refuse_swapped
+from optax_sched._core.lengths import Lengths, refuse_ratios, refuse_swapped
 from optax_sched._core.printing import source
 from optax_sched._core.words import BY_NAME, admit, bind, domain_of, readable
 
@@ -83,11 +83,7 @@ class Formula:
         """Check the values that the user wrote, and make the object."""
         where, domains = self.name, self.domains
         stored = {name: admit(where, name, it, values[name], _SEVERAL) for name, it in domains.items()}
-        lengths = {
-            name + rest: value
-            for name, domain in domains.items()
-            for rest, value in domain.lengths(stored[name])
-        }
+        lengths = dict(self.lengths(stored.values()))
         heights = {
             name: value if name.endswith(("value", "values")) else domains[name].constants(value)
             for name, value in stored.items()
@@ -106,6 +102,12 @@ class Formula:
                 name, rule, *hint = violated
                 raise Refusal(where, name, rule, values[name], *hint).error()
         return self.made._make(self, tuple(stored.values()))
+
+    def lengths(self, stored: Iterable[Any]) -> Lengths:
+        """The lengths on the clock of the call, each with its path."""
+        for (name, domain), value in zip(self.domains.items(), stored, strict=True):
+            for rest, length in domain.lengths(value):
+                yield name + rest, length
 
     def importable(self) -> Callable[..., Any]:
         """The builder, under the name by which its module knows it, so that it can be pickled."""

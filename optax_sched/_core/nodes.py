@@ -40,14 +40,7 @@ class Node:
     @property
     def _values(self) -> tuple[Any, ...]:
         children = iter(self._children)
-        return tuple(
-            next(children)
-            if word is _CHILD
-            else word.unflatten(())
-            if isinstance(word, jax.tree_util.PyTreeDef)
-            else word
-            for word in self._structure[1]
-        )
+        return tuple(next(children) if it is _CHILD else _static_value(it) for it in self._structure[1])
 
     def _keys(self) -> Iterable[Any]:
         """The key of each child in the path to a leaf."""
@@ -68,6 +61,10 @@ def _as_static(value: object, is_static: bool) -> Any:
         return structure  # compared by its parts, as the value is not
     is_function = callable(value) and jax.tree_util.treedef_is_leaf(structure)
     return value if is_function else _CHILD
+
+
+def _static_value(word: Any) -> Any:
+    return word.unflatten(()) if isinstance(word, jax.tree_util.PyTreeDef) else word
 
 
 # It checks nothing: JAX puts tracers, batches and placeholders where the leaves were.

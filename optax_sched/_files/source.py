@@ -94,8 +94,7 @@ class _Parser:
         if not self.text.strip():
             raise Refusal("from_source", "text", _WHOLE, "").error()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of escapes in strings: the builders judge strings
+            with warnings.catch_warnings(action="ignore"):  # of escapes: the builders judge strings
                 tree = ast.parse(self.text, mode="eval").body
             made = self.value(tree) if isinstance(tree, ast.Call | ast.BinOp | ast.UnaryOp) else None
         except SyntaxError as error:

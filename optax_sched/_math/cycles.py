@@ -5,17 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._math.phases import (
-    LAST_STEP,
-    ULPS,
-    Numeric,
-    is_held,
-    is_int,
-    pick,
-    progress,
-    remaining,
-    whole_step,
-)
+from optax_sched._math.phases import LAST_STEP, ULPS, Numeric, is_held, is_int, pick, shares, whole_step
 from optax_sched._math.two_floats import Two, as_written, divided, expm1, log1p, times, two
 
 _MOST = 1e19  # first cycles in a sum of cycles: far beyond the last step, and no infinity yet
@@ -35,7 +25,7 @@ def place_in_cycles(step: Numeric, period: Numeric, period_mult: Any | None) -> 
     if period_mult is None:
         number = whole_periods(step, period)
         clock = rest_of_periods(step, period, number)
-        return Place(number, clock, progress(clock, period), remaining(clock, period))
+        return Place(number, clock, *shares(clock, period))
     number, clock, left = _growing_cycle(*map(jax.lax.stop_gradient, (step, period, period_mult)))
     length = clock + left
     # The exact boundaries carry no gradient: take the gradient of the same sums in floats.

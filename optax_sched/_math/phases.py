@@ -135,6 +135,11 @@ def phase(step: Numeric, start: Numeric, end: Numeric) -> Fractions:
     return Fractions(done, left)
 
 
+def shares(step: Numeric, steps: Numeric) -> Fractions:
+    """How much of a phase of this length is done, and how much remains."""
+    return Fractions(progress(step, steps), remaining(step, steps))
+
+
 def mix(at_zero: Numeric, at_one: Numeric, weight: Numeric, complement: Any = None) -> jax.Array:
     """A blend of two values that is exact at both ends, for use in your own formulas.
 

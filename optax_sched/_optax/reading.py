@@ -69,17 +69,17 @@ def _factor(tree: object) -> Any:
             product = _times(product, by_label if any(by_label.values()) else None)
         elif isinstance(node, INJECTED):
             product = _times(product, _factor(node.inner_state))
-            states = node.hyperparams_states
-            rates = {
-                name: _factor_of(states[name])  # it may have been changed since
-                if isinstance(states.get(name), KEPT)
-                else _Factor(jnp.asarray(number), True)
-                for name, number in sorted(node.hyperparams.items())
-                if is_rate(name)
-            }
+            rates = {name: _injected(node, name) for name in sorted(filter(is_rate, node.hyperparams))}
             one = next(iter(rates.values()), None)
             product = _times(product, rates if len(rates) > 1 else one)
     return product
+
+
+def _injected(node: Any, name: str) -> _Factor:
+    state = node.hyperparams_states.get(name)
+    if isinstance(state, KEPT):  # it may have been changed since
+        return _factor_of(state)
+    return _Factor(jnp.asarray(node.hyperparams[name]), True)
 
 
 def _factor_of(state: Any) -> _Factor:

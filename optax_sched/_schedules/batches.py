@@ -8,15 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import (
-    Built,
-    assembled,
-    formula_behind,
-    is_made_by,
-    refuse_batch,
-    stored,
-    stored_values,
-)
+from optax_sched._core.built import Built, assembled, formula_behind, refuse_batch, stored_values
 from optax_sched._core.domains import is_traced, read_only
 from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families, stacked
@@ -66,11 +58,11 @@ def _closed_loops(loops: Sequence[Any]) -> Any:
     names = [formula_behind(it).name if isinstance(it, Built) else in_a_word(it) for it in loops]
     rule = "schedules alone, or closed loops of one builder and structure"
     refusal = Refusal("stack", "schedules", rule, names)
-    builder = formula_behind(next(it for it in loops if isinstance(it, Built))).builder
-    if not all(is_made_by(builder, it) for it in loops):
+    formula = formula_behind(next(it for it in loops if isinstance(it, Built)))
+    if not all(isinstance(it, Built) and formula_behind(it) is formula for it in loops):
         raise refusal.error(TypeError)
     values: dict[str, Any] = {}
-    for name, domain, value in stored(loops[0]):
+    for name, domain in formula.domains.items():
         column = [stored_values(it)[name] for it in loops]
         if isinstance(domain, OneSchedule):
             values[name] = stack(column)
@@ -79,11 +71,11 @@ def _closed_loops(loops: Sequence[Any]) -> Any:
                 values[name] = jax.tree.map(lambda *x: stacked(x), *column)
             except ValueError:
                 raise refusal.error() from None
-        elif all(other == value for other in column):
-            values[name] = value
+        elif all(value == column[0] for value in column):
+            values[name] = column[0]
         else:
             raise Refusal("stack", f"{name} in schedules", "the same in all", column).error()
-    return assembled(builder, **values)
+    return assembled(formula.builder, **values)
 
 
 def _form(leaf: Any) -> Any:
@@ -134,9 +126,8 @@ def unstack(batch: Schedule) -> list[Any]:
 
 def _is_choice(item: Any) -> bool:
     """Whether `stack` made this `select`, which chooses what it was given."""
-    if not is_made_by(select, item) or is_traced(item.index) or jnp.ndim(item.index):
-        return False
-    return isinstance(stored_values(item)["schedules"], Mixture)
+    schedules = stored_values(item).get("schedules") if isinstance(item, Built) else None
+    return isinstance(schedules, Mixture) and not is_traced(item.index) and not jnp.ndim(item.index)
 
 
 def _chosen(item: Any) -> Any:

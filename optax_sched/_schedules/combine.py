@@ -12,7 +12,7 @@ from optax_sched._core.operands import Operand, Operands, Parts
 from optax_sched._core.schedule import schedule as decorate
 from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import Boundaries, CountOrZero, Key, Noise, Rate, Real, Steps, StepsOrZero
-from optax_sched._math.phases import clock_since, last_reached, progress, reached, remaining, whole_step
+from optax_sched._math.phases import clock_since, last_reached, reached, shares, whole_step
 from optax_sched._math.shapes import blend
 
 
@@ -94,7 +94,7 @@ def warmup(
     """
     # One evaluation serves both phases: during the rise the schedule's own clock still stands at 0.
     first = schedule(clock_since(step, warmup_steps))
-    return blend(init_value, first, shape, progress(step, warmup_steps), remaining(step, warmup_steps))
+    return blend(init_value, first, shape, *shares(step, warmup_steps))
 
 
 @decorate
@@ -142,7 +142,7 @@ def cooldown(
     begun = reached(step, start)
     value = schedule(jnp.where(begun, start, step))
     clock = clock_since(step, start)
-    z, u = progress(clock, cooldown_steps), remaining(clock, cooldown_steps)
+    z, u = shares(clock, cooldown_steps)
     # With cooldown_steps = 0 (a recipe can produce that) u is 0 even before `start`.
     return jnp.where(begun, blend(end_value, value, shape, u, z), value)
 

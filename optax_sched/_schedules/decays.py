@@ -11,7 +11,7 @@ from optax_sched._core.formula import at_most, decay_falls
 from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import PartOfOne, Positive, Rate, Real, Steps
-from optax_sched._math.phases import mix, progress, remaining
+from optax_sched._math.phases import mix, shares
 from optax_sched._math.shapes import blend, half_wave, raised
 
 
@@ -44,7 +44,7 @@ def linear(step, init_value: Real, end_value: Real, transition_steps: Steps):
     >>> [f"{warm(t):.1f}" for t in (-1, 0, 1, 2, 3, 4)]
     ['0.0', '0.0', '0.1', '0.2', '0.3', '0.3']
     """
-    z, u = progress(step, transition_steps), remaining(step, transition_steps)
+    z, u = shares(step, transition_steps)
     return mix(init_value, end_value, z, u)
 
 
@@ -73,7 +73,7 @@ def exponential(step, init_value: Positive, end_value: Positive, transition_step
     >>> [f"{exponential(1.0, 0.01, 4)(t):.3f}" for t in range(6)]
     ['1.000', '0.316', '0.100', '0.032', '0.010', '0.010']
     """
-    z, u = progress(step, transition_steps), remaining(step, transition_steps)
+    z, u = shares(step, transition_steps)
     # Start at the nearer end: i (e / i)^z or e (i / e)^u, which are equal. Multiply by the square root
     # of the factor twice, since e / i itself may exceed what a float holds.
     down, up = jnp.sqrt(end_value) / jnp.sqrt(init_value), jnp.sqrt(init_value) / jnp.sqrt(end_value)
@@ -114,7 +114,7 @@ def polynomial_decay(
     >>> [f"{polynomial_decay(1.0, 4, power=2.0)(t):.4f}" for t in range(6)]
     ['1.0000', '0.5625', '0.2500', '0.0625', '0.0000', '0.0000']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     return mix(end_value, init_value, *raised(u, z, power))
 
 
@@ -153,7 +153,7 @@ def cosine_decay(
     >>> [f"{cosine_decay(1.0, 4, end_value=0.1)(t):.3f}" for t in range(6)]
     ['1.000', '0.868', '0.550', '0.232', '0.100', '0.100']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     return mix(end_value, init_value, *raised(*half_wave(u, z), exponent))
 
 
@@ -184,7 +184,7 @@ def cosine_waves(
     >>> [f"{cosine_waves(1.0, 6, 3)(t):.2f}" for t in range(8)]
     ['1.00', '0.50', '0.00', '0.50', '1.00', '0.50', '0.00', '0.00']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     # (1 + cos(pi h z)) / 2 is `half_wave` of the distance from h z to the nearest odd number, a trough.
     # Near a trough the wave is almost 0, and rounding in a large h z would be all that is left of it.
     # So count h z from the nearer end of the run, take off the nearest whole number, crest or trough,
@@ -223,7 +223,7 @@ def quarter_cosine_decay(step, init_value: Rate, decay_steps: Steps, end_value: 
     >>> [f"{quarter_cosine_decay(1.0, 3)(t):.3f}" for t in range(5)]
     ['1.000', '0.866', '0.500', '0.000', '0.000']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     # 1 - cos(pi z / 2) is 2 sin^2(pi z / 4), which does not cancel near the start.
     wave, rest = jnp.sin(jnp.pi / 2 * u), 2 * jnp.sin(jnp.pi / 4 * z) ** 2
     return mix(end_value, init_value, wave, rest)
@@ -267,7 +267,7 @@ def tanh_decay(
     >>> [f"{tanh_decay(1.0, 10)(t):.3f}" for t in (0, 5, 7, 9, 10)]
     ['1.000', '0.982', '0.500', '0.018', '0.000']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     a = lower * u + upper * z
     # At the ends the tangent has not arrived: a weight of 0 makes `mix` select the exact value.
     weight, complement = jax.nn.sigmoid(-2 * a) * (u > 0), jax.nn.sigmoid(2 * a) * (z > 0)
@@ -302,7 +302,7 @@ def rex_decay(step, init_value: Rate, decay_steps: Steps, end_value: Rate = 0.0,
     >>> [f"{rex_decay(1.0, 4)(t):.3f}" for t in range(6)]
     ['1.000', '0.857', '0.667', '0.400', '0.000', '0.000']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     below = (1 - beta) + beta * u
     weight, complement = u / below, (1 - beta) * z / below
     return mix(end_value, init_value, weight, complement)
@@ -345,7 +345,7 @@ def k_decay(
     >>> [f"{k_decay(1.0, 4, 2.0)(t):.3f}" for t in range(6)]
     ['1.000', '0.990', '0.854', '0.402', '0.000', '0.000']
     """
-    z, u = progress(step, decay_steps), remaining(step, decay_steps)
+    z, u = shares(step, decay_steps)
     done, left = raised(z, u, k)  # z^k and 1 - z^k
     return blend(end_value, init_value, shape, left, done)
 
