@@ -82,4 +82,5 @@ def _single(scheduler: object) -> str:
     return name
 
 
+# What can be no part of another.
 WHOLE = {"ReduceLROnPlateau": on_plateau, "SequentialLR": _sequence, "ChainedScheduler": _chain}
