@@ -17,15 +17,7 @@ from optax_sched._core.evaluate import advice_for_traced_code, weak
 from optax_sched._core.formula import Checks, Formula
 from optax_sched._core.operands import Operand
 from optax_sched._core.words import Rate, Switch
-from optax_sched._optax.state import (
-    FeedbackState,
-    ScheduleState,
-    advanced,
-    at_this_update,
-    rate_of,
-    single,
-    start,
-)
+from optax_sched._optax.state import KEPT, FeedbackState, advanced, evaluated, rate_of, single, start
 
 MISSING: Any = object()
 
@@ -53,7 +45,7 @@ class LiveSchedule(Built):
     def __call__(self, state: object, **extra: object) -> jax.Array:
         """The rate of the update that is being made; of a closed loop without `value`, as it stands."""
         name = formula_behind(self).name
-        if not isinstance(state, ScheduleState | FeedbackState):
+        if not isinstance(state, KEPT):
             raise TypeError(
                 f"{name}: write optax.inject_hyperparams(optax.adamw)(learning_rate={name}(...)), "
                 f"which keeps its state; it was called with {in_a_word(state)}, as optax.adamw calls a "
@@ -64,7 +56,7 @@ class LiveSchedule(Built):
 
     def _at_this_update(self, state: Any, value: object, where: str | None = None) -> Any:
         del value, where
-        return at_this_update(state)
+        return evaluated(state)
 
     def _no_arithmetic(self, other: object = None) -> NoReturn:
         del other
@@ -138,7 +130,7 @@ class ClosedLoop(LiveSchedule):
                 "optax_sched.observe where it is known only now and then, or set observe_only=True"
             )
         if state.schedule is not None:
-            state = state._replace(schedule=at_this_update(state.schedule))
+            state = state._replace(schedule=evaluated(state.schedule))
         if value is None or self.observe_only:
             return state
         return state._replace(memory=remembered(state.rule, state.memory, metric(where, value)))

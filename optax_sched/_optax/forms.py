@@ -11,11 +11,10 @@ import optax
 from optax_sched._core.built import assembled
 from optax_sched._core.nodes import Node
 from optax_sched._optax.plateau import OUR_RULES, PlateauState
-from optax_sched._optax.state import FeedbackState, ScheduleState, as_dicts, flat
+from optax_sched._optax.state import KEPT, FeedbackState, ScheduleState, as_dicts, flat
 
 INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState
-KEPT = (ScheduleState, FeedbackState)
 TELLING = (*KEPT, INJECTED, PARTITION)  # that say something of the rate
 _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
 _NAMED = {PARTITION: "inner_states", INJECTED: "hyperparams_states"}  # the fields with states by name
@@ -28,7 +27,8 @@ class Place:
     """
 
     def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
-        self.state, self.names, self.is_rate = state, names, is_rate
+        self.state: Any = state
+        self.names, self.is_rate = names, is_rate
 
     @property
     def schedule(self) -> Any:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_sched._optax.forms import INJECTED, KEPT, PARTITION, TELLING, is_rate, opened
-from optax_sched._optax.state import ScheduleState, rate_of, refuse_zeros
+from optax_sched._optax.forms import INJECTED, PARTITION, TELLING, is_rate, opened
+from optax_sched._optax.state import KEPT, ScheduleState, rate_of, refuse_zeros
 
 
 def current_value(opt_state: object) -> Any:

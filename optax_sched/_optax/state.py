@@ -44,6 +44,9 @@ class FeedbackState(NamedTuple):
         raise AttributeError(f"FeedbackState has no field {name!r}")
 
 
+KEPT = (ScheduleState, FeedbackState)
+
+
 def strong(leaf: object) -> jax.Array:
     """As an array of a fixed dtype, so that `init` and `update` agree on it."""
     dtype = jnp.result_type(leaf)
@@ -164,7 +167,7 @@ def start(schedule: Callable[[jax.Array], jax.Array]) -> ScheduleState:
     return ScheduleState(count, owned(carried(count)), carried)
 
 
-def at_this_update(state: ScheduleState) -> ScheduleState:
+def evaluated(state: ScheduleState) -> ScheduleState:
     """The state with the schedule's value at the update that is being made."""
     return state._replace(value=strong(state.schedule(state.count)))
 
