@@ -137,10 +137,8 @@ class _Parser:
             return self.call(node)
         if isinstance(node, ast.List | ast.Tuple):
             return [self.value(item) for item in node.elts]
-        if isinstance(node, ast.Constant):
-            value = node.value
-            if value is None or isinstance(value, bool | str | int | float):
-                return value
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None):
+            return node.value
         if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
             return self.combined(node, _UNARY[type(node.op)], [node.operand])
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
