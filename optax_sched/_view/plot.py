@@ -126,10 +126,9 @@ def values_at(schedule: Function, steps: np.ndarray) -> np.ndarray:
 
 def _labelled(schedules: Any) -> tuple[list[str], list[Function]]:
     """The labels, and the schedules."""
-    if isinstance(schedules, Mapping):
-        named = {f"schedules[{label!r}]": item for label, item in schedules.items()}
-    elif isinstance(schedules, list | tuple):
-        named = {f"schedules[{index}]": item for index, item in enumerate(schedules)}
+    if isinstance(schedules, Mapping | list | tuple):
+        pairs = schedules.items() if isinstance(schedules, Mapping) else enumerate(schedules)
+        named = {f"schedules[{label!r}]": item for label, item in pairs}
     else:
         named = {"schedules": schedules}
     if not named:
