@@ -51,7 +51,7 @@ def _raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
     # Not `**`, which XLA does not vectorise on a CPU. Near 1, log x = -2 atanh(y / (1 + x)).
     near = jnp.where(y < 0.5, y / (1 + x), 0.0)
     series = 0.0
-    for k in range(13 if x.dtype == jnp.float32 else 31, 1, -2):
+    for k in range(13 if near.dtype == jnp.float32 else 31, 1, -2):
         series = (2 / k + series) * near**2
     near_1 = -(2 * near + series * near)
     log = exponent * jnp.where(y < 0.5, near_1, jnp.log(jnp.where(x > 0, x, 1.0)))
