@@ -1,5 +1,6 @@
 """Operators: which builder they call with what, with which neighbours, and what they refuse."""
 
+import operator
 from typing import Any
 
 import jax
@@ -99,7 +100,7 @@ def test_a_batch_is_mapped():
 REFUSED = [
     (lambda: A / B, r"divide: divisor must be a finite number other than 0, got cosine.*a\(step\) / b"),
     (lambda: 1 / A, r"divide: divisor must be .*, got linear.*a / b\(step\)"),
-    (lambda: own / A, r"divide: divisor must be .*, got linear.*/ b\(step\)"),
+    (lambda: own / A, r"divide: divisor must be .*, got linear.*a\(step\) / b\(step\)"),
     (lambda: A / own, r"divide: divisor must be .*, got <function own"),
     (lambda: A / 0, r"divide: divisor must be .*, got 0"),
     (lambda: A / jnp.float32(0), r"divide: divisor must be .*, got 0\.0"),
@@ -125,6 +126,49 @@ def test_what_has_no_meaning_is_refused_in_one_line(operation, line):
     with pytest.raises((TypeError, ValueError), match="^" + line) as caught:
         operation()
     assert "\n" not in str(caught.value)
+
+
+def name(operand: Any) -> str:
+    return getattr(operand, "__name__", None) or repr(operand)
+
+
+FORMULAS: list[tuple[Any, Any]] = [
+    (A, B),
+    (A, own),
+    (own, A),
+    (2, A),
+    (0.5, A),
+    (0, A),
+    (np.int32(2), A),
+    (jnp.float32(2), A),
+]
+FORMULAS += [(A, it) for it in (-1, -0.5, np.int32(-2), jnp.float32(-2))]
+NO_OPERANDS = [None, "1", [1.0], True, 1j, np.inf, np.nan, 0, cosine_decay]
+
+
+@pytest.mark.parametrize("operate", [operator.truediv, operator.pow], ids=name)
+@pytest.mark.parametrize(("a", "b"), FORMULAS, ids=name)
+def test_the_formula_that_an_error_shows_runs_as_it_stands(operate, a, b):
+    if operate is operator.truediv and not callable(b):
+        made = a / b
+    else:
+        with pytest.raises((TypeError, ValueError), match=r"(divisor|exponent) must be") as caught:
+            operate(a, b)
+        formula = str(caught.value).partition(": write a formula, ")[2]
+        made = eval(formula, {"schedule": os.schedule, "a": a, "b": b})
+    left, right = (float(it(5) if callable(it) else it) for it in (a, b))
+    assert float(made(5)) == pytest.approx(operate(left, right), rel=1e-6)
+
+
+@pytest.mark.parametrize("other", NO_OPERANDS, ids=name)
+def test_no_formula_is_shown_that_cannot_help(other):
+    wrong = [lambda: A / other, lambda: A**other]
+    if other != 0:  # a formula may divide 0
+        wrong += [lambda: other / A, lambda: other**A]
+    for operation in wrong:
+        with pytest.raises((TypeError, ValueError), match=r"(divisor|exponent) must be") as caught:
+            operation()
+        assert "formula" not in str(caught.value)
 
 
 def test_a_power_is_exact_at_0_and_1_and_its_gradient_is_finite():
