@@ -32,7 +32,7 @@ def read_log(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.nda
 
     An empty cell leaves out that step of that column. Where a run was resumed from an earlier step, the
     rows that it overtook are left out; where a step is repeated, the last value counts. A column of
-    texts is left out.
+    texts, or of true and false, is left out.
 
     Args:
       path: the file.
@@ -128,7 +128,7 @@ def _json_rows(file: str, text: str) -> list[Row]:
 
 def _as_float(cell: object) -> float | None:
     try:
-        return float(cell) if isinstance(cell, str | int | float) and cell is not True else None
+        return float(cell) if isinstance(cell, str | float) or type(cell) is int else None
     except (ValueError, OverflowError):
         return None
 

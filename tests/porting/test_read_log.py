@@ -109,6 +109,13 @@ def test_json_lines(written):
     }
 
 
+def test_true_and_false_are_left_out_as_texts_are(written):
+    lines = '{"step": 0, "lr": 0.1, "best": false, "ok": false}\n{"step": 1, "lr": 0.2, "best": true}\n'
+    cells = "step,lr,best,ok\n0,0.1,False,False\n1,0.2,True,\n"
+    for text in (lines, cells):
+        assert as_lists(read_log(written(text))) == {"lr": ([0, 1], [0.1, 0.2])}
+
+
 def test_the_rows_that_a_resumed_run_overtook_do_not_count(written):
     steps = [0, 10, 20, 30, 40, 20, 30, 40, 50, 50]
     rows = [f"{step},{number}," for number, step in enumerate(steps)]
@@ -152,6 +159,8 @@ FAULTS = {
     '{"step": 1}\n{"step": 2,\n': "log.csv, row 2, column 12: Expecting",
     '{\n"step": 1,\n"lr": }\n': "log.csv, row 3, column 7: Expecting value",
     '[{"step": 1, "lr": 1}, 5]': "log.csv, row 2 must be a JSON object, got 5",
+    '{"step": false, "lr": 1}': "log.csv, row 1, column 'step' must be a number, got False",
+    '{"step": 1, "lr": 1}\n{"step": 2, "lr": false}': "log.csv, row 2, column 'lr' must be a number",
     '[{"step": 1, "a": 1}, {"step": 2, "a": "b"}]': "log.csv, row 2, column 'a' must be a number,",
 }
 
