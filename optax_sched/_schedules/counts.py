@@ -115,9 +115,9 @@ def count_updates(
     processes = admit(where, "processes", _COUNT, processes)
     accumulate = admit(where, "accumulate", _COUNT, accumulate)
     keep = not admit(where, "drop_last", Choice((False, True)), drop_last)
-    passes = Fraction(str(admit(where, "epochs", _EPOCHS, epochs)))
+    epochs = admit(where, "epochs", _EPOCHS, epochs)
     if callable(batch_size):
-        for name, value in (("epochs", passes), ("accumulate", accumulate)):
+        for name, value in (("epochs", epochs), ("accumulate", accumulate)):
             if value != 1:
                 hint = ": give all examples of the training as num_examples"
                 raise Refusal(where, name, "1 beside a schedule of batches", value, hint).error()
@@ -132,7 +132,7 @@ def count_updates(
         return updates + (keep and examples > 0)
     together = admit(where, "batch_size", _COUNT, batch_size) * processes
     batches = -(-examples // together) if keep else examples // together
-    return math.floor(passes * batches) // accumulate
+    return math.floor(Fraction(str(epochs)) * batches) // accumulate
 
 
 def count_examples(num_steps: int, batch_size: int | Function, *, processes: int = 1) -> int:

@@ -202,7 +202,15 @@ TEXT: Any = "8"
 BAD_RAMPS = [
     (
         lambda: count_updates(9, RAMP, 2),
-        "count_updates: epochs must be 1 beside a schedule",
+        "count_updates: epochs must be 1 beside a schedule of batches, got 2: give",
+    ),
+    (
+        lambda: count_updates(9, RAMP, 0.5),
+        "count_updates: epochs must be 1 beside a schedule of batches, got 0.5: give",
+    ),
+    (
+        lambda: count_updates(9, RAMP, 1.5),
+        "count_updates: epochs must be 1 beside a schedule of batches, got 1.5: give",
     ),
     (
         lambda: count_updates(9, RAMP, accumulate=2),
