@@ -141,14 +141,12 @@ def bind(
 ) -> inspect.BoundArguments:
     """The arguments by name, or an error that says who was called and what it takes."""
     parameters = signature.parameters
-    by_name = [
-        it.name for it in parameters.values() if it.kind in (it.POSITIONAL_OR_KEYWORD, it.KEYWORD_ONLY)
-    ]
     try:
         # Python names what is missing first, and so hides the misspelt name that stands for it.
         for name in kwargs:
             if name not in parameters:
-                hint = meant_by(name, by_name)
+                kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+                hint = meant_by(name, [it.name for it in parameters.values() if it.kind in kinds])
                 raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
