@@ -66,6 +66,10 @@ def _by_half(decay: Callable[..., Schedule], second: float) -> Callable[..., Sch
     return build
 
 
+def _equal_cycles(peak: float, period: float, end: float, shrink: float) -> Schedule:
+    return cosine_restarts(peak, period, end, 1.0, shrink)
+
+
 _DECAYS = [
     Family(quarter_cosine_decay, "peak fall (end)"),
     Family(polynomial_decay, "peak fall (end) power"),
@@ -99,5 +103,6 @@ FAMILIES = [
     ),
     Family(cyclic, "start peak up (down) (growth) (gamma)"),
     Family(cosine_restarts, "peak period (end)"),
+    Family(_equal_cycles, "peak period (end) shrink"),
     Family(cosine_restarts, "peak period (end) mult (shrink)"),
 ]

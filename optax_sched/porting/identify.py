@@ -2,7 +2,6 @@
 
 import decimal
 import functools
-import itertools
 from collections.abc import Sequence
 from operator import itemgetter
 
@@ -14,20 +13,15 @@ from optax_sched._core.errors import Refusal
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import admit
 from optax_sched._schedules import constant
-from optax_sched.porting.families import ENDS, LENGTHS, RATES
-from optax_sched.porting.fit_log import TIES, Log, Problem
+from optax_sched.porting.families import RATES
+from optax_sched.porting.fit_log import Log
 from optax_sched.porting.pieces import in_pieces
 from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
-from optax_sched.porting.typed_numbers import as_typed, round_ones
+from optax_sched.porting.skipped_updates import with_skips
+from optax_sched.porting.typed_numbers import as_typed
 
 MOST_MATCHES = 8
 FAR = 30.0  # halves of the last digit: a fit that is further off on average fits no other reading
-MOST_SKIPPED = 100
-FIRST_LOOK, CHUNK = 12, 500  # points of a log
-MOST_LAGGING = 4  # families
-# What fp16 trainers use: their schedulers skip what their optimizers skip.
-LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
-MOST_TRIES = 300
 SMALLEST, LARGEST = 1e-30, 1e30  # highest values, which float32 holds with room for a fit
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
@@ -88,70 +82,7 @@ def identify(
         searches.append(search := Search(log, known, near))
         if found := sorted(search.run() + pieces, key=itemgetter(0, 1)):
             return [match for *_, match in found[:MOST_MATCHES]]
-    return next(filter(None, map(_with_skips, searches)), None) or _nearest(searches[0])
-
-
-def _with_skips(search: Search) -> list[Match]:
-    """A fall to an end, after a warm-up or not, whose clock stood still at skipped updates."""
-    log = search.log
-    if not log.whole:
-        return []
-    lagging = (
-        near
-        for near in sorted(search.nearest, key=lambda near: near.off)
-        if not near.offset and LAGGING.issuperset(near.family.names) and near.numbers["peak"] > 0
-    )
-    # Some points reject most settings: where no lag explains one of them.
-    lags = np.arange(MOST_SKIPPED + 1)
-    few = log.at(np.linspace(0, len(log.steps) - 1, FIRST_LOOK).astype(int))
-    behind = Log((few.steps[:, None] - lags).ravel(), *(it.repeat(len(lags)) for it in few[1:]))
-    for near in itertools.islice(lagging, MOST_LAGGING):
-        choices = {}
-        for name, number in near.numbers.items():
-            if name in ENDS:
-                choices[name] = [0.0, as_typed(number / near.numbers["peak"], 1)]
-            elif name in LENGTHS:
-                # The clock lags: the lengths that fit are longer than those that were typed.
-                choices[name] = round_ones(0.9 * number, 1.02 * number + 2, True)
-            else:
-                choices[name] = round_ones(0.99 * number, 1.01 * number, False)
-        tried = list(itertools.islice(itertools.product(*choices.values()), MOST_TRIES))
-        typed = dict(zip(choices, np.reshape(tried, (-1, len(choices))).T, strict=True))
-        typed |= {name: typed[name] * typed["peak"] for name in typed if name in ENDS}
-        errors = Problem(near.family, behind, log.top, 0, {}).residuals_of(typed, behind.values)
-        agrees = np.abs(errors).reshape(-1, len(few.steps), len(lags)) <= 1.01 * TIES
-        for at in np.flatnonzero(np.all(np.any(agrees, axis=2), axis=1)):
-            numbers = {name: as_typed(number[at], 12) for name, number in typed.items()}
-            schedule = built(near.family, numbers, True)
-            if schedule is not None and (found := _lags(schedule, log)) is not None:
-                return [matched(schedule, log, 0, found)]
-    return []
-
-
-def _lags(schedule: Schedule, log: Log) -> np.ndarray | None:
-    """How many updates were skipped before each logged step: the fewest that explain it."""
-    lags = np.zeros(1, int)
-    for part in np.array_split(np.arange(len(log.steps)), 1 + len(log.steps) // CHUNK):
-        more = _lags_at(schedule, log.at(part), lags[-1])
-        if more is None:
-            return None
-        lags = np.append(lags, more)
-    return lags[1:]
-
-
-def _lags_at(schedule: Schedule, log: Log, lag: int) -> np.ndarray | None:
-    """The same from a lag on."""
-    tried = np.arange(lag, MOST_SKIPPED + 1)
-    points, behind = np.arange(len(log.steps)).repeat(len(tried)), np.tile(tried, len(log.steps))
-    agrees = errors_of(schedule, log.at(points), 0, behind) <= TIES
-    agrees &= behind <= log.steps[points]
-    lags, at = [], 0
-    for row in agrees.reshape(-1, len(tried)):
-        at += int(np.argmax(row[at:]))
-        if not row[at]:
-            return None
-        lags.append(tried[at])
-    return np.array(lags)
+    return next(filter(None, map(with_skips, searches)), None) or _nearest(searches[0])
 
 
 def _checked(
@@ -239,7 +170,11 @@ def _nearest(search: Search) -> list[Match]:
             matches.append(matched(short, log, near.offset))
     middle = constant(as_typed((log.values.min() + log.values.max()) / 2, 6))
     matches.append(matched(middle, log, 0))
-    return sorted(matches, key=lambda match: match.largest_error)[:MOST_MATCHES]
+    matches.sort(key=lambda match: (match.largest_error, abs(match.offset)))
+    once: dict[str, Match] = {}  # where the log does not tell the offset, it is 0
+    for match in matches:
+        once.setdefault(repr(match.schedule), match)
+    return list(once.values())[:MOST_MATCHES]
 
 
 def errors_at(match: Match, steps: ArrayLike, values: Sequence[str] | ArrayLike) -> np.ndarray:

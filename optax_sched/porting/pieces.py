@@ -23,6 +23,8 @@ def in_pieces(log: Log) -> list[tuple[float, int, Match]]:
     if not 1 <= len(at) <= min(MOST_PIECES, len(log.values) // 2):
         return []
     starts, margins = np.append(0, at + 1), TIES * log.half
+    if 2 * np.sum(np.diff(starts) == 1) > len(starts):  # most were logged once: a curve
+        return []
     levels = list(zip((log.values - margins)[starts], (log.values + margins)[starts], strict=True))
     found: dict[str, tuple[float, int, Match]] = {}  # a schedule once: the offset may not be told
     for offset in OFFSETS:

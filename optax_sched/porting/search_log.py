@@ -9,7 +9,7 @@ import numpy as np
 
 from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import linear
-from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, Family
+from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, RATES, Family
 from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted, to_fitted
 from optax_sched.porting.in_numpy import values_of
 from optax_sched.porting.typed_numbers import (
@@ -29,11 +29,13 @@ CLOSE = 1.5  # the largest error of a fit that is there, or nearly
 FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
-MOST_WORK = 1500  # evaluations of curves of 100 operations, after the first fits of all families
+MOST_WORK = 2700  # evaluations of curves of 100 operations, after the first fits of all families
 WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
+COST_OF_INTERVALS, COST_OF_A_SCHEDULE = 10, 5
 PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
+ENDS_ALONE = (1e-5, 1e-6, 1e-7, 1e-8)  # as people type it otherwise
 
 Intervals = dict[str, tuple[float, float]]
 
@@ -231,7 +233,10 @@ class Search:
 
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node with what its numbers may be; nothing where it is far from the log."""
-        if np.abs(fit.residuals).max() <= FITS and (intervals := problem.intervals(fit)):
+        if np.abs(fit.residuals).max() > FITS:
+            return
+        self.work += COST_OF_INTERVALS
+        if intervals := problem.intervals(fit):
             free = dict(zip(problem.free, fit.fitted.tolist(), strict=True))
             yield self._bounded(node._replace(free=free, intervals=intervals))
 
@@ -281,14 +286,15 @@ class Search:
         for digits in () if found else range(fewest, min(fewest + MORE_DIGITS, 12) + 1):
             numbers = []
             if name in ENDS:
-                is_wide = high > 2 * low  # then it is a share that people type
+                is_wide = high > 2 * low  # then it is one that people type
                 shares = SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3)
-                shares = [share for share in shares if digits_of(share) == digits]
-                numbers = [
-                    as_typed(share * peak, 12) for share in shares if low <= share * peak <= high
-                ]
+                ends = [share * peak for share in shares if digits_of(share) == digits]
+                ends += ENDS_ALONE if is_wide and digits == 1 else ()
+                numbers = [as_typed(end, 12) for end in ends if low <= end <= high]
             numbers = numbers or roundest(low, high, digits, whole, near=near)
             found |= dict.fromkeys(numbers, digits) | found
+        if name in RATES and intervals[name][0] <= 0:
+            found = {0.0: 0, **found}
         if name in ("total", "fall"):
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
@@ -323,6 +329,7 @@ class Search:
         if schedule is None or (source, node.offset) in self.seen:
             return False
         self.seen.add((source, node.offset))
+        self.work += COST_OF_A_SCHEDULE
         if errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
             return False
         match, cost = matched(schedule, self.log, node.offset), node.cost

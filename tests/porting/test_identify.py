@@ -166,8 +166,80 @@ def test_updates_that_were_not_skipped_are_looked_for_at_few_points(monkeypatch)
     values_of = module.values_of
     monkeypatch.setattr(module, "values_of", lambda *on: asked.append(len(on[1])) or values_of(*on))
     assert not identify(steps, values)[0].is_consistent
-    # At most 300 schedules of each of 4 families, at 12 points, with 0 to 100 skipped updates.
-    assert 0 < sum(asked) <= 300 * 4 * 12 * 101
+    # The settings are compared at four points each; 40 schedules of each of 4 families at more.
+    assert 0 < sum(asked) <= 40 * 4 * 500 * 101
+
+
+SKIPPING = {
+    "late in a round run": (warmup_linear_decay(3e-5, 100, 1000), 10, 960, [900]),
+    "of a length of four digits": (warmup_linear_decay(3e-5, 100, 2345), 10, 2310, [1, 2, 800]),
+    "the same without a warm-up": (linear(3e-5, 0.0, 2345), 10, 2310, [30, 1200]),
+    "of a cosine": (warmup_cosine_decay(3e-5, 234, 2345), 10, 2310, [1, 2, 800]),
+    "before an end that was not logged": (
+        warmup_linear_decay(1e-4, 500, 10000, end_value=1e-5),
+        100,
+        10000,
+        [1, 2, 5000],
+    ),
+    "transformers' lr_end": (
+        warmup(polynomial_decay(5e-5, 900, 1e-7, 2.0), 100),
+        10,
+        1000,
+        [1, 500, 700],
+    ),
+    "a cosine at every step": (warmup_cosine_decay(1e-4, 50, 400), 1, 381, [5, 100, 200]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SKIPPING)
+def test_skipped_updates_are_found_in_settings_of_any_digits(name):
+    schedule, every, until, skips = SKIPPING[name]
+    steps = np.arange(every, until, every)
+    lags = np.searchsorted(skips, steps, side="right")
+    best = identify(steps, in_float64(schedule, steps - lags).tolist())[0]
+    shown = [(float(steps[at]), int(lags[at])) for at in np.flatnonzero(np.diff(lags, prepend=0))]
+    assert (repr(best.schedule), best.skipped) == (repr(schedule), shown)
+
+
+ENDS = {
+    "a line": (warmup_linear_decay(5e-5, 100, 1000, end_value=1e-7), 0, "{!r}"),
+    "a line, a steep one": (warmup_linear_decay(1e-3, 100, 1000, end_value=1e-8), 0, "{!r}"),
+    "a line from the start": (linear(3e-4, 1e-6, 1010), 0, "{:.4e}"),
+    "the last fifth": (wsd(3e-4, 50, 200, 1000, end_value=1e-6), 0, "{:.4e}"),
+    "a rise to a plateau": (linear(0.0, 1e-4, 300), -1, "{:.8f}"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENDS)
+def test_an_end_that_was_not_logged_is_one_that_people_type(name):
+    """A round share of the peak, or a small power of ten; a rise from 0 begins at 0."""
+    schedule, offset, form = ENDS[name]
+    steps = np.arange(10, 1000, 10)
+    values = in_float64(schedule, steps + offset).tolist()
+    best = identify(steps, [form.format(value) for value in values])[0]
+    assert (repr(best.schedule), best.offset) == (repr(schedule), offset)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ratio", "every"), [(0.5, 1), (0.8, 10)])
+def test_equal_cycles_may_fall(ratio, every):
+    schedule, steps = cosine_restarts(0.1, 250, 0.0, 1.0, ratio), np.arange(0, 1000, every)
+    assert repr(identify(steps, in_float64(schedule, steps).tolist())[0].schedule) == repr(schedule)
+
+
+def test_a_curve_of_few_points_is_no_piecewise_constant():
+    """A plateau and thirty single values: a value each would agree, and say nothing."""
+    steps = np.arange(60)
+    values = np.where(steps < 30, 1.0, np.random.default_rng(0).uniform(0.1, 1.0, 60))
+    best = identify(steps, [f"{value:.3f}" for value in values])[0]
+    assert "piecewise" not in repr(best.schedule) and not best.is_consistent
+
+
+def test_the_offset_of_a_constant_below_0_is_0():
+    (best,) = identify(range(0, 100, 10), [-0.5] * 10)
+    assert (repr(best.schedule), best.offset) == ("constant(value=-0.5)", 0)
 
 
 @pytest.mark.slow

@@ -1,0 +1,150 @@
+"""Logs of trainers that skipped updates, whose schedules stood still meanwhile, as under fp16."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+
+import numpy as np
+
+from optax_sched._core.schedule import Schedule
+from optax_sched.porting.families import LENGTHS
+from optax_sched.porting.fit_log import TIES, Array, Log, Problem
+from optax_sched.porting.search_log import (
+    ENDS_ALONE,
+    Match,
+    Near,
+    Search,
+    built,
+    errors_of,
+    matched,
+)
+from optax_sched.porting.typed_numbers import as_typed, digits_of, round_ones
+
+# What fp16 trainers use: their schedulers skip what their optimizers skip.
+LAGGING = {"peak", "rise", "fall", "total", "power", "start", "end"}
+MOST_LAGGING = 4  # families
+FAR = 0.05  # of the highest value, on average: no skipped updates explain it
+MOST_SKIPPED = 100
+FIRST_LOOK, CHUNK = 4, 500  # points of a log
+MOST_TRIES = 1000  # settings of a family at a time
+MOST_BEGINNINGS, MOST_JUDGED = 3, 40
+MOST_FITTED = 24  # evaluations of a fit
+RISING = {"peak", "rise", "start"}
+
+Choices = Mapping[str, Sequence[float]]
+
+
+def with_skips(search: Search) -> list[Match]:
+    """A fall to an end, after a warm-up or not, whose clock stood still at skipped updates."""
+    log = search.log
+    if not log.whole or log.values.min() < 0:
+        return []
+    lagging = [
+        near
+        for near in search.nearest
+        if not near.offset
+        and near.off <= FAR * log.top
+        and LAGGING.issuperset(near.family.names)
+        and near.numbers["peak"] > 0
+    ]
+    lagging = sorted(lagging, key=lambda near: near.off)[:MOST_LAGGING]
+    for near in sorted(lagging, key=lambda near: len(near.numbers)):  # the simplest first
+        tried = itertools.chain(*(_settings(one, log) for one in _with_ends(near, search)))
+        found: list[tuple[int, Match]] = []
+        for numbers in itertools.islice(tried, MOST_JUDGED):
+            schedule = built(near.family, numbers, True)
+            if schedule is not None and (lags := _lags(schedule, log)) is not None:
+                match = matched(schedule, log, 0, lags)
+                found.append((_cost(numbers.values()) + len(match.skipped), match))
+        if found:
+            return [min(found, key=itemgetter(0))[1]]
+    return []
+
+
+def _with_ends(near: Near, search: Search) -> Iterator[Near]:
+    """The fits with an end that may have been typed: if the log stops before it, a length follows."""
+    if "end" not in near.numbers:
+        yield near
+        return
+    peak = as_typed(near.numbers["peak"], 2)
+    share = as_typed(as_typed(near.numbers["end"] / peak, 1) * peak, 12)
+    for end in {0.0: None, share: None, **dict.fromkeys(ENDS_ALONE)}:
+        problem = Problem(near.family, search.log.at(search.points), search.top, 0, {"end": end})
+        fit = problem.fit(problem.fitted(near.numbers), MOST_FITTED)
+        numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
+        yield near._replace(numbers={name: {**numbers, "end": end}[name] for name in near.numbers})
+
+
+def _settings(near: Near, log: Log) -> list[dict[str, float]]:
+    """What may have been typed: what agrees with some points of the log, each at some lag."""
+    peak, fitted = near.numbers["peak"], {name: [number] for name, number in near.numbers.items()}
+    choices = {name: _typed(name, number, peak) for name, number in near.numbers.items()}
+    last, top = len(log.steps) - 1, int(np.argmax(log.values))
+    beginnings = [{}]
+    if "rise" in choices:
+        if top < 2:
+            return []
+        # What is logged before the peak does not depend on what comes after it.
+        alone = {name: choices[name] if name in RISING else fitted[name] for name in choices}
+        points = np.linspace(0, top - 1, FIRST_LOOK).astype(int)
+        beginnings = _agreeing(near, log.at(points), alone)[:MOST_BEGINNINGS]
+    found = []
+    for beginning in beginnings:
+        known = {name: [beginning[name]] for name in RISING & beginning.keys()}
+        points = np.linspace(0, last, FIRST_LOOK).astype(int)
+        found += _agreeing(near, log.at(points), {**choices, **known})
+    return found
+
+
+def _typed(name: str, number: float, peak: float) -> list[float]:
+    """What a number may be that is `number` where a fit knows of no lag."""
+    if name == "end":
+        return [number]
+    if name == "start":
+        return [0.0, as_typed(as_typed(number / peak, 1) * as_typed(peak, 2), 12)]
+    if name in LENGTHS:  # the lengths that fit are longer than those that were typed
+        low = max(0.9 * number, number - MOST_SKIPPED)
+        return list(map(float, range(int(low), int(min(1.02 * number + 2, number + MOST_SKIPPED)) + 1)))
+    return [typed for typed in round_ones(0.99 * number, 1.01 * number, False) if typed != 1][:3]
+
+
+def _cost(numbers: Iterable[float]) -> int:
+    return sum(map(digits_of, numbers))
+
+
+def _agreeing(near: Near, log: Log, choices: Choices) -> list[dict[str, float]]:
+    """The settings that agree with each point of a log at some lag, those of fewer digits first."""
+    settings = sorted(itertools.product(*choices.values()), key=_cost)[:MOST_TRIES]
+    lags = np.arange(MOST_SKIPPED + 1)
+    behind = Log((log.steps[:, None] - lags).ravel(), *(it.repeat(len(lags)) for it in log[1:]))
+    columns = dict(zip(choices, np.reshape(settings, (-1, len(choices))).T, strict=True))
+    problem = Problem(near.family, behind, log.top, 0, {})
+    errors = np.abs(problem.residuals_of(columns, behind.values)).reshape(-1, len(log.steps), len(lags))
+    agree = np.all(np.any(errors <= 1.01 * TIES, axis=2), axis=1)
+    return [dict(zip(choices, settings[at], strict=True)) for at in np.flatnonzero(agree)]
+
+
+def _lags(schedule: Schedule, log: Log) -> Array | None:
+    """How many updates were skipped before each logged step: the fewest that explain it."""
+    lags = np.zeros(1, int)
+    for part in np.array_split(np.arange(len(log.steps)), 1 + len(log.steps) // CHUNK):
+        more = _lags_at(schedule, log.at(part), lags[-1])
+        if more is None:
+            return None
+        lags = np.append(lags, more)
+    return lags[1:]
+
+
+def _lags_at(schedule: Schedule, log: Log, lag: int) -> Array | None:
+    """The same from a lag on."""
+    tried = np.arange(lag, MOST_SKIPPED + 1)
+    points, behind = np.arange(len(log.steps)).repeat(len(tried)), np.tile(tried, len(log.steps))
+    agrees = errors_of(schedule, log.at(points), 0, behind) <= TIES
+    agrees &= behind <= log.steps[points]
+    lags, at = [], 0
+    for row in agrees.reshape(-1, len(tried)):
+        at += int(np.argmax(row[at:]))
+        if not row[at]:
+            return None
+        lags.append(tried[at])
+    return np.array(lags)
