@@ -1,7 +1,7 @@
 """Logs of trainers that skipped updates, whose schedules stood still meanwhile, as under fp16."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -49,7 +49,9 @@ def with_skips(search: Search) -> list[Match]:
     ]
     lagging = sorted(lagging, key=lambda near: near.off)[:MOST_LAGGING]
     for near in sorted(lagging, key=lambda near: len(near.numbers)):  # the simplest first
-        tried = itertools.chain(*(_settings(one, log) for one in _with_ends(near, search)))
+        beginnings = _beginnings(near, log)
+        ends = _with_ends(near, search) if beginnings else ()
+        tried = itertools.chain.from_iterable(_settings(one, log, beginnings) for one in ends)
         found: list[tuple[int, Match]] = []
         for numbers in itertools.islice(tried, MOST_JUDGED):
             schedule = built(near.family, numbers, True)
@@ -75,37 +77,40 @@ def _with_ends(near: Near, search: Search) -> Iterator[Near]:
         yield near._replace(numbers={name: {**numbers, "end": end}[name] for name in near.numbers})
 
 
-def _settings(near: Near, log: Log) -> list[dict[str, float]]:
+def _beginnings(near: Near, log: Log) -> list[dict[str, float]]:
+    """The settings of a warm-up: what is logged before the peak does not depend on what follows."""
+    if "rise" not in near.numbers:
+        return [{}]
+    top = int(np.argmax(log.values))
+    points = log.at(np.linspace(0, max(top - 1, 0), FIRST_LOOK).astype(int))
+    found = _agreeing(near, points, _typed(near, RISING))[:MOST_BEGINNINGS] if top > 1 else []
+    return [{name: numbers[name] for name in numbers if name in RISING} for numbers in found]
+
+
+def _settings(near: Near, log: Log, beginnings: list[dict[str, float]]) -> Iterator[dict[str, float]]:
     """What may have been typed: what agrees with some points of the log, each at some lag."""
-    peak, fitted = near.numbers["peak"], {name: [number] for name, number in near.numbers.items()}
-    choices = {name: _typed(name, number, peak) for name, number in near.numbers.items()}
-    last, top = len(log.steps) - 1, int(np.argmax(log.values))
-    beginnings = [{}]
-    if "rise" in choices:
-        if top < 2:
-            return []
-        # What is logged before the peak does not depend on what comes after it.
-        alone = {name: choices[name] if name in RISING else fitted[name] for name in choices}
-        points = np.linspace(0, top - 1, FIRST_LOOK).astype(int)
-        beginnings = _agreeing(near, log.at(points), alone)[:MOST_BEGINNINGS]
-    found = []
+    points = log.at(np.linspace(0, len(log.steps) - 1, FIRST_LOOK).astype(int))
     for beginning in beginnings:
-        known = {name: [beginning[name]] for name in RISING & beginning.keys()}
-        points = np.linspace(0, last, FIRST_LOOK).astype(int)
-        found += _agreeing(near, log.at(points), {**choices, **known})
-    return found
+        known = {name: [number] for name, number in beginning.items()}
+        yield from _agreeing(near, points, {**_typed(near, near.numbers), **known})
 
 
-def _typed(name: str, number: float, peak: float) -> list[float]:
-    """What a number may be that is `number` where a fit knows of no lag."""
-    if name == "end":
-        return [number]
-    if name == "start":
-        return [0.0, as_typed(as_typed(number / peak, 1) * as_typed(peak, 2), 12)]
-    if name in LENGTHS:  # the lengths that fit are longer than those that were typed
-        low = max(0.9 * number, number - MOST_SKIPPED)
-        return list(map(float, range(int(low), int(min(1.02 * number + 2, number + MOST_SKIPPED)) + 1)))
-    return [typed for typed in round_ones(0.99 * number, 1.01 * number, False) if typed != 1][:3]
+def _typed(near: Near, names: Container[str]) -> dict[str, list[float]]:
+    """What numbers may be that are the fit's where it knows of no lag; the others as they are."""
+    choices, peak = {}, near.numbers["peak"]
+    for name, number in near.numbers.items():
+        if name == "end" or name not in names:
+            choices[name] = [number]
+        elif name == "start":
+            choices[name] = [0.0, as_typed(as_typed(number / peak, 1) * as_typed(peak, 2), 12)]
+        elif name in LENGTHS:  # the lengths that fit are longer than those that were typed
+            low = int(max(0.9 * number, number - MOST_SKIPPED))
+            high = int(min(1.02 * number + 2, number + MOST_SKIPPED))
+            choices[name] = [float(length) for length in range(low, high + 1)]
+        else:
+            near_by = round_ones(0.99 * number, 1.01 * number, False)
+            choices[name] = [typed for typed in near_by if typed != 1][:3]
+    return choices
 
 
 def _cost(numbers: Iterable[float]) -> int:
