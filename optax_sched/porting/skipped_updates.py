@@ -9,15 +9,7 @@ import numpy as np
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.families import LENGTHS
 from optax_sched.porting.fit_log import TIES, Array, Log, Problem
-from optax_sched.porting.search_log import (
-    ENDS_ALONE,
-    Match,
-    Near,
-    Search,
-    built,
-    errors_of,
-    matched,
-)
+from optax_sched.porting.search_log import ENDS_ALONE, Match, Near, Search, built, errors_of, matched
 from optax_sched.porting.typed_numbers import as_typed, digits_of, round_ones
 
 # What fp16 trainers use: their schedulers skip what their optimizers skip.
@@ -30,8 +22,6 @@ MOST_TRIES = 1000  # settings of a family at a time
 MOST_BEGINNINGS, MOST_JUDGED = 3, 40
 MOST_FITTED = 24  # evaluations of a fit
 RISING = {"peak", "rise", "start"}
-
-Choices = Mapping[str, Sequence[float]]
 
 
 def with_skips(search: Search) -> list[Match]:
@@ -109,7 +99,7 @@ def _typed(near: Near, names: Container[str]) -> dict[str, list[float]]:
             choices[name] = [float(length) for length in range(low, high + 1)]
         else:
             near_by = round_ones(0.99 * number, 1.01 * number, False)
-            choices[name] = [typed for typed in near_by if typed != 1][:3]
+            choices[name] = [typed for typed in near_by if (name, typed) != ("power", 1.0)][:3]
     return choices
 
 
@@ -117,7 +107,7 @@ def _cost(numbers: Iterable[float]) -> int:
     return sum(map(digits_of, numbers))
 
 
-def _agreeing(near: Near, log: Log, choices: Choices) -> list[dict[str, float]]:
+def _agreeing(near: Near, log: Log, choices: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
     """The settings that agree with each point of a log at some lag, those of fewer digits first."""
     settings = sorted(itertools.product(*choices.values()), key=_cost)[:MOST_TRIES]
     lags = np.arange(MOST_SKIPPED + 1)
