@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ NUMBERS = {
     "gamma": (0.4, 1e-4),  # what is left of a height at the last step
 }
 FIRST_POINTS = 120
+COARSE = 1e-4  # of the highest value
 
 
 class Log(NamedTuple):
@@ -92,6 +93,11 @@ class Problem:
         self.weight = len(self.curve.tape) / 100  # of an evaluation
         self.steps = np.maximum(log.steps + offset, 0.0)
 
+    def coarse(self) -> "Problem":
+        """The same in units that the small values of a log do not make tiny: these outweigh the rest."""
+        log = self.log._replace(half=np.maximum(self.log.half, COARSE * self.top))
+        return Problem(self.family, log, self.top, self.offset, self.fixed)
+
     def numbers(self, fitted: Array) -> dict[str, Array]:
         columns = zip(self.free, np.moveaxis(fitted, -1, 0), strict=True)
         return {name: from_fitted(name, column, self.top) for name, column in columns}
@@ -136,6 +142,18 @@ class Problem:
             # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
             best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
         return starts[sorted(best)]
+
+    def across_kinks(self, fitted: Array) -> Iterator[Array]:
+        """The same with a kink beyond the logged step before it, or behind it: no fit leads there."""
+        numbers = {name: float(number) for name, number in self.numbers(fitted).items()}
+        for name, origin in (("rise", 0.0), ("cool", numbers.get("total", 0.0))):
+            if name in numbers:
+                kink = abs(origin - numbers[name])
+                at = int(np.searchsorted(self.steps, kink).clip(1, len(self.steps) - 1))
+                before, behind = self.steps[at - 1 : at + 1]
+                margin = (behind - before) / 20
+                for place in (before - margin, behind + margin):
+                    yield self.fitted(numbers | {name: abs(origin - place)})
 
     def ranked(self, starts: ArrayLike) -> Array:
         """Each once, the nearest to the log first."""

@@ -203,26 +203,34 @@ class Search:
             problem = self._problem(family, 0, {})
             required = sum(not family.is_optional(name) for name in family.names)
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
-                starts = [problem.fitted(self.fits[family])] if self.fits else problem.starts(4)
-                yield from self._root(problem, self._fit(problem, *starts))
+                starts = [problem.fitted(self.fits[family])] if self.fits else ()
+                yield from self._root(problem, *starts)
         rounding = CLOSE * self.log.half.mean()  # within it, the simplest first
         nearest = sorted(self.nearest, key=lambda near: (max(near.off, rounding), len(near.numbers)))
         for near, offset in itertools.product(nearest[:MOST_SHIFTED], OFFSETS[1:]):
             if near.off <= NEAR * self.top:
                 family, problem = near.family, self._problem(near.family, offset, {})
+                coarse = problem.coarse()
                 # The numbers as they were, and optional ones at their defaults.
                 optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
                 reset = near.numbers | {name: number for name, number in optional.items() if number}
-                starts = [problem.fitted(near.numbers), problem.fitted(reset), *problem.starts(1)]
-                yield from self._root(problem, self._fit(problem, *problem.ranked(starts)[:2]))
+                starts = [problem.fitted(near.numbers), problem.fitted(reset), *coarse.starts(1)]
+                yield from self._root(problem, *coarse.ranked(starts)[:2])
 
-    def _root(self, problem: Problem, fit: Fit) -> Iterator[Node]:
-        """The node of no typed number, if the fit is near."""
+    def _root(self, problem: Problem, *starts: Array) -> Iterator[Node]:
+        """The node of no typed number, if the fit in coarse units is near."""
+        coarse = problem.coarse()
+        fit = self._fit(coarse, *(starts or coarse.starts(4)))
+        off = np.mean(np.abs(fit.residuals) * coarse.log.half)
+        if np.abs(fit.residuals).max() > FITS and off <= NEAR * self.top:
+            for start in coarse.across_kinks(fit.fitted):
+                fit = min(fit, self._fit(coarse, start), key=lambda fit: fit.residuals @ fit.residuals)
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
-        off = float(np.mean(np.abs(fit.residuals) * problem.log.half))
+        off = float(np.mean(np.abs(fit.residuals) * coarse.log.half))
         self.nearest.append(Near(off, problem.family, problem.offset, numbers))
         root = Node(0.0, 0, problem.family, problem.offset, {}, 0.5 * abs(problem.offset), {}, {})
-        return self._opened(root, problem, fit)
+        if np.abs(fit.residuals).max() <= FITS:
+            yield from self._opened(root, problem, self._fit(problem, fit.fitted))
 
     def _fitted(self, node: Node) -> Iterator[Node]:
         problem = self._problem(node.family, node.offset, node.fixed)
