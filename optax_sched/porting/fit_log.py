@@ -144,16 +144,22 @@ class Problem:
         return starts[sorted(best)]
 
     def across_kinks(self, fitted: Array) -> Iterator[Array]:
-        """The same with a kink beyond the logged step before it, or behind it: no fit leads there."""
+        """The same with a kink on the other side of a logged step beside it: no fit leads there."""
         numbers = {name: float(number) for name, number in self.numbers(fitted).items()}
-        for name, origin in (("rise", 0.0), ("cool", numbers.get("total", 0.0))):
+        rise, total = numbers.get("rise", 0.0), numbers.get("total", 0.0)
+        for name, origin, way in (("rise", 0.0, 1), ("cool", total, -1), ("fall", rise, 1), ("total", 0.0, 1)):
             if name in numbers:
-                kink = abs(origin - numbers[name])
+                kink = min(origin + way * numbers[name], self._tail())
                 at = int(np.searchsorted(self.steps, kink).clip(1, len(self.steps) - 1))
                 before, behind = self.steps[at - 1 : at + 1]
                 margin = (behind - before) / 20
                 for place in (before - margin, behind + margin):
-                    yield self.fitted(numbers | {name: abs(origin - place)})
+                    yield self.fitted(numbers | {name: way * (place - origin)})
+
+    def _tail(self) -> float:
+        """From where on the values are the last one."""
+        moving = np.flatnonzero(np.abs(self.log.values - self.log.values[-1]) > 2 * self.log.half)
+        return float(self.steps[min(moving[-1] + 1, len(self.steps) - 1)] if len(moving) else self.steps[-1])
 
     def ranked(self, starts: ArrayLike) -> Array:
         """Each once, the nearest to the log first."""
@@ -165,8 +171,7 @@ class Problem:
         gap = max(steps[1] - steps[0], 1e-9)
         peak = int(np.argmax(values))
         high = np.flatnonzero(values >= values[peak] - 2 * self.log.half[peak] - 1e-3 * top)
-        moving = np.flatnonzero(np.abs(values - values[-1]) > 2 * self.log.half)
-        tail = float(steps[min(moving[-1] + 1, len(steps) - 1)] if len(moving) else steps[-1])
+        tail = self._tail()
         change = np.diff(values)
         falls = np.flatnonzero(change < 0)
         first_top = steps[falls[0]] if len(falls) else steps[-1]
@@ -242,12 +247,12 @@ class Problem:
         import scipy.optimize
         import scipy.sparse
 
-        slopes = self._jacobian(fit.fitted)
-        scale = np.abs(slopes).max(axis=0) + 1e-12
+        ahead, behind = self._jacobian(fit.fitted), self._jacobian(fit.fitted, -1e-7)
+        scale = np.abs(ahead).max(axis=0) + 1e-12
         # A point at a kink has no slope. The last point may be one: the curve may end there, or not.
-        kinks = np.any(np.abs(slopes - self._jacobian(fit.fitted, -1e-7)) > 1e-3 * scale, axis=1)
+        kinks = np.any(np.abs(ahead - behind) > 1e-3 * scale, axis=1)
         kinks[-1] = True
-        slopes, residuals = slopes[~kinks] / scale, fit.residuals[~kinks]
+        slopes, residuals = ((ahead + behind) / 2 / scale)[~kinks], fit.residuals[~kinks]
         count = len(scale)
         # A linear program for each end of each interval: as one, HiGHS starts once.
         block = scipy.sparse.coo_array(np.concatenate([slopes, -slopes]))

@@ -259,14 +259,16 @@ class Search:
         """The digits of the roundest number, or of the roundest share of the peak."""
         if name in PAIRS:
             return 3  # a digit each, and 1 for the second setting
-        low, high = node.intervals[name]
+        _, low, high = self._range(node, name)
         whole = self.whole and name in LENGTHS
         low = max(low, 1e-9 if whole else 1e-9 * high)
         fewest = fewest_digits(low, high, whole)
         if name in ENDS:
-            known = node.fixed.get("peak") or self.top
-            lowest, highest = node.intervals.get("peak") or (known, known)
-            fewest = min(fewest, fewest_digits(low / highest, high / lowest, False))
+            lowest = highest = abs(node.fixed.get("peak") or self.top)
+            if "peak" in node.intervals:
+                _, lowest, highest = self._range(node, "peak")
+            if lowest > 0:
+                fewest = min(fewest, fewest_digits(low / highest, high / lowest, False))
         return max(fewest, 1)
 
     def _children(self, node: Node) -> Iterator[Node]:
@@ -280,34 +282,52 @@ class Search:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
         name = min(intervals, key=lambda name: self._turn(name, node))
-        low, high = max(intervals[name][0], 0.0), intervals[name][1]
+        yield from self._typed(node, name)
+        if name == "end" and self._is_wide(node, name):  # or it is told by the length that goes with it
+            for length in {"total", "fall"} & intervals.keys():
+                yield from self._typed(node, length, 0)
+
+    def _range(self, node: Node, name: str) -> tuple[float, float, float]:
+        """The sign of a number, and between which numbers above 0 it lies."""
+        low, high = node.intervals[name]
+        if name in RATES and (high < 0 or self.log.values.max() <= 0):
+            return -1.0, max(-high, 0.0), -low
+        return 1.0, max(low, 0.0), high
+
+    def _is_wide(self, node: Node, name: str) -> bool:
+        _, low, high = self._range(node, name)
+        return high > 2 * low
+
+    def _typed(self, node: Node, name: str, more_digits: int = MORE_DIGITS) -> Iterator[Node]:
+        """With a number typed, of as few digits as it may have or some more."""
+        sign, low, high = self._range(node, name)
         far = 1000 * self.log.steps[-1] if name in LENGTHS else np.inf
         if low > far or (name in ("power", "mult", *PAIRS) and high > 30 * low):
             return  # the log does not tell it
         whole = self.whole and name in LENGTHS
-        fewest, peak = self._fewest(node, name), node.fixed.get("peak") or self.top
-        near = float(from_fitted(name, np.array(node.free[name]), self.top))
+        fewest, peak = self._fewest(node, name), abs(node.fixed.get("peak") or self.top)
+        near = sign * float(from_fitted(name, np.array(node.free[name]), self.top))
         found: dict[Any, int] = {}  # numbers and their digits
         if name in PAIRS:
             pairs = pairs_of(name, low, high, whole)
             found = {pair: 1 + digits_of(pair[0]) + digits_of(pair[1]) for pair in pairs}
-        for digits in () if found else range(fewest, min(fewest + MORE_DIGITS, 12) + 1):
+        for digits in () if found else range(fewest, min(fewest + more_digits, 12) + 1):
             numbers = []
             if name in ENDS:
-                is_wide = high > 2 * low  # then it is one that people type
+                is_wide = self._is_wide(node, name)  # then it is one that people type
                 shares = SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3)
                 ends = [share * peak for share in shares if digits_of(share) == digits]
                 ends += ENDS_ALONE if is_wide and digits == 1 else ()
                 numbers = [as_typed(end, 12) for end in ends if low <= end <= high]
             numbers = numbers or roundest(low, high, digits, whole, near=near)
-            found |= dict.fromkeys(numbers, digits) | found
-        if name in RATES and intervals[name][0] <= 0:
+            found |= {sign * number: digits for number in numbers} | found
+        if name in RATES and node.intervals[name][0] <= 0 <= node.intervals[name][1]:
             found = {0.0: 0, **found}
         if name in ("total", "fall"):
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
             found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
-        if len(intervals) == 1 and found:  # all are typed: look at once which of them agree
+        if len(node.intervals) == 1 and found:  # all are typed: look at once which of them agree
             problem = self._problem(node.family, node.offset, node.fixed)
             numbers = list(found)
             if name in PAIRS:
@@ -352,5 +372,5 @@ class Search:
         """What is typed next: what the log tells best, an end when the peak is known, a pair last."""
         if name in ENDS:
             return 1e12 if "peak" in node.intervals else 0.0
-        low, high = node.intervals[name]
+        _, low, high = self._range(node, name)
         return np.inf if name in PAIRS else high / low if low > 0 else 1e9
