@@ -143,9 +143,8 @@ class Problem:
             best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
         return starts[sorted(best)]
 
-    def across_kinks(self, fitted: Array) -> Iterator[Array]:
-        """The same with a kink on the other side of a logged step beside it: no fit leads there."""
-        numbers = {name: float(number) for name, number in self.numbers(fitted).items()}
+    def across_kinks(self, numbers: Mapping[str, float]) -> Iterator[Array]:
+        """Starts with a kink on the other side of a logged step beside it: no fit leads there."""
         rise, total = numbers.get("rise", 0.0), numbers.get("total", 0.0)
         for name, origin, way in (("rise", 0.0, 1), ("cool", total, -1), ("fall", rise, 1), ("total", 0.0, 1)):
             if name in numbers:
@@ -154,7 +153,7 @@ class Problem:
                 before, behind = self.steps[at - 1 : at + 1]
                 margin = (behind - before) / 20
                 for place in (before - margin, behind + margin):
-                    yield self.fitted(numbers | {name: way * (place - origin)})
+                    yield self.fitted({**numbers, name: way * (place - origin)})
 
     def _tail(self) -> float:
         """From where on the values are the last one."""

@@ -136,8 +136,14 @@ class Search:
         self.nearest: list[Near] = []
 
     def run(self) -> list[tuple[float, int, Match]]:
+        for roots in (self._roots(), self._across_kinks()):
+            if not self.found:
+                self._search(roots)
+        return list(self.found.values())
+
+    def _search(self, roots: Iterable[Node]) -> None:
         heaps: dict[Family, list[Node]] = {}
-        for root in self._roots():
+        for root in roots:
             heapq.heappush(heaps.setdefault(root.family, []), root)
         spent, counts = dict.fromkeys(heaps, 0.0), dict.fromkeys(heaps, 0)
         most = self.work + MOST_WORK
@@ -160,7 +166,6 @@ class Search:
             left, limit = heaps[family], self.least + SLACK
             if not left or left[0].bound > limit or counts[family] == MOST_OF_A_FAMILY:
                 del heaps[family]
-        return list(self.found.values())
 
     def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
         restarts = "period" in family.names
@@ -205,26 +210,32 @@ class Search:
             if len(problem.log.steps) >= max(3, required):  # fewer points do not tell them
                 starts = [problem.fitted(self.fits[family])] if self.fits else ()
                 yield from self._root(problem, *starts)
-        rounding = CLOSE * self.log.half.mean()  # within it, the simplest first
-        nearest = sorted(self.nearest, key=lambda near: (max(near.off, rounding), len(near.numbers)))
-        for near, offset in itertools.product(nearest[:MOST_SHIFTED], OFFSETS[1:]):
-            if near.off <= NEAR * self.top:
-                family, problem = near.family, self._problem(near.family, offset, {})
-                coarse = problem.coarse()
-                # The numbers as they were, and optional ones at their defaults.
-                optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
-                reset = near.numbers | {name: number for name, number in optional.items() if number}
-                starts = [problem.fitted(near.numbers), problem.fitted(reset), *coarse.starts(1)]
-                yield from self._root(problem, *coarse.ranked(starts)[:2])
+        for near, offset in itertools.product(self._near(), OFFSETS[1:]):
+            family, problem = near.family, self._problem(near.family, offset, {})
+            coarse = problem.coarse()
+            # The numbers as they were, and optional ones at their defaults.
+            optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
+            reset = near.numbers | {name: number for name, number in optional.items() if number}
+            starts = [problem.fitted(near.numbers), problem.fitted(reset), *coarse.starts(1)]
+            yield from self._root(problem, *coarse.ranked(starts)[:2])
+
+    def _near(self) -> list[Near]:
+        """The nearest of the fits at offset 0; within rounding, the simplest first."""
+        rounding = CLOSE * self.log.half.mean()
+        near = [one for one in self.nearest if not one.offset and one.off <= NEAR * self.top]
+        return sorted(near, key=lambda one: (max(one.off, rounding), len(one.numbers)))[:MOST_SHIFTED]
+
+    def _across_kinks(self) -> Iterator[Node]:
+        """The fits with a kink on the other side of a logged step, where those are nearer."""
+        for near, offset in itertools.product(self._near(), OFFSETS):
+            problem = self._problem(near.family, offset, {})
+            if starts := list(problem.across_kinks(near.numbers)):
+                yield from self._root(problem, *starts)
 
     def _root(self, problem: Problem, *starts: Array) -> Iterator[Node]:
         """The node of no typed number, if the fit in coarse units is near."""
         coarse = problem.coarse()
         fit = self._fit(coarse, *(starts or coarse.starts(4)))
-        off = np.mean(np.abs(fit.residuals) * coarse.log.half)
-        if np.abs(fit.residuals).max() > FITS and off <= NEAR * self.top:
-            for start in coarse.across_kinks(fit.fitted):
-                fit = min(fit, self._fit(coarse, start), key=lambda fit: fit.residuals @ fit.residuals)
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         off = float(np.mean(np.abs(fit.residuals) * coarse.log.half))
         self.nearest.append(Near(off, problem.family, problem.offset, numbers))
