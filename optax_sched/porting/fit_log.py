@@ -25,6 +25,7 @@ NUMBERS = {
 }
 FIRST_POINTS = 120
 COARSE = 1e-4  # of the highest value
+BELOW_0 = 1e3  # halves of the last digit that a rate below 0 costs, in units of the highest value
 
 
 class Log(NamedTuple):
@@ -221,21 +222,26 @@ class Problem:
         return guesses
 
     def fit(self, start: Array, most: int) -> Fit:
-        """The least squares by Levenberg and Marquardt, with a weak pull to the start."""
+        """The least squares by Levenberg and Marquardt, with a weak pull to the start and to above 0."""
         import scipy.optimize
 
         weak = 3e-3 * np.eye(len(start))
+        above = BELOW_0 * np.diag([name in RATES and self.log.values.min() >= 0 for name in self.free])
+
+        def errors(at: Array) -> Array:
+            return np.concatenate([self.residuals(at[None])[0], weak @ (at - start), above @ at.clip(max=0)])
+
         found = scipy.optimize.least_squares(
-            lambda at: np.append(self.residuals(at[None])[0], weak @ (at - start)),
+            errors,
             start,
-            jac=lambda at: np.concatenate([self._jacobian(at), weak]),  # pyright: ignore[reportArgumentType]
+            jac=lambda at: np.concatenate([self._jacobian(at), weak, above * (at < 0)]),  # pyright: ignore[reportArgumentType]
             method="lm",
             x_scale="jac",
             ftol=1e-8,
             xtol=1e-11,
             max_nfev=most,
         )
-        return Fit(found.x, found.fun[: -len(start)], found.nfev)
+        return Fit(found.x, found.fun[: -2 * len(start)], found.nfev)
 
     def _jacobian(self, at: Array, move: float = 1e-7) -> Array:
         here, *ahead = self.residuals(np.concatenate([at[None], at + move * np.eye(len(at))]))

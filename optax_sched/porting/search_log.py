@@ -27,6 +27,7 @@ MOST_SHIFTED = 10  # families that are tried with an offset
 SHORT = 12  # evaluations of a fit before others are tried
 CLOSE = 1.5  # the largest error of a fit that is there, or nearly
 FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
+ALMOST = 1.2  # of the last step: a log that ends a little before a round length
 SLACK = 4.0  # digits by which the last consistent match may cost more than the first
 OFFSETS = (0, 1, -1)
 MOST_WORK = 2700  # evaluations of curves of 100 operations, after the first fits of all families
@@ -137,7 +138,7 @@ class Search:
 
     def run(self) -> list[tuple[float, int, Match]]:
         for roots in (self._roots(), self._across_kinks()):
-            if not self.found:
+            if self.least == np.inf:
                 self._search(roots)
         return list(self.found.values())
 
@@ -294,9 +295,9 @@ class Search:
                 return
         name = min(intervals, key=lambda name: self._turn(name, node))
         yield from self._typed(node, name)
-        if name == "end" and self._is_wide(node, name):  # or it is told by the length that goes with it
+        if name == "end" and self._is_wide(node, name):  # or a round length tells it, a little later
             for length in {"total", "fall"} & intervals.keys():
-                yield from self._typed(node, length, 0)
+                yield from self._typed(node, length, 0, ALMOST * self.log.steps[-1])
 
     def _range(self, node: Node, name: str) -> tuple[float, float, float]:
         """The sign of a number, and between which numbers above 0 it lies."""
@@ -309,9 +310,12 @@ class Search:
         _, low, high = self._range(node, name)
         return high > 2 * low
 
-    def _typed(self, node: Node, name: str, more_digits: int = MORE_DIGITS) -> Iterator[Node]:
+    def _typed(
+        self, node: Node, name: str, more_digits: int = MORE_DIGITS, most: float = np.inf
+    ) -> Iterator[Node]:
         """With a number typed, of as few digits as it may have or some more."""
         sign, low, high = self._range(node, name)
+        high = min(high, most)
         far = 1000 * self.log.steps[-1] if name in LENGTHS else np.inf
         if low > far or (name in ("power", "mult", *PAIRS) and high > 30 * low):
             return  # the log does not tell it
