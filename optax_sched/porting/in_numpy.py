@@ -68,21 +68,26 @@ def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) 
 def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
     """A memory, what JAX traced as operations on its places, and the place of the result.
 
-    What is computed twice stands there once, and what the result does not need is left out.
+    What is computed twice stands there once. What only constants decide, and what the result does not
+    need, is left out.
     """
     memory: list[Array] = [np.zeros(())] * len(closed.in_avals)
     tape: list[Operation] = []
     known: dict[Any, int] = {}  # where a constant or the result of an operation lies
+    constants: set[int] = set()
 
     def constant(value: Any) -> int:
         value = np.asarray(value)
         key = (value.dtype, value.shape, value.tobytes())
         if key not in known:
             known[key] = len(memory)
-            memory.append(_constant(value))
+            constants.add(len(memory))
+            memory.append(value)
         return known[key]
 
     def operation(rule: Callable[..., Any], places: list[int], key: Any) -> int:
+        if constants.issuperset(places):
+            return constant(rule(*(memory[place] for place in places)))
         if (*places, key) not in known:
             known[*places, key] = len(memory)
             tape.append((rule, places, len(memory)))
@@ -91,13 +96,18 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
 
     def record(jaxpr: Any, consts: Sequence[Any], places: Sequence[int]) -> list[int]:
         at = dict(zip(jaxpr.invars, places, strict=True))
-        at.update(zip(jaxpr.constvars, map(constant, consts), strict=True))
-        read = lambda atom: constant(atom.val) if hasattr(atom, "val") else at[atom]  # noqa: E731
+        at.update((name, constant(_constant(it))) for name, it in zip(jaxpr.constvars, consts, strict=True))
+        read = lambda atom: constant(_constant(atom.val)) if hasattr(atom, "val") else at[atom]  # noqa: E731
         for equation in jaxpr.eqns:
             name, settings = str(equation.primitive.name), equation.params
             results = places = list(map(read, equation.invars))
             inner = settings.get("jaxpr") or settings.get("call_jaxpr")
-            if inner is not None:
+            same = name == "convert_element_type" and equation.invars[0].aval.dtype == settings["new_dtype"]
+            if same or name == "stop_gradient":
+                pass  # the value as it is
+            elif name == "select_n" and places[0] in constants and not memory[places[0]].ndim:
+                results = [places[1 + int(memory[places[0]])]]
+            elif inner is not None:
                 results = record(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), places)
             else:
                 rule = getattr(np, UFUNCS.get(name, name), None)
@@ -158,7 +168,6 @@ UFUNCS = {  # where JAX's name is another than NumPy's
     **{"or": "bitwise_or", "not": "invert", "xor": "bitwise_xor", "rem": "fmod"},
 }
 RULES: dict[str, Callable[..., Any]] = {
-    "stop_gradient": _plain(lambda value: value),
     "reduce_sum": lambda value, axes, **_: np.sum(value, axis=axes),
     "reduce_max": lambda value, axes, **_: np.max(value, axis=axes),
     "reduce_or": lambda value, axes, **_: np.any(value, axis=axes),

@@ -137,9 +137,9 @@ class Search:
         self.nearest: list[Near] = []
 
     def run(self) -> list[tuple[float, int, Match]]:
-        for roots in (self._roots(), self._across_kinks()):
-            if self.least == np.inf:
-                self._search(roots)
+        self._search(self._roots())
+        if self.least == np.inf:
+            self._search(self._across_kinks())
         return list(self.found.values())
 
     def _search(self, roots: Iterable[Node]) -> None:
@@ -228,7 +228,8 @@ class Search:
 
     def _across_kinks(self) -> Iterator[Node]:
         """The fits with a kink on the other side of a logged step, where those are nearer."""
-        for near, offset in itertools.product(self._near(), OFFSETS):
+        far = [near for near in self._near() if near.off > self.log.half.mean()]
+        for near, offset in itertools.product(far, OFFSETS):
             problem = self._problem(near.family, offset, {})
             if starts := list(problem.across_kinks(near.numbers)):
                 yield from self._root(problem, *starts)
@@ -289,8 +290,8 @@ class Search:
         for name, (low, high) in intervals.items():
             if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
-                is_end = name in ENDS
-                if high > 1e-4 * self.top if is_end else name in LENGTHS or high < 30 * low:
+                is_told = low > 0 or high > 1e-4 * self.top  # that an end is not 0
+                if is_told if name in ENDS else name in LENGTHS or high < 30 * low:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
         name = min(intervals, key=lambda name: self._turn(name, node))
