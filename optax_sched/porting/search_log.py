@@ -23,8 +23,9 @@ from optax_sched.porting.typed_numbers import (
 )
 
 NEAR = 0.02  # of the highest value, on average: what is further off does not fit with an offset either
+FAR = 0.05  # the same after a short fit: what is further off does not come near
 MOST_SHIFTED = 10  # families that are tried with an offset
-SHORT = 12  # evaluations of a fit before others are tried
+SHORT = 8  # evaluations of a fit before others are tried
 CLOSE = 1.5  # the largest error of a fit that is there, or nearly
 FITS = 4.0  # the largest error of a least-squares fit where an exact one may exist
 ALMOST = 1.2  # of the last step: a log that ends a little before a round length
@@ -196,7 +197,8 @@ class Search:
             if np.abs(fits[-1].residuals).max() < CLOSE:
                 break
         best = min(fits, key=lambda fit: fit.residuals @ fit.residuals)
-        if best.taken < SHORT:  # it is there
+        far = np.mean(np.abs(best.residuals) * problem.log.half) > FAR * self.top
+        if best.taken < SHORT or far:  # it is there, or leads nowhere
             return best
         further = problem.fit(best.fitted, 8 if problem.fixed else 48)
         self.work += further.taken * problem.weight
@@ -237,7 +239,7 @@ class Search:
     def _root(self, problem: Problem, *starts: Array) -> Iterator[Node]:
         """The node of no typed number, if the fit in coarse units is near."""
         coarse = problem.coarse()
-        fit = self._fit(coarse, *(starts or coarse.starts(4)))
+        fit = self._fit(coarse, *(starts or coarse.starts(2)))
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         off = float(np.mean(np.abs(fit.residuals) * coarse.log.half))
         self.nearest.append(Near(off, problem.family, problem.offset, numbers))
