@@ -147,7 +147,12 @@ class Problem:
     def across_kinks(self, numbers: Mapping[str, float]) -> Iterator[Array]:
         """Starts with a kink on the other side of a logged step beside it: no fit leads there."""
         rise, total = numbers.get("rise", 0.0), numbers.get("total", 0.0)
-        for name, origin, way in (("rise", 0.0, 1), ("cool", total, -1), ("fall", rise, 1), ("total", 0.0, 1)):
+        for name, origin, way in (
+            ("rise", 0.0, 1),
+            ("cool", total, -1),
+            ("fall", rise, 1),
+            ("total", 0.0, 1),
+        ):
             if name in numbers:
                 kink = min(origin + way * numbers[name], self._tail())
                 at = int(np.searchsorted(self.steps, kink).clip(1, len(self.steps) - 1))
@@ -159,7 +164,9 @@ class Problem:
     def _tail(self) -> float:
         """From where on the values are the last one."""
         moving = np.flatnonzero(np.abs(self.log.values - self.log.values[-1]) > 2 * self.log.half)
-        return float(self.steps[min(moving[-1] + 1, len(self.steps) - 1)] if len(moving) else self.steps[-1])
+        return float(
+            self.steps[min(moving[-1] + 1, len(self.steps) - 1)] if len(moving) else self.steps[-1]
+        )
 
     def ranked(self, starts: ArrayLike) -> Array:
         """Each once, the nearest to the log first."""
@@ -229,7 +236,9 @@ class Problem:
         above = BELOW_0 * np.diag([name in RATES and self.log.values.min() >= 0 for name in self.free])
 
         def errors(at: Array) -> Array:
-            return np.concatenate([self.residuals(at[None])[0], weak @ (at - start), above @ at.clip(max=0)])
+            return np.concatenate(
+                [self.residuals(at[None])[0], weak @ (at - start), above @ at.clip(max=0)]
+            )
 
         found = scipy.optimize.least_squares(
             errors,

@@ -96,13 +96,18 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
 
     def record(jaxpr: Any, consts: Sequence[Any], places: Sequence[int]) -> list[int]:
         at = dict(zip(jaxpr.invars, places, strict=True))
-        at.update((name, constant(_constant(it))) for name, it in zip(jaxpr.constvars, consts, strict=True))
+        at.update(
+            (name, constant(_constant(it))) for name, it in zip(jaxpr.constvars, consts, strict=True)
+        )
         read = lambda atom: constant(_constant(atom.val)) if hasattr(atom, "val") else at[atom]  # noqa: E731
         for equation in jaxpr.eqns:
             name, settings = str(equation.primitive.name), equation.params
             results = places = list(map(read, equation.invars))
             inner = settings.get("jaxpr") or settings.get("call_jaxpr")
-            same = name == "convert_element_type" and equation.invars[0].aval.dtype == settings["new_dtype"]
+            same = (
+                name == "convert_element_type"
+                and equation.invars[0].aval.dtype == settings["new_dtype"]
+            )
             if same or name == "stop_gradient":
                 pass  # the value as it is
             elif name == "select_n" and places[0] in constants and not memory[places[0]].ndim:

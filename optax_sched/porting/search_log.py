@@ -36,6 +36,7 @@ WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
 COST_OF_INTERVALS, COST_OF_A_SCHEDULE = 10, 5  # in such evaluations
 PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
+GO_WITH_END = {"total", "fall", "cool"}  # lengths that a log does not tell which ends before them
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
 ENDS_ALONE = (1e-5, 1e-6, 1e-7, 1e-8)  # as people type it otherwise
 
@@ -268,6 +269,8 @@ class Search:
         bound = node.cost + sum(
             1 + self._fewest(node, name) for name in node.intervals if not node.may_stay(name)
         )
+        if "end" in node.intervals and self._is_wide(node, "end"):
+            bound += len(GO_WITH_END & node.intervals.keys())  # what it will tell has more digits
         return node._replace(bound=bound, order=next(self.order))
 
     def _fewest(self, node: Node, name: str) -> int:
@@ -299,7 +302,7 @@ class Search:
         name = min(intervals, key=lambda name: self._turn(name, node))
         yield from self._typed(node, name)
         if name == "end" and self._is_wide(node, name):  # or a round length tells it, a little later
-            for length in {"total", "fall"} & intervals.keys():
+            for length in GO_WITH_END & intervals.keys() - {"cool"}:
                 yield from self._typed(node, length, 0, ALMOST * self.log.steps[-1])
 
     def _range(self, node: Node, name: str) -> tuple[float, float, float]:
