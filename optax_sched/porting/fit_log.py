@@ -43,6 +43,12 @@ class Log(NamedTuple):
     def whole(self) -> bool:
         return bool(np.all(self.steps == np.rint(self.steps)))
 
+    @property
+    def tail(self) -> float:
+        """The step from which on the values are the last one."""
+        moving = np.flatnonzero(np.abs(self.values - self.values[-1]) > 2 * self.half)
+        return float(self.steps[moving[-1] + 1] if len(moving) else self.steps[-1])
+
     def at(self, which: Array) -> "Log":
         return Log(*(array[which] for array in self))
 
@@ -95,7 +101,7 @@ class Problem:
         self.steps = np.maximum(log.steps + offset, 0.0)
 
     def coarse(self) -> "Problem":
-        """The same in units that the small values of a log do not make tiny: these outweigh the rest."""
+        """The same in units that small values do not make tiny: these outweigh all others."""
         log = self.log._replace(half=np.maximum(self.log.half, COARSE * self.top))
         return Problem(self.family, log, self.top, self.offset, self.fixed)
 
@@ -154,19 +160,12 @@ class Problem:
             ("total", 0.0, 1),
         ):
             if name in numbers:
-                kink = min(origin + way * numbers[name], self._tail())
+                kink = min(origin + way * numbers[name], self.log.tail)
                 at = int(np.searchsorted(self.steps, kink).clip(1, len(self.steps) - 1))
                 before, behind = self.steps[at - 1 : at + 1]
                 margin = (behind - before) / 20
                 for place in (before - margin, behind + margin):
                     yield self.fitted({**numbers, name: way * (place - origin)})
-
-    def _tail(self) -> float:
-        """From where on the values are the last one."""
-        moving = np.flatnonzero(np.abs(self.log.values - self.log.values[-1]) > 2 * self.log.half)
-        return float(
-            self.steps[min(moving[-1] + 1, len(self.steps) - 1)] if len(moving) else self.steps[-1]
-        )
 
     def ranked(self, starts: ArrayLike) -> Array:
         """Each once, the nearest to the log first."""
@@ -178,7 +177,7 @@ class Problem:
         gap = max(steps[1] - steps[0], 1e-9)
         peak = int(np.argmax(values))
         high = np.flatnonzero(values >= values[peak] - 2 * self.log.half[peak] - 1e-3 * top)
-        tail = self._tail()
+        tail = self.log.tail
         change = np.diff(values)
         falls = np.flatnonzero(change < 0)
         first_top = steps[falls[0]] if len(falls) else steps[-1]
@@ -229,7 +228,7 @@ class Problem:
         return guesses
 
     def fit(self, start: Array, most: int) -> Fit:
-        """The least squares by Levenberg and Marquardt, with a weak pull to the start and to above 0."""
+        """The least squares by Levenberg and Marquardt, with a weak pull to the start and above 0."""
         import scipy.optimize
 
         weak = 3e-3 * np.eye(len(start))

@@ -152,7 +152,7 @@ def _readings(steps: np.ndarray, exact: list[decimal.Decimal], digits: int | Non
 def _nearest(search: Search) -> list[Match]:
     """The families that come nearest, with as few digits as do not make it much worse."""
     log, few, matches = search.log, search.log.at(search.points), []
-    for near in sorted(search.nearest, key=lambda near: near.off):
+    for near in search.nearest:
         if len(matches) == MOST_MATCHES:
             break
         tried: list[tuple[float, Schedule]] = []

@@ -128,15 +128,16 @@ class Search:
         self.fits = {one.family: one.numbers for one in reversed(near or ())}
         self.families = FAMILIES if near is None else sorted(self.fits, key=FAMILIES.index)
         self.points = log.points_to_fit()
-        # Beside a rise a restart has no slope by its period.
+        # Beside a rise a restart has no slope by its period, and behind the last cycle it has none.
         rises = np.append(np.diff(log.values) > 2 * log.half[1:], False)
-        self.smooth = ~(rises | np.roll(rises, 1))
+        self.smooth = ~(rises | np.roll(rises, 1)) & (log.steps < log.tail)
+        self.cycles = 1 + int(rises.sum())
         self.order = itertools.count()
         self.work = 0.0
         # With what each costs to type, and the place of its family, which comes first among equals.
         self.found: dict[tuple[str, int], tuple[float, int, Match]] = {}
         self.seen: set[tuple[str, int]] = set()
-        self.nearest: list[Near] = []
+        self.fitted: dict[tuple[Family, int], Near] = {}  # the nearest fit of each family and offset
 
     def run(self) -> list[tuple[float, int, Match]]:
         self._search(self._roots())
@@ -169,6 +170,11 @@ class Search:
             left, limit = heaps[family], self.least + SLACK
             if not left or left[0].bound > limit or counts[family] == MOST_OF_A_FAMILY:
                 del heaps[family]
+
+    @property
+    def nearest(self) -> list[Near]:
+        """The fits, the nearest first."""
+        return sorted(self.fitted.values(), key=lambda near: near.off)
 
     def _problem(self, family: Family, offset: int, fixed: Mapping[str, float | None]) -> Problem:
         restarts = "period" in family.names
@@ -243,7 +249,11 @@ class Search:
         fit = self._fit(coarse, *(starts or coarse.starts(2)))
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         off = float(np.mean(np.abs(fit.residuals) * coarse.log.half))
-        self.nearest.append(Near(off, problem.family, problem.offset, numbers))
+        near, place = (
+            Near(off, problem.family, problem.offset, numbers),
+            (problem.family, problem.offset),
+        )
+        self.fitted[place] = min(near, self.fitted.get(place, near), key=lambda near: near.off)
         root = Node(0.0, 0, problem.family, problem.offset, {}, 0.5 * abs(problem.offset), {}, {})
         if np.abs(fit.residuals).max() <= FITS:
             yield from self._opened(root, problem, self._fit(problem, fit.fitted))
@@ -373,15 +383,20 @@ class Search:
 
     def _agrees(self, node: Node) -> bool:
         """Whether the schedule itself agrees with the log, at all points."""
-        schedule = built(node.family, node.fixed, self.whole)
-        source = repr(schedule)
+        schedule, cost = built(node.family, node.fixed, self.whole), node.cost
+        source, few = repr(schedule), self.log.at(self.points)
         if schedule is None or (source, node.offset) in self.seen:
             return False
         self.seen.add((source, node.offset))
         self.work += COST_OF_A_SCHEDULE
-        if errors_of(schedule, self.log.at(self.points), node.offset).max() > TIES:
-            return False
-        match, cost = matched(schedule, self.log, node.offset), node.cost
+        if errors_of(schedule, few, node.offset).max() > TIES:
+            if "period" not in node.family.names:
+                return False
+            schedule, cost = schedule.replace(num_cycles=self.cycles), cost + 1 + digits_of(self.cycles)
+            source = repr(schedule)
+            if errors_of(schedule, few, node.offset).max() > TIES:
+                return False
+        match = matched(schedule, self.log, node.offset)
         if match.is_consistent:
             if node.offset and (plain := matched(schedule, self.log, 0)).is_consistent:
                 match, cost = plain, cost - 0.5  # the log does not tell the offset

@@ -37,8 +37,8 @@ def with_skips(search: Search) -> list[Match]:
         and LAGGING.issuperset(near.family.names)
         and near.numbers["peak"] > 0
     ]
-    lagging = sorted(lagging, key=lambda near: near.off)[:MOST_LAGGING]
-    for near in sorted(lagging, key=lambda near: len(near.numbers)):  # the simplest first
+    # Of the nearest the simplest first.
+    for near in sorted(lagging[:MOST_LAGGING], key=lambda near: len(near.numbers)):
         beginnings = _beginnings(near, log)
         ends = _with_ends(near, search) if beginnings else ()
         tried = itertools.chain.from_iterable(_settings(one, log, beginnings) for one in ends)
