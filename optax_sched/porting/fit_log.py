@@ -71,13 +71,17 @@ def _curve_of(family: Family, absent: tuple[str, ...]) -> Curve:
 
 
 def to_fitted(name: str, number: Array | float, top: float) -> Array:
-    """A number as the fit sees it: rates in units of the highest value, the others as logarithms."""
+    """A number as the fit sees it: rates in units of the highest value, most others as logarithms."""
     if name in RATES:
         return np.asarray(number) / top
+    if name == "final":  # a divisor of a rate
+        return 1 / np.asarray(number)
     return np.log(np.maximum(number, 1e-9))
 
 
 def from_fitted(name: str, fitted: Array, top: float) -> Array:
+    if name == "final":
+        return 1 / np.maximum(fitted, 1e-16)
     return fitted * top if name in RATES else np.exp(np.clip(fitted, -46.0, 46.0))
 
 
@@ -232,7 +236,8 @@ class Problem:
         import scipy.optimize
 
         weak = 3e-3 * np.eye(len(start))
-        above = BELOW_0 * np.diag([name in RATES and self.log.values.min() >= 0 for name in self.free])
+        rates = {*RATES, "final"} if self.log.values.min() >= 0 else {}
+        above = BELOW_0 * np.diag([name in rates for name in self.free])
 
         def errors(at: Array) -> Array:
             return np.concatenate(
