@@ -141,7 +141,7 @@ class Problem:
                 [self.residuals_of(without | {name: unit}, 0.0) for name in rates], -1
             ).clip(-1e9, 1e9)
             solved = np.linalg.pinv(design) @ (self.log.values / self.log.half)
-            heights = solved.clip(0.0, 1e3).T * self.top
+            heights = solved.clip(0.0 if self.log.values.min() >= 0 else -1e3, 1e3).T * self.top
             # Under a floor, an end is no part of a sum.
             alone = numbers | {name: without[name] for name in rates[1:]}
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]

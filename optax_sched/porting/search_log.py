@@ -150,7 +150,7 @@ class Search:
         for root in roots:
             heapq.heappush(heaps.setdefault(root.family, []), root)
         spent, counts = dict.fromkeys(heaps, 0.0), dict.fromkeys(heaps, 0)
-        most = self.work + MOST_WORK
+        most = self.work + (MOST_WORK / 2 if self.fits else MOST_WORK)
         while heaps and self.work < most:
             # A family that costs much and finds nothing lets others go first.
             family = min(heaps, key=lambda family: heaps[family][0].bound + spent[family] / PATIENCE)

@@ -92,6 +92,18 @@ KNOWN = [
     (step_decay(0.008, 1565, 0.95), range(0, 6251, 50), "{:.2e}", 0),  # one at 1560 would drop again
     (exponential_decay(0.1, 1, 0.93), range(0, 100), "{:.3e}", 0),  # of a half-life below 10
     (inverse_time_decay(0.01, 121, 2.0), range(0, 1000, 10), "{:.5e}", 0),
+    # A fit finds no way over a logged step to the other side of a kink.
+    (warmup(polynomial_decay(1e-3, 1400, power=2.0), 100), range(50, 1700, 50), "{:.4e}", -1),
+    (wsd(1e-3, 100, 500, 3000, shape="sqrt"), range(50, 3000, 50), "{:.3e}", 1),
+    (polynomial_decay(0.02, 5000, 0.002, 0.9), range(25, 5101, 25), "{:.16e}", 0),
+    (wsd(0.1, 50, 300, 1500, end_value=0.001, shape="sqrt"), range(0, 1500, 25), "{:.6e}", 1),
+    # An end that was not logged: the length is told first, or the end is small, or next to nothing.
+    (warmup_linear_decay(3e-4, 100, 1000, end_value=7e-6), range(0, 1000, 10), "{:.16e}", 0),
+    (warmup_cosine_decay(0.02, 400, 4000, end_value=1e-6), range(0, 4000, 100), "{:.3e}", 0),
+    (one_cycle(0.02, 1000, 0.3, 25.0, 100.0), range(0, 925, 25), "{:.3e}", 1),
+    (cosine_restarts(1e-3, 250, num_cycles=4), range(0, 1001, 10), "{:.4e}", 0),
+    (cosine_restarts(0.1, 100, 0.001, 2.0, num_cycles=3), range(0, 900, 10), "{:.5e}", 0),
+    (linear(-1.0, -0.1, 1000), range(0, 1000, 20), "{:.4f}", 0),
     (constant(3e-4), range(0, 50), "{:.2e}", 0),
     (step_decay(0.1, 30, 0.1), range(0, 90), "{:.2e}", 0),
     (multistep_decay(0.1, [150, 225], 0.1), range(1, 301), "{:.2e}", -1),
