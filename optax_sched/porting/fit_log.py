@@ -20,8 +20,8 @@ NUMBERS = {
     "final": (1e4, 30.0),
     "mult": (2.0, 1.5),
     "shrink": (0.99, 0.5),
-    "growth": (0.99, 0.5),
-    "gamma": (0.4, 1e-4),  # what is left of a height at the last step
+    "growth": (1.0, 0.5),
+    "gamma": (1.0, 1e-4),  # what is left of a height at the last step
 }
 FIRST_POINTS = 120
 COARSE = 1e-4  # of the highest value
@@ -147,12 +147,7 @@ class Problem:
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
         columns = [to_fitted(name, number, self.top) for name, number in numbers.items()]
-        starts = self.ranked(np.stack(columns, -1))
-        best = {*range(min(count, len(starts)))}
-        if "rise" in self.free:
-            # Some with the peak before a logged step, some behind it: a fit finds no way across a kink.
-            best.update(np.unique(starts[:, self.free.index("rise")], return_index=True)[1])
-        return starts[sorted(best)]
+        return self.ranked(np.stack(columns, -1))[:count]
 
     def across_kinks(self, numbers: Mapping[str, float]) -> Iterator[Array]:
         """Starts with a kink on the other side of a logged step beside it: no fit leads there."""

@@ -15,8 +15,9 @@ from optax_sched._core.words import admit
 from optax_sched._schedules import constant
 from optax_sched.porting.families import RATES
 from optax_sched.porting.fit_log import Log
+from optax_sched.porting.matching import Match, built, errors_of, matched
 from optax_sched.porting.pieces import in_pieces
-from optax_sched.porting.search_log import Match, Search, built, errors_of, matched
+from optax_sched.porting.search_log import Search
 from optax_sched.porting.skipped_updates import with_skips
 from optax_sched.porting.typed_numbers import as_typed
 

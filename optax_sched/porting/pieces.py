@@ -10,7 +10,8 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import multistep_decay, piecewise_constant, step_decay
 from optax_sched.porting.families import FAMILIES
 from optax_sched.porting.fit_log import TIES, Log
-from optax_sched.porting.search_log import OFFSETS, Match, matched
+from optax_sched.porting.matching import Match, matched
+from optax_sched.porting.search_log import OFFSETS
 from optax_sched.porting.typed_numbers import digits_of, fewest_digits, roundest
 
 MOST_PIECES = 40

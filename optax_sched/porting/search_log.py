@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_sched._core.schedule import Schedule
 from optax_sched._schedules import linear
 from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, RATES, Family
 from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted, to_fitted
-from optax_sched.porting.in_numpy import values_of
+from optax_sched.porting.matching import Match, built, errors_of, matched
 from optax_sched.porting.typed_numbers import (
     MORE_DIGITS,
     PAIRS,
@@ -43,25 +42,6 @@ ENDS_ALONE = (1e-5, 1e-6, 1e-7, 1e-8)  # as people type it otherwise
 Intervals = dict[str, tuple[float, float]]
 
 
-class Match(NamedTuple):
-    """A schedule that may have made a log, whose value at s is `schedule(s + offset - skipped so far)`.
-
-    Attributes:
-      schedule: the schedule; its `repr` is what a person would have typed.
-      offset: what to add to a logged step, -1, 0 or 1.
-      skipped: the updates that were skipped, as pairs (step, how many so far), each with the first
-        logged step that shows it; empty where none were.
-      largest_error: the largest distance from a logged value, in halves of its last digit.
-      is_consistent: whether that is at most 1.001, so that rounding explains every logged value.
-    """
-
-    schedule: Schedule
-    offset: int
-    skipped: list[tuple[float, int]]
-    largest_error: float
-    is_consistent: bool
-
-
 class Near(NamedTuple):
     """A family with all its numbers as they fit best."""
 
@@ -89,34 +69,6 @@ class Node(NamedTuple):
         return self.family.is_optional(name) and name not in self.changed
 
 
-def built(family: Family, numbers: Mapping[str, float | None], whole: bool) -> Schedule | None:
-    """The schedule of these numbers, or None where its builder refuses them."""
-    typed = {
-        name: round(number) if whole and name in LENGTHS and isinstance(number, float) else number
-        for name, number in numbers.items()
-    }
-    try:
-        return family.build(*(typed[name] for name in family.names))
-    except (TypeError, ValueError):
-        return None
-
-
-def errors_of(schedule: Schedule, log: Log, offset: int, lags: Array | float = 0) -> Array:
-    """How far the schedule itself is from each logged value, in halves of its last digit."""
-    steps = np.maximum(log.steps + offset - lags, 0)
-    if log.whole and steps[-1] < 2**31:
-        steps = steps.astype(np.int32)
-    return np.abs(values_of(schedule, steps) - log.values) / log.half
-
-
-def matched(schedule: Schedule, log: Log, offset: int, lags: Array | int = 0) -> Match:
-    """A schedule beside a log. `lags`: how many updates were skipped before each step."""
-    changes = np.flatnonzero(np.diff(lags, prepend=0)) if np.ndim(lags) else []
-    skipped = [(float(log.steps[at]), int(np.take(lags, at))) for at in changes]
-    error = float(errors_of(schedule, log, offset, lags).max())
-    return Match(schedule, offset, skipped, error, error <= TIES)
-
-
 class Search:
     """Of one log, for schedules that cost hardly more to type than `known`, where that is known.
 
@@ -142,7 +94,7 @@ class Search:
     def run(self) -> list[tuple[float, int, Match]]:
         self._search(self._roots())
         if self.least == np.inf:
-            self._search(self._across_kinks())
+            self._search(self._second_roots())
         return list(self.found.values())
 
     def _search(self, roots: Iterable[Node]) -> None:
@@ -222,12 +174,8 @@ class Search:
                 yield from self._root(problem, *starts)
         for near, offset in itertools.product(self._near(), OFFSETS[1:]):
             family, problem = near.family, self._problem(near.family, offset, {})
-            coarse = problem.coarse()
-            # The numbers as they were, and optional ones at their defaults.
-            optional = {name: DEFAULTS[name] for name in filter(family.is_optional, family.names)}
-            reset = near.numbers | {name: number for name, number in optional.items() if number}
-            starts = [problem.fitted(near.numbers), problem.fitted(reset), *coarse.starts(1)]
-            yield from self._root(problem, *coarse.ranked(starts)[:2])
+            starts = problem.fitted(near.numbers), *problem.coarse().starts(1)
+            yield from self._root(problem, *starts)
 
     def _near(self) -> list[Near]:
         """The nearest of the fits at offset 0; within rounding, the simplest first."""
@@ -235,13 +183,18 @@ class Search:
         near = [one for one in self.nearest if not one.offset and one.off <= NEAR * self.top]
         return sorted(near, key=lambda one: (max(one.off, rounding), len(one.numbers)))[:MOST_SHIFTED]
 
-    def _across_kinks(self) -> Iterator[Node]:
-        """The fits with a kink on the other side of a logged step, where those are nearer."""
+    def _second_roots(self) -> Iterator[Node]:
+        """The same from where no fit led: across kinks, and from optional numbers at their defaults."""
         far = [near for near in self._near() if near.off > self.log.half.mean()]
         for near, offset in itertools.product(far, OFFSETS):
             problem = self._problem(near.family, offset, {})
-            if starts := list(problem.across_kinks(near.numbers)):
-                yield from self._root(problem, *starts)
+            defaults = {
+                name: DEFAULTS[name] or near.numbers[name]
+                for name in near.numbers
+                if near.family.is_optional(name)
+            }
+            starts = problem.fitted({**near.numbers, **defaults}), *problem.across_kinks(near.numbers)
+            yield from self._root(problem, *starts)
 
     def _root(self, problem: Problem, *starts: Array) -> Iterator[Node]:
         """The node of no typed number, if the fit in coarse units is near."""
@@ -261,9 +214,7 @@ class Search:
     def _fitted(self, node: Node) -> Iterator[Node]:
         problem = self._problem(node.family, node.offset, node.fixed)
         start = np.array([node.free[name] for name in problem.free])
-        # With another end the others may lie far away.
-        others = problem.starts(2) if next(reversed(node.fixed)) == "end" else ()
-        yield from self._opened(node, problem, self._fit(problem, start, *others))
+        yield from self._opened(node, problem, self._fit(problem, start))
 
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node with what its numbers may be; nothing where it is far from the log."""

@@ -9,7 +9,8 @@ import numpy as np
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting.families import LENGTHS
 from optax_sched.porting.fit_log import TIES, Array, Log, Problem
-from optax_sched.porting.search_log import ENDS_ALONE, Match, Near, Search, built, errors_of, matched
+from optax_sched.porting.matching import Match, built, errors_of, matched
+from optax_sched.porting.search_log import ENDS_ALONE, Near, Search
 from optax_sched.porting.typed_numbers import as_typed, digits_of, round_ones
 
 # What fp16 trainers use: their schedulers skip what their optimizers skip.

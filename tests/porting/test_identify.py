@@ -171,7 +171,7 @@ def test_skipped_updates_are_counted_where_a_log_first_shows_them(schedule, ever
 @pytest.mark.slow
 def test_updates_that_were_not_skipped_are_looked_for_at_few_points(monkeypatch):
     """A noisy log of a million steps: all its steps by all that is tried would take minutes."""
-    module = importlib.import_module("optax_sched.porting.search_log")
+    module = importlib.import_module("optax_sched.porting.matching")
     steps, asked = np.arange(0, 10**6, 1000), []
     noise = 1 + 1e-3 * np.random.default_rng(0).standard_normal(len(steps))
     values = in_float64(warmup_cosine_decay(1e-3, 20000, 10**6), steps) * noise
