@@ -280,6 +280,6 @@ class Problem:
         intervals = {}
         for name, ends in zip(self.free, (fit.fitted + moves).T, strict=True):
             low, high = np.sort(from_fitted(name, ends, self.top))
-            margin = 2e-7 * max(abs(low), abs(high))  # for the points at a kink, which have no slope
-            intervals[name] = float(low - margin), float(high + margin)
+            # A little more, for the points at a kink, which have no slope.
+            intervals[name] = float(low - 2e-7 * abs(low)), float(high + 2e-7 * abs(high))
         return intervals

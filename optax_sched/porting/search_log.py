@@ -147,8 +147,8 @@ class Search:
         risers = {"rise", "up", "pct", "period", "value"}
         return not rises or family.build is linear or not risers.isdisjoint(names)
 
-    def _fit(self, problem: Problem, *starts: Array) -> Fit:
-        """From each start a short way, and on from where that led best."""
+    def _fit(self, problem: Problem, *starts: Array, most: int) -> Fit:
+        """From each start a short way, and on from where that led best, with `most` evaluations."""
         fits: list[Fit] = []
         for start in starts:
             fits.append(problem.fit(start, SHORT))
@@ -159,7 +159,7 @@ class Search:
         far = np.mean(np.abs(best.residuals) * problem.log.half) > FAR * self.top
         if best.taken < SHORT or far:  # it is there, or leads nowhere
             return best
-        further = problem.fit(best.fitted, 8 if problem.fixed else 48)
+        further = problem.fit(best.fitted, most)
         self.work += further.taken * problem.weight
         return further
 
@@ -199,7 +199,7 @@ class Search:
     def _root(self, problem: Problem, *starts: Array) -> Iterator[Node]:
         """The node of no typed number, if the fit in coarse units is near."""
         coarse = problem.coarse()
-        fit = self._fit(coarse, *(starts or coarse.starts(2)))
+        fit = self._fit(coarse, *(starts or coarse.starts(2)), most=48)
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         off = float(np.mean(np.abs(fit.residuals) * coarse.log.half))
         near, place = (
@@ -209,12 +209,12 @@ class Search:
         self.fitted[place] = min(near, self.fitted.get(place, near), key=lambda near: near.off)
         root = Node(0.0, 0, problem.family, problem.offset, {}, 0.5 * abs(problem.offset), {}, {})
         if np.abs(fit.residuals).max() <= FITS:
-            yield from self._opened(root, problem, self._fit(problem, fit.fitted))
+            yield from self._opened(root, problem, self._fit(problem, fit.fitted, most=150))
 
     def _fitted(self, node: Node) -> Iterator[Node]:
         problem = self._problem(node.family, node.offset, node.fixed)
         start = np.array([node.free[name] for name in problem.free])
-        yield from self._opened(node, problem, self._fit(problem, start))
+        yield from self._opened(node, problem, self._fit(problem, start, most=8))
 
     def _opened(self, node: Node, problem: Problem, fit: Fit) -> Iterator[Node]:
         """The node with what its numbers may be; nothing where it is far from the log."""
@@ -257,7 +257,7 @@ class Search:
             if node.may_stay(name):
                 yield self._with(node, name, DEFAULTS[name], 0, node.bound)
                 is_told = low > 0 or high > 1e-4 * self.top  # that an end is not 0
-                if is_told if name in ENDS else name in LENGTHS or high < 30 * low:
+                if is_told if name in ENDS else name in (*LENGTHS, "final") or high < 30 * low:
                     yield self._bounded(node._replace(changed=node.changed | {name}))
                 return
         name = min(intervals, key=lambda name: self._turn(name, node))
@@ -293,6 +293,8 @@ class Search:
         if name in PAIRS:
             pairs = pairs_of(name, low, high, whole)
             found = {pair: 1 + digits_of(pair[0]) + digits_of(pair[1]) for pair in pairs}
+        if name == "final" and high > 30 * low:  # the log does not tell it
+            found = {10.0**power: 1 for power in range(1, 7) if low <= 10.0**power <= high}
         for digits in () if found else range(fewest, min(fewest + more_digits, 12) + 1):
             numbers = []
             if name in ENDS:

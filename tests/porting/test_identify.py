@@ -101,6 +101,8 @@ KNOWN = [
     (warmup_linear_decay(3e-4, 100, 1000, end_value=7e-6), range(0, 1000, 10), "{:.16e}", 0),
     (warmup_cosine_decay(0.02, 400, 4000, end_value=1e-6), range(0, 4000, 100), "{:.3e}", 0),
     (one_cycle(0.02, 1000, 0.3, 25.0, 100.0), range(0, 925, 25), "{:.3e}", 1),
+    (one_cycle(5e-5, 1500, 0.25, 10.0, 1000.0), range(1, 601), "{:.8f}", -1),
+    (warmup(polynomial_decay(0.0025, 7229, 0.00025, 2.0), 100), range(600), "{:.16e}", 0),
     (cosine_restarts(1e-3, 250, num_cycles=4), range(0, 1001, 10), "{:.4e}", 0),
     (cosine_restarts(0.1, 100, 0.001, 2.0, num_cycles=3), range(0, 900, 10), "{:.5e}", 0),
     (linear(-1.0, -0.1, 1000), range(0, 1000, 20), "{:.4f}", 0),
