@@ -302,7 +302,7 @@ class Search:
                 shares = SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3)
                 ends = [share * peak for share in shares if digits_of(share) == digits]
                 ends += ENDS_ALONE if is_wide and digits == 1 else ()
-                numbers = [as_typed(end, 12) for end in ends if low <= end <= high]
+                numbers = [as_typed(end, 12) for end in ends if is_wide or low <= end <= high]
             numbers = numbers or roundest(low, high, digits, whole, near=near)
             found |= {sign * number: digits for number in numbers} | found
         if name in RATES and node.intervals[name][0] <= 0 <= node.intervals[name][1]:
