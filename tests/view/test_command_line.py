@@ -220,8 +220,8 @@ def test_identify(folder, capsys):
 
 @pytest.mark.slow
 def test_identify_marks_where_a_log_and_the_best_match_part(folder, monkeypatch):
-    line = optax_sched.linear(9e-3, 1e-3, 100)
-    values = [f"{float(line(step)):.3e}" for step in range(60)] + ["5.000e-03"] * 40
+    line = optax_sched.linear(9.001e-3, 1e-3, 100)
+    values = [f"{float(line(step)):.3e}" for step in range(60)] + ["5.003e-03"] * 40
     (folder / "log.csv").write_text("step,lr\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
     axes = matplotlib.figure.Figure().subplots()
     monkeypatch.setattr("optax_sched.__main__.picture", lambda *_: contextlib.nullcontext(axes))
