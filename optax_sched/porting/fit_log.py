@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from optax_sched.porting.families import RATES, Family
 from optax_sched.porting.in_numpy import Array, Curve, traced
@@ -24,8 +23,8 @@ NUMBERS = {
     "gamma": (1.0, 1e-4),  # what is left of a height at the last step
 }
 FIRST_POINTS = 120
-COARSE = 1e-4  # of the highest value
-BELOW_0 = 1e3  # halves of the last digit that a rate below 0 costs, in units of the highest value
+COARSE = 1e-4  # of the highest value: the least unit of a first fit
+BELOW_0 = 1e3  # the error of a rate that lies below 0 by the highest value
 
 
 class Log(NamedTuple):
@@ -105,7 +104,7 @@ class Problem:
         self.steps = np.maximum(log.steps + offset, 0.0)
 
     def coarse(self) -> "Problem":
-        """The same in units that small values do not make tiny: these outweigh all others."""
+        """The same in coarser units: in a log's own digits its smallest values outweigh all others."""
         log = self.log._replace(half=np.maximum(self.log.half, COARSE * self.top))
         return Problem(self.family, log, self.top, self.offset, self.fixed)
 
@@ -147,10 +146,12 @@ class Problem:
             tries = [alone, numbers | dict(zip(rates, heights, strict=True)), numbers]
         numbers = {name: np.concatenate([one[name] for one in tries]) for name in numbers}
         columns = [to_fitted(name, number, self.top) for name, number in numbers.items()]
-        return self.ranked(np.stack(columns, -1))[:count]
+        starts = np.unique(np.stack(columns, -1), axis=0)
+        errors = np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1)
+        return starts[np.argsort(errors)][:count]
 
     def across_kinks(self, numbers: Mapping[str, float]) -> Iterator[Array]:
-        """Starts with a kink on the other side of a logged step beside it: no fit leads there."""
+        """Starts with a kink moved over the logged step before it, or after it: no fit leads there."""
         rise, total = numbers.get("rise", 0.0), numbers.get("total", 0.0)
         for name, origin, way in (
             ("rise", 0.0, 1),
@@ -165,11 +166,6 @@ class Problem:
                 margin = (behind - before) / 20
                 for place in (before - margin, behind + margin):
                     yield self.fitted({**numbers, name: way * (place - origin)})
-
-    def ranked(self, starts: ArrayLike) -> Array:
-        """Each once, the nearest to the log first."""
-        starts = np.unique(starts, axis=0)
-        return starts[np.argsort(np.sum(self.residuals(starts).clip(-1e9, 1e9) ** 2, axis=1))]
 
     def _guesses(self) -> dict[str, list[float]]:
         steps, values, top = self.steps, self.log.values, self.top

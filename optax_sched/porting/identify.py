@@ -22,7 +22,7 @@ from optax_sched.porting.skipped_updates import with_skips
 from optax_sched.porting.typed_numbers import as_typed
 
 MOST_MATCHES = 8
-FAR = 30.0  # halves of the last digit: a fit that is further off on average fits no other reading
+FAR_IN_HALVES = 30.0  # of the last digit: a fit that is further off on average fits no other reading
 SMALLEST, LARGEST = 1e-30, 1e30  # highest values, which float32 holds with room for a fit
 FLOAT_DIGITS = 15  # a number of more digits is a double as it is
 
@@ -78,7 +78,7 @@ def identify(
     for log in logs:
         pieces, near = in_pieces(log), None
         if searches:
-            near = [one for one in searches[0].nearest if one.off <= FAR * np.mean(log.half)]
+            near = [one for one in searches[0].nearest if one.off <= FAR_IN_HALVES * np.mean(log.half)]
         known = min((cost for cost, *_ in pieces), default=np.inf)
         searches.append(search := Search(log, known, near))
         if found := sorted(search.run() + pieces, key=itemgetter(0, 1)):

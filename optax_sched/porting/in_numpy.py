@@ -35,7 +35,7 @@ class Curve:
         arguments = [
             np.asarray(number, dtype) for number, dtype in zip(numbers, self.dtypes, strict=False)
         ]
-        arguments = [_constant(number) if number.ndim == 1 else number for number in arguments]
+        arguments = [_in_batch(number) if number.ndim == 1 else number for number in arguments]
         known = [*arguments, steps[None], *self.memory[len(self.dtypes) :]]
         with np.errstate(all="ignore"):
             for rule, places, at in self.tape:
@@ -60,7 +60,8 @@ def _curve_of(structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...], c
 
 def traced(build: Callable[[Any], Schedule], examples: Any, clock: Any = FLOAT) -> Curve:
     """The curve of the schedules that `build` makes of numbers, each of the type of its example."""
-    with float64():
+    # What is made of constants is computed here, as in a call: also what is not selected.
+    with float64(), np.errstate(all="ignore"):
         step = jax.ShapeDtypeStruct((), clock)
         return Curve(jax.make_jaxpr(lambda numbers, step: build(numbers)(step))(examples, step))
 
@@ -97,9 +98,9 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
     def record(jaxpr: Any, consts: Sequence[Any], places: Sequence[int]) -> list[int]:
         at = dict(zip(jaxpr.invars, places, strict=True))
         at.update(
-            (name, constant(_constant(it))) for name, it in zip(jaxpr.constvars, consts, strict=True)
+            (name, constant(_in_batch(it))) for name, it in zip(jaxpr.constvars, consts, strict=True)
         )
-        read = lambda atom: constant(_constant(atom.val)) if hasattr(atom, "val") else at[atom]  # noqa: E731
+        read = lambda atom: constant(_in_batch(atom.val)) if hasattr(atom, "val") else at[atom]  # noqa: E731
         for equation in jaxpr.eqns:
             name, settings = str(equation.primitive.name), equation.params
             results = places = list(map(read, equation.invars))
@@ -132,7 +133,7 @@ def _recorded(closed: Any) -> tuple[list[Array], list[Operation], int]:
     return memory, [one for one in tape if one[2] in needed], result
 
 
-def _constant(value: Any) -> Array:
+def _in_batch(value: Any) -> Array:
     value = np.asarray(value)
     return value.reshape(value.shape + BATCH) if value.ndim else value
 

@@ -22,7 +22,7 @@ from optax_sched.porting.typed_numbers import (
 )
 
 NEAR = 0.02  # of the highest value, on average: what is further off does not fit with an offset either
-FAR = 0.05  # the same after a short fit: what is further off does not come near
+FAR = 0.05  # the same, after a short fit: what is further off then does not come near
 MOST_SHIFTED = 10  # families that are tried with an offset
 SHORT = 8  # evaluations of a fit before others are tried
 CLOSE = 1.5  # the largest error of a fit that is there, or nearly
@@ -35,7 +35,7 @@ WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
 COST_OF_INTERVALS, COST_OF_A_SCHEDULE = 10, 5  # in such evaluations
 PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
-GO_WITH_END = {"total", "fall", "cool"}  # lengths that a log does not tell which ends before them
+GO_WITH_END = ("total", "fall", "cool")  # lengths that a log does not tell if it stops before the end
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
 ENDS_ALONE = (1e-5, 1e-6, 1e-7, 1e-8)  # as people type it otherwise
 
@@ -84,6 +84,7 @@ class Search:
         rises = np.append(np.diff(log.values) > 2 * log.half[1:], False)
         self.smooth = ~(rises | np.roll(rises, 1)) & (log.steps < log.tail)
         self.cycles = 1 + int(rises.sum())
+        self.below_0 = log.values.max() <= 0
         self.order = itertools.count()
         self.work = 0.0
         # With what each costs to type, and the place of its family, which comes first among equals.
@@ -184,7 +185,7 @@ class Search:
         return sorted(near, key=lambda one: (max(one.off, rounding), len(one.numbers)))[:MOST_SHIFTED]
 
     def _second_roots(self) -> Iterator[Node]:
-        """The same from where no fit led: across kinks, and from optional numbers at their defaults."""
+        """Fits of the near families from other starts: across kinks, and with defaults."""
         far = [near for near in self._near() if near.off > self.log.half.mean()]
         for near, offset in itertools.product(far, OFFSETS):
             problem = self._problem(near.family, offset, {})
@@ -202,11 +203,9 @@ class Search:
         fit = self._fit(coarse, *(starts or coarse.starts(2)), most=48)
         numbers = {name: float(number) for name, number in problem.numbers(fit.fitted).items()}
         off = float(np.mean(np.abs(fit.residuals) * coarse.log.half))
-        near, place = (
-            Near(off, problem.family, problem.offset, numbers),
-            (problem.family, problem.offset),
-        )
-        self.fitted[place] = min(near, self.fitted.get(place, near), key=lambda near: near.off)
+        place = problem.family, problem.offset
+        if place not in self.fitted or off < self.fitted[place].off:
+            self.fitted[place] = Near(off, *place, numbers)
         root = Node(0.0, 0, problem.family, problem.offset, {}, 0.5 * abs(problem.offset), {}, {})
         if np.abs(fit.residuals).max() <= FITS:
             yield from self._opened(root, problem, self._fit(problem, fit.fitted, most=150))
@@ -231,7 +230,8 @@ class Search:
             1 + self._fewest(node, name) for name in node.intervals if not node.may_stay(name)
         )
         if "end" in node.intervals and self._is_wide(node, "end"):
-            bound += len(GO_WITH_END & node.intervals.keys())  # what it will tell has more digits
+            # The end will tell these lengths, which then have more digits.
+            bound += sum(name in node.intervals for name in GO_WITH_END)
         return node._replace(bound=bound, order=next(self.order))
 
     def _fewest(self, node: Node, name: str) -> int:
@@ -263,13 +263,13 @@ class Search:
         name = min(intervals, key=lambda name: self._turn(name, node))
         yield from self._typed(node, name)
         if name == "end" and self._is_wide(node, name):  # or a round length tells it, a little later
-            for length in GO_WITH_END & intervals.keys() - {"cool"}:
+            for length in intervals.keys() & {"total", "fall"}:  # a family has one of them
                 yield from self._typed(node, length, 0, ALMOST * self.log.steps[-1])
 
     def _range(self, node: Node, name: str) -> tuple[float, float, float]:
         """The sign of a number, and between which numbers above 0 it lies."""
         low, high = node.intervals[name]
-        if name in RATES and (high < 0 or self.log.values.max() <= 0):
+        if name in RATES and (high < 0 or self.below_0):
             return -1.0, max(-high, 0.0), -low
         return 1.0, max(low, 0.0), high
 
@@ -298,7 +298,7 @@ class Search:
         for digits in () if found else range(fewest, min(fewest + more_digits, 12) + 1):
             numbers = []
             if name in ENDS:
-                is_wide = self._is_wide(node, name)  # then it is one that people type
+                is_wide = high > 2 * low  # then it is one that people type
                 shares = SHARES if is_wide else roundest(low / peak, high / peak, digits, False, 3)
                 ends = [share * peak for share in shares if digits_of(share) == digits]
                 ends += ENDS_ALONE if is_wide and digits == 1 else ()
