@@ -62,22 +62,8 @@ class Built(Node):
           TypeError, ValueError: there is no hyperparameter of that name, or its builder refuses the
             new value.
         """
-        values = hyperparameters(self)
-        nested: dict[str, dict[str, object]] = {}
-        for path, value in changes.items():
-            name, _, rest = path.replace(".[", "[").replace("[", ".[").partition(".")
-            if name not in values:
-                inside = None if rest else _path_inside(values, name)
-                hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
-                hint = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
-                raise TypeError(f"{self._formula.name} has no hyperparameter {name}{hint}")
-            if rest:
-                nested.setdefault(name, {})[rest] = value
-            else:
-                values[name] = value
-        for name, inner in nested.items():
-            values[name] = _changed(f"{self._formula.name}.{name}", values[name], inner)
-        return self._formula.build(values)
+        paths = {tuple(path.replace("[", ".[").split(".")): new for path, new in changes.items()}
+        return _changed("", self, paths)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # no hyperparameter is
@@ -159,29 +145,38 @@ def refuse_batch(where: str, built: object, remedy: str) -> None:
         raise ValueError(f"{where}: {name} has a leading axis, so this is a batch: {remedy}")
 
 
-def _changed(where: str, value: object, changes: dict[str, object]) -> object:
-    """An operand, or a list of operands, with the new values at their paths."""
-    if isinstance(value, Built):
-        return value.replace(**changes)
-    for path, new in changes.items():
-        word, _, rest = path.partition(".")
-        number = word.strip("[]")
-        if not isinstance(value, list) or not number.isdecimal() or int(number) >= len(value):
-            raise TypeError(f"{where} has no hyperparameter {path}")
-        index = int(number)
-        item = _changed(f"{where}[{index}]", value[index], {rest: new}) if rest else new
-        value = [*value[:index], item, *value[index + 1 :]]
-    return value
+def _inside(value: object) -> dict[str, Any]:
+    """What a path goes on to from a value: the items of a list, or hyperparameters by name."""
+    if isinstance(value, list):
+        return {f"[{index}]": item for index, item in enumerate(value)}
+    return hyperparameters(value) if isinstance(value, Built) else {}
+
+
+def _changed(where: str, value: Any, changes: dict[tuple[str, ...], object]) -> Any:
+    """A schedule, or a list of them, with new values at their paths."""
+    values, deeper = _inside(value), {}
+    where = value._formula.name if isinstance(value, Built) else where
+    for (name, *rest), new in changes.items():
+        if name not in values:
+            hint = ""
+            if isinstance(value, Built):
+                inside = None if rest else _path_inside(values, name)
+                hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
+                hint = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
+            raise TypeError(f"{where} has no hyperparameter {name}{hint}")
+        if rest:
+            deeper.setdefault(name, {})[tuple(rest)] = new
+        else:
+            values[name] = new
+    for name, inner in deeper.items():
+        values[name] = _changed(f"{where}.{name}".replace(".[", "["), values[name], inner)
+    return value._formula.build(values) if isinstance(value, Built) else list(values.values())
 
 
 def _path_inside(values: dict[str, object], word: str) -> str | None:
     """The path to an operand's hyperparameter of that name, or of what other libraries call so."""
     for name, value in values.items():
-        items = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for index, operand in items:
-            if isinstance(operand, Built):
-                inner = hyperparameters(operand)
-                found = word if word in inner else _path_inside(inner, word) or translated(word, inner)
-                if found:
-                    return f"{name}.{found}" if index is None else f"{name}[{index}].{found}"
+        inner = _inside(value)
+        if found := word if word in inner else _path_inside(inner, word) or translated(word, inner):
+            return f"{name}.{found}".replace(".[", "[")
     return None
