@@ -64,11 +64,11 @@ class Domain:
 
     def is_float_clock(self, stored: Any) -> bool:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
-        return False
+        return self.item is not None and self.item.is_float_clock(stored)
 
     def lengths(self, stored: Any) -> Lengths:
         """The lengths on the clock of the call, each with its path from the parameter on."""
-        return ()
+        return self.item.lengths(stored) if self.item else ()
 
     def constants(self, stored: Any) -> Any:
         """The height, or the heights, of an operand that was a plain number, or of several."""
@@ -130,8 +130,8 @@ class Number(Domain):
         return self._cast(number if isinstance(scalar, int | float) else scalar)
 
     def is_float_clock(self, stored: object) -> bool:
-        is_float = jnp.issubdtype(jnp.result_type(stored), jnp.floating)
-        return self.counts_units or (is_float and not self.as_float)
+        is_float = self.is_length and jnp.issubdtype(jnp.result_type(stored), jnp.floating)
+        return self.counts_units or is_float
 
     def lengths(self, stored: object) -> Lengths:
         return [("", stored)] if self.is_length else ()
@@ -154,10 +154,7 @@ class Known(Number):
     """A number that Python counts with: not traced, and of any size up to its maximum."""
 
     def admit(self, value: object) -> Any:
-        number = as_scalar(value)
-        if is_traced(number):
-            raise TypeError
-        number = number if isinstance(number, int | float) else number.item()
+        number = np.asarray(as_scalar(value)).item()  # which raises a TypeError if it is traced
         if not self.holds(number) or (self.whole and number != int(number)):
             raise ValueError
         return int(number) if self.whole else self._cast(number)
@@ -183,26 +180,16 @@ class Numbers(Domain):
         items = value.tolist() if isinstance(value, jax.Array | np.ndarray) else value
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
             raise TypeError
-        scalars = known = [self.item.admit(item) for item in items]
+        scalars = [self.item.admit(item) for item in items]
         if self.item.is_length:
             refuse_ratio_among(scalars)
-        if isinstance(value, jax.Array):
-            array = self.item._cast(value)
-        elif all(isinstance(item, int | float) for item in scalars):
-            array = as_array(scalars)
-            known = array.tolist()  # check the rounded ones: rounding may make two equal
-        else:
-            array = jnp.stack(list(map(jnp.asarray, scalars)))
-            known = [item for item in scalars if not isinstance(item, Tracer)]
+        array = self.item._cast(value) if isinstance(value, jax.Array) else stacked(scalars)
+        # Check the rounded ones: rounding may make two equal.
+        numbers = array.tolist() if isinstance(array, np.ndarray) else scalars
+        known = [number for number in numbers if not isinstance(number, Tracer)]
         if self.increasing and any(b <= a for a, b in itertools.pairwise(known)):
             raise ValueError
         return array
-
-    def is_float_clock(self, stored: object) -> bool:
-        return self.item.is_float_clock(stored)
-
-    def lengths(self, stored: object) -> Lengths:
-        return self.item.lengths(stored)
 
 
 class Choice(Domain):
@@ -298,6 +285,16 @@ def read_only(array: np.ndarray) -> np.ndarray:
     """The same array, made immutable as the schedule that holds it."""
     array.setflags(write=False)
     return array
+
+
+def stacked(leaves: Sequence[Any]) -> Any:
+    """Leaves of one shape on a new leading axis, in NumPy unless one of them is on a device."""
+    if all(isinstance(leaf, int | float) for leaf in leaves):
+        return as_array(leaves)
+    if all(isinstance(leaf, np.ndarray) for leaf in leaves):
+        return read_only(np.stack(leaves))
+    with jax.numpy_dtype_promotion("standard"):  # whole and fractional lengths are one batch
+        return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
 def as_scalar(value: object) -> Any:
