@@ -1,6 +1,7 @@
 """What builders make: an immutable pytree whose leaves are its hyperparameters."""
 
 import inspect
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
@@ -62,8 +63,9 @@ class Built(Node):
           TypeError, ValueError: there is no hyperparameter of that name, or its builder refuses the
             new value.
         """
-        paths = {tuple(path.replace("[", ".[").split(".")): new for path, new in changes.items()}
-        return _changed("", self, paths)
+        # Both schedules[1].init_value and schedules.1.init_value go by "[1]".
+        split = {re.sub(r"\.(\d+)", r".[\1]", it.replace("[", ".[")): it for it in changes}
+        return _changed("", self, {tuple(it.split(".")): changes[path] for it, path in split.items()})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # no hyperparameter is
@@ -158,12 +160,12 @@ def _changed(where: str, value: Any, changes: dict[tuple[str, ...], object]) -> 
     where = value._formula.name if isinstance(value, Built) else where
     for (name, *rest), new in changes.items():
         if name not in values:
-            hint = ""
+            more = "".join(f".{it}" for it in rest)
             if isinstance(value, Built):
                 inside = None if rest else _path_inside(values, name)
                 hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
-                hint = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
-            raise TypeError(f"{where} has no hyperparameter {name}{hint}")
+                more = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
+            raise TypeError(f"{where} has no hyperparameter {name}{more}")
         if rest:
             deeper.setdefault(name, {})[tuple(rest)] = new
         else:
