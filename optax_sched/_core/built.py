@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import jax
@@ -81,8 +81,10 @@ class Built(Node):
         return self._formula.source(hyperparameters(self))
 
 
-def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
-    """Name, domain and stored value of each hyperparameter, in the order of the signature."""
+def stored(built: object) -> Iterable[tuple[str, Domain, Any]]:
+    """Name, domain and stored value of each hyperparameter in order; of anything else none."""
+    if not isinstance(built, Built):
+        return ()
     domains = built._formula.domains
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
@@ -110,7 +112,7 @@ def assembled(builder: Callable[..., Any], **values: object) -> Any:
     return formula.made._make(formula, tuple(values[name] for name in formula.domains))
 
 
-def hyperparameters(built: Built) -> dict[str, Any]:
+def hyperparameters(built: object) -> dict[str, Any]:
     """The hyperparameters by name, as the user sees them."""
     return {name: domain.public(value) for name, domain, value in stored(built)}
 
@@ -132,11 +134,7 @@ def is_batch(built: object) -> bool:
 
 def batched_name(built: object) -> str | None:
     """The name of the first hyperparameter that has the leading axis of a batch, or None."""
-    if isinstance(built, Built):
-        for name, domain, value in stored(built):
-            if domain.has_batch_axis(value):
-                return name
-    return None
+    return next((name for name, domain, it in stored(built) if domain.has_batch_axis(it)), None)
 
 
 def refuse_batch(where: str, built: object, remedy: str) -> None:
@@ -149,7 +147,7 @@ def _inside(value: object) -> dict[str, Any]:
     """What a path goes on to from a value: the items of a list, or hyperparameters by name."""
     if isinstance(value, list):
         return {f"[{index}]": item for index, item in enumerate(value)}
-    return hyperparameters(value) if isinstance(value, Built) else {}
+    return hyperparameters(value)
 
 
 def _changed(where: str, value: Any, changes: dict[tuple[str, ...], object]) -> Any:

@@ -104,19 +104,17 @@ class Number(Domain):
 
     def admit(self, value: object) -> Any:
         scalar = as_scalar(value)
-        if isinstance(scalar, Tracer):
+        may_be_0 = self.is_length and PHASES_MAY_BE_EMPTY.get()
+        if isinstance(scalar, Tracer) or (may_be_0 and scalar == 0):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
-        if self.is_length and number == 0 and PHASES_MAY_BE_EMPTY.get():
-            return self._cast(scalar)
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:
             if self.whole:
                 raise Unfit(f"an integer is at most {LAST_STEP}")
             # A count of tokens or samples: hold as a float what int32 cannot.
-            number = float(number) if number < 2**1023 else math.inf
-            scalar = number
+            scalar = number = float(number) if number < 2**1023 else math.inf
         with np.errstate(over="ignore"):
             rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
@@ -297,18 +295,13 @@ def stacked(leaves: Sequence[Any]) -> Any:
         return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
-def as_scalar(value: object) -> Any:
+def as_scalar(value: Any) -> Any:
     """A Python int or float, or a JAX array (perhaps traced) of shape ()."""
     if isinstance(value, np.generic | np.ndarray) and not value.ndim:
         value = value.item()
-    if isinstance(value, bool):
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    is_number = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.number)
+    if not is_number or value.ndim or jnp.iscomplexobj(value):
         raise TypeError
-    if isinstance(value, jax.Array):
-        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
-            raise TypeError
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    raise TypeError
+    return value

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import reprlib
 from typing import Any, NamedTuple
 
@@ -59,10 +60,14 @@ def in_a_word(value: object) -> str:
         return f"a traced {value.dtype}{list(value.shape)}"
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
-    try:
-        return " ".join(reprlib.repr(value).split())
-    except ValueError:  # an integer of thousands of digits
-        return "a value with more digits than Python prints"
+    return " ".join(_Shortened().repr(value).split())
+
+
+class _Shortened(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        if x.bit_length() > 2000:  # Python may refuse to print more than 640 digits
+            return f"an integer of about {round(x.bit_length() * math.log10(2))} digits"
+        return super().repr_int(x, level)
 
 
 def imported(where: str, module: str) -> Any:

@@ -246,9 +246,7 @@ def in_families(schedules: Iterable[Any]) -> list[Family]:
 
 
 def _leaf_type(leaf: Any) -> Any:
-    if isinstance(leaf, int | float):
-        return type(leaf)
-    return jnp.shape(leaf), jnp.result_type(leaf)
+    return type(leaf) if isinstance(leaf, int | float) else (jnp.shape(leaf), jnp.result_type(leaf))
 
 
 def as_number(item: object) -> Any:
