@@ -70,7 +70,7 @@ def replace_schedule(
         )
     for place in found:
         refuse_many("replace_schedule", place.state.count)
-    goes_on: Sequence[Place] = found
+    goes_on = found
     if schedule is not None or count is None:
         goes_on = []
         for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
@@ -109,11 +109,10 @@ def _meant(
         named = [place for place in inside if str(place.names[level]) == str(label)]
         if not named:
             known = ", ".join(dict.fromkeys(repr(place.names[level]) for place in inside))
+            known = known or "of which opt_state has none (write live(schedule))"
             raise ValueError(
                 f"replace_schedule: {name} must have labels of optax.multi_transform, or names of "
-                "hyperparameters, that hold a schedule, "
-                f"{known or 'of which opt_state has none (write live(schedule))'}, got "
-                f"{in_a_word(label)}"
+                f"hyperparameters, that hold a schedule, {known}, got {in_a_word(label)}"
             )
         yield from _meant(named, inner, f"{name}[{label!r}]", level + 1)
 
