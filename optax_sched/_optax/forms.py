@@ -41,7 +41,7 @@ def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
         rule = "an optimizer's state, as optimizer.init(params) gives it"
         raise TypeError(f"{where}: opt_state must be {rule}, got the optimizer itself")
     plain, wrapped = _without_variables(opt_state)
-    if not any(map(_kind, jax.tree.leaves(plain, is_leaf=_is_dict))):
+    if not any(map(_is_dict, jax.tree.leaves(plain, is_leaf=_is_dict))):
         return plain, wrapped
     return _typed(plain), lambda new: wrapped(_as_before(plain, new))
 
@@ -68,20 +68,16 @@ def is_rate(hyperparameter: str) -> bool:
 # --- NamedTuples that a checkpoint gave back as dicts of their fields
 
 
-def _kind(node: object) -> Any:
-    """The NamedTuple of which a node is the dict of its fields, or None."""
-    return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
-
-
 def _is_dict(node: object) -> bool:
-    return _kind(node) is not None
+    """Whether a node is the dict of the fields of such a NamedTuple."""
+    return isinstance(node, Mapping) and frozenset(node) in _BY_FIELDS
 
 
 def _typed(tree: object) -> Any:
     def one(node: Any) -> Any:
-        kind = _kind(node)
-        if kind is None:
+        if not _is_dict(node):
             return node
+        kind = _BY_FIELDS[frozenset(node)]
         if kind is FeedbackState:
             return _loop(node)
         return kind(**{name: _typed(node[name]) for name in kind._fields})
@@ -106,9 +102,8 @@ def _loop(node: Any) -> FeedbackState:
 
 def _as_before(old: Any, new: Any) -> Any:
     """The new state, with dicts where the old one has them."""
-    kind = _kind(old)
-    if kind is not None:
-        return {name: _as_before(old[name], getattr(new, name)) for name in kind._fields}
+    if _is_dict(old):
+        return {name: _as_before(it, getattr(new, name)) for name, it in old.items()}
     if isinstance(new, SimpleNamespace):
         return old
     if isinstance(new, Node | PlateauState):
