@@ -11,17 +11,16 @@ import optax
 from optax_sched._core.built import assembled
 from optax_sched._core.nodes import Node
 from optax_sched._optax.plateau import OUR_RULES, PlateauState
-from optax_sched._optax.state import KEPT, FeedbackState, ScheduleState, as_dicts, flat
+from optax_sched._optax.state import KEPT, FeedbackState, as_dicts, flat
 
 INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState
 TELLING = (*KEPT, INJECTED, PARTITION)  # that say something of the rate
 _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
-_NAMED = {PARTITION: "inner_states", INJECTED: "hyperparams_states"}  # the fields with states by name
 
 
 class Place:
-    """Where a schedule or a closed loop stands in an optimizer's state; another may be put there.
+    """Where a schedule or a closed loop stands in an optimizer's state; another `state` may be set.
 
     `names`: the labels and names of hyperparameters on the way there.
     """
@@ -29,16 +28,6 @@ class Place:
     def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
         self.state: Any = state
         self.names, self.is_rate = names, is_rate
-
-    @property
-    def schedule(self) -> Any:
-        """The state of the schedule, which may be a closed loop's, or None."""
-        return self.state.schedule if isinstance(self.state, FeedbackState) else self.state
-
-    def put(self, schedule: ScheduleState) -> None:
-        """Let another schedule stand there."""
-        is_loop = isinstance(self.state, FeedbackState)
-        self.state = self.state._replace(schedule=schedule) if is_loop else schedule
 
 
 def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
@@ -52,11 +41,35 @@ def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
     return _typed(plain), lambda new: wrapped(_as_before(plain, new))
 
 
-def places(where: str, opt_state: object) -> tuple[list[Place], Callable[[], Any]]:
-    """All places in a state, and the state with what they hold by then."""
+def places(where: str, opt_state: object, kind: Any) -> tuple[list[Place], Callable[[], Any]]:
+    """All places of schedules, or of closed loops, in a state, and it with what they hold by then.
+
+    `kind` is the class of their states. Schedules have places in closed loops too.
+    """
     found: list[Place] = []
+
+    def with_places(tree: object, names: tuple[Any, ...], may_be_rate: bool) -> Any:
+        def visited(node: Any) -> Any:
+            if isinstance(node, kind):
+                found.append(Place(node, names, may_be_rate))
+                return found[-1]
+            if isinstance(node, FeedbackState):
+                return node._replace(schedule=with_places(node.schedule, names, may_be_rate))
+            if isinstance(node, PARTITION):
+                groups = node.inner_states.items()
+                inner = {label: with_places(it, (*names, label), True) for label, it in groups}
+                return node._replace(inner_states=inner)
+            if isinstance(node, INJECTED):
+                kept = node.hyperparams_states.items()
+                named = {name: with_places(it, (*names, name), is_rate(name)) for name, it in kept}
+                inner = with_places(node.inner_state, names, True)
+                return node._replace(hyperparams_states=named, inner_state=inner)
+            return node
+
+        return jax.tree.map(visited, tree, is_leaf=lambda node: isinstance(node, TELLING))
+
     typed, closed = opened(where, opt_state)
-    tree = _with_places(typed, (), True, found)
+    tree = with_places(typed, (), True)
     return found, lambda: closed(
         jax.tree.map(lambda node: node.state if isinstance(node, Place) else node, tree)
     )
@@ -65,24 +78,6 @@ def places(where: str, opt_state: object) -> tuple[list[Place], Callable[[], Any
 def is_rate(hyperparameter: str) -> bool:
     """Whether a hyperparameter of that name is a rate, as `adam_learning_rate` is."""
     return hyperparameter == "learning_rate" or hyperparameter.endswith("_learning_rate")
-
-
-def _with_places(tree: object, names: tuple[Any, ...], rate: bool, found: list[Place]) -> Any:
-    def visited(node: Any) -> Any:
-        if isinstance(node, KEPT):
-            found.append(Place(node, names, rate))
-            return found[-1]
-        if field := _NAMED.get(type(node)):
-            states = dict(getattr(node, field))
-            for name, inner in states.items():
-                may_be_rate = type(node) is PARTITION or is_rate(name)
-                states[name] = _with_places(inner, (*names, name), may_be_rate, found)
-            node = node._replace(**{field: states})
-        if isinstance(node, INJECTED):
-            node = node._replace(inner_state=_with_places(node.inner_state, names, True, found))
-        return node
-
-    return jax.tree.map(visited, tree, is_leaf=lambda node: isinstance(node, TELLING))
 
 
 # --- NamedTuples that a checkpoint gave back as dicts of their fields
@@ -136,10 +131,9 @@ def _as_before(old: Any, new: Any) -> Any:
         if olds.keys() == news.keys():
             return jax.tree.unflatten(jax.tree.structure(old), [news[path] for path in olds])
         return as_dicts(new)
-    nodes, structure = jax.tree.flatten(old, is_leaf=_is_dict)
-    pairs = zip(nodes, structure.flatten_up_to(new), strict=True)
-    back = [_as_before(old, new) if _is_dict(old) else new for old, new in pairs]
-    return jax.tree.unflatten(structure, back)
+    return jax.tree.map(
+        lambda old, new: _as_before(old, new) if _is_dict(old) else new, old, new, is_leaf=_is_dict
+    )
 
 
 # --- nnx

@@ -30,7 +30,7 @@ WSD = {
     "total_steps": 1000,
 }
 SOURCE = "warmup(cosine_decay(1e-1, 900), 100)"
-NO_STEPS = "--steps: must be a whole number, 1 or more"
+NO_STEPS = "show: --steps must be a whole number, 1 or more"
 
 
 @pytest.fixture
@@ -282,15 +282,15 @@ BAD = [
     (("plot", "wsd.json", "none.json", *PICTURE), "must be a file or a source text, got 'none.json'"),
     (
         ("show", "wsd.json", "--steps", "0"),
-        f"{NO_STEPS}, got '0'",
+        f"{NO_STEPS}, got 0",
     ),
     (
         ("show", "wsd.json", "--steps", "-3"),
-        f"{NO_STEPS}, got '-3'",
+        f"{NO_STEPS}, got -3",
     ),
     (
         ("show", "wsd.json", "--steps", "1e3"),
-        f"{NO_STEPS}, got '1e3'",
+        "argument --steps: invalid int value: '1e3'",
     ),
     (
         ("show", "wsd.json", "--steps", str(2**31)),
