@@ -90,10 +90,9 @@ class Arithmetic:
 class Reader(Walk):
     """Nested mappings with the key "builder", each read by the domains of its builder."""
 
-    def __init__(self, where: str, whole: str, known: Mapping[str, Formula], advice: str = _OWN):
+    def __init__(self, where: str, whole: str, known: Mapping[str, Formula]):
         super().__init__(where, whole)
         self.known = known
-        self.advice = advice  # about a name that is like none
 
     def schedule(self, config: Any, path: Path = ()) -> Any:
         if isinstance(config, Arithmetic):
@@ -107,7 +106,7 @@ class Reader(Walk):
         self.enter(path)
         if not is_mapping(config):
             rule = "a dict with the key 'builder'"
-            raise self.refused(path, rule, config, _as_a_dict(config)).error(TypeError)
+            raise self.refused(path, rule, config).error(TypeError)
         formula = self.formula(config, path)
         parameters = formula.signature.parameters
         takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
@@ -145,7 +144,7 @@ class Reader(Walk):
         if not isinstance(name, str):
             raise self.refused(here, rule, name).error(TypeError)
         if name not in self.known:
-            raise self.refused(here, rule, name, called_here(name, self.known) or self.advice).error()
+            raise self.refused(here, rule, name, called_here(name, self.known) or _OWN).error()
         return self.known[name]
 
     def value(self, formula: Formula, domain: Domain, value: object, path: Path) -> Any:
@@ -213,16 +212,6 @@ def is_mapping(value: object) -> bool:
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _as_a_dict(value: object) -> str:
-    """How to make a dict of a config object that is none."""
-    kind = type(value)
-    if hasattr(kind, "__dataclass_fields__"):
-        return ": give dataclasses.asdict(config)"
-    if hasattr(kind, "model_dump"):  # pydantic's
-        return ": give config.model_dump()"
-    return ": give vars(config)" if kind.__name__ in ("Namespace", "SimpleNamespace") else ""
 
 
 def _text_for_number(value: object, may_be_yaml: bool) -> str:

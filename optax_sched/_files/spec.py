@@ -11,7 +11,7 @@ from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import bare
 from optax_sched._files.config import from_config
 from optax_sched._files.reader import BUILT_IN
-from optax_sched._files.source import read_call
+from optax_sched._files.source import from_source
 
 
 def read_spec(spec: str) -> Schedule:
@@ -27,19 +27,11 @@ def read_spec(spec: str) -> Schedule:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{spec}: {error}") from None
     if "(" not in spec:
-        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {_remedy(spec)}")
-    return _drawable(read_call(spec))
-
-
-def _remedy(spec: str) -> str:
-    """What to write instead of a text without a call, which names no file."""
-    if spec in BUILT_IN:
-        return f"call the builder: {spec}({bare(BUILT_IN[spec].signature)})"
-    try:
-        return f"for a constant write constant({float(spec)!r})"
-    except ValueError:
-        hint = called_here(spec, BUILT_IN)
-        return f"no such file{hint}; a source text is a call, such as 'cosine_decay(0.1, 1000)'"
+        calls = {name: f"{name}({bare(it.signature)})" for name, it in BUILT_IN.items()}
+        remedy = "a source text is a call, such as 'cosine_decay(0.1, 1000)'"
+        hint = f"no such file{called_here(spec, calls)}; {remedy}"
+        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {hint}")
+    return _drawable(from_source(spec))
 
 
 def _drawable(built: object) -> Schedule:
