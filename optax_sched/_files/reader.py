@@ -118,11 +118,9 @@ class Reader(Walk):
                 hint = meant_by(str(key), parameters)
                 raise TypeError(f"{self.where}: {self.text((*path, key))} is unknown{hint}; {takes}")
             settings[key] = self.value(formula, formula.domains[key], config[key], (*path, key))
-        for name, parameter in parameters.items():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                if not is_sequence(settings.get(name, [])):
-                    raise self.refused((*path, name), "a list", settings[name]).error(TypeError)
-            elif name not in settings and parameter.default is parameter.empty:
+        for name, it in parameters.items():
+            is_needed = it.default is it.empty and it.kind is not it.VAR_POSITIONAL
+            if is_needed and name not in settings:
                 raise TypeError(f"{self.where}: {self.text((*path, name))} is missing; {takes}")
         bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
         bound.apply_defaults()
