@@ -1,7 +1,8 @@
 """The one door for optimizer states: optax's own, those in nnx Variables, those restored as dicts."""
 
+import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState
 TELLING = (*KEPT, INJECTED, PARTITION)  # that say something of the rate
 _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
+# The fields that hold states by name.
+_BY_NAME = [jax.tree_util.GetAttrKey(field) for field in ("inner_states", "hyperparams_states")]
 
 
 class Place:
@@ -25,9 +28,11 @@ class Place:
     `names`: the labels and names of hyperparameters on the way there.
     """
 
-    def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
-        self.state: Any = state
-        self.names, self.is_rate = names, is_rate
+    def __init__(self, state: Any, path: Sequence[Any]):
+        self.state = state
+        steps = [(key.name, at.key) for key, at in itertools.pairwise(path) if key in _BY_NAME]
+        self.names = [name for _, name in steps]
+        self.is_rate = all(is_rate(name) for field, name in steps if field == "hyperparams_states")
 
 
 def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
@@ -36,42 +41,22 @@ def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
         rule = "an optimizer's state, as optimizer.init(params) gives it"
         raise TypeError(f"{where}: opt_state must be {rule}, got the optimizer itself")
     plain, wrapped = _without_variables(opt_state)
-    if not any(map(_kind, jax.tree.leaves(plain, is_leaf=_is_dict))):
+    if not any(map(_is_dict, jax.tree.leaves(plain, is_leaf=_is_dict))):
         return plain, wrapped
     return _typed(plain), lambda new: wrapped(_as_before(plain, new))
 
 
 def places(where: str, opt_state: object, kind: Any) -> tuple[list[Place], Callable[[], Any]]:
-    """All places of schedules, or of closed loops, in a state, and it with what they hold by then.
+    """The places of schedules, or of closed loops, and the state with what they hold by then.
 
     `kind` is the class of their states. Schedules have places in closed loops too.
     """
-    found: list[Place] = []
-
-    def with_places(tree: object, names: tuple[Any, ...], may_be_rate: bool) -> Any:
-        def visited(node: Any) -> Any:
-            if isinstance(node, kind):
-                found.append(Place(node, names, may_be_rate))
-                return found[-1]
-            if isinstance(node, FeedbackState):
-                return node._replace(schedule=with_places(node.schedule, names, may_be_rate))
-            if isinstance(node, PARTITION):
-                groups = node.inner_states.items()
-                inner = {label: with_places(it, (*names, label), True) for label, it in groups}
-                return node._replace(inner_states=inner)
-            if isinstance(node, INJECTED):
-                kept = node.hyperparams_states.items()
-                named = {name: with_places(it, (*names, name), is_rate(name)) for name, it in kept}
-                inner = with_places(node.inner_state, names, True)
-                return node._replace(hyperparams_states=named, inner_state=inner)
-            return node
-
-        return jax.tree.map(visited, tree, is_leaf=lambda node: isinstance(node, TELLING))
-
     typed, closed = opened(where, opt_state)
-    tree = with_places(typed, (), True)
+    nodes, structure = jax.tree_util.tree_flatten_with_path(typed, lambda it: isinstance(it, kind))
+    nodes = [Place(node, path) if isinstance(node, kind) else node for path, node in nodes]
+    found = [node for node in nodes if isinstance(node, Place)]
     return found, lambda: closed(
-        jax.tree.map(lambda node: node.state if isinstance(node, Place) else node, tree)
+        structure.unflatten(it.state if isinstance(it, Place) else it for it in nodes)
     )
 
 
@@ -83,20 +68,16 @@ def is_rate(hyperparameter: str) -> bool:
 # --- NamedTuples that a checkpoint gave back as dicts of their fields
 
 
-def _kind(node: object) -> Any:
-    """The NamedTuple of which a node is the dict of its fields, or None."""
-    return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
-
-
 def _is_dict(node: object) -> bool:
-    return _kind(node) is not None
+    """Whether a node is the dict of the fields of such a NamedTuple."""
+    return isinstance(node, Mapping) and frozenset(node) in _BY_FIELDS
 
 
 def _typed(tree: object) -> Any:
     def one(node: Any) -> Any:
-        kind = _kind(node)
-        if kind is None:
+        if not _is_dict(node):
             return node
+        kind = _BY_FIELDS[frozenset(node)]
         if kind is FeedbackState:
             return _loop(node)
         return kind(**{name: _typed(node[name]) for name in kind._fields})
@@ -121,9 +102,8 @@ def _loop(node: Any) -> FeedbackState:
 
 def _as_before(old: Any, new: Any) -> Any:
     """The new state, with dicts where the old one has them."""
-    kind = _kind(old)
-    if kind is not None:
-        return {name: _as_before(old[name], getattr(new, name)) for name in kind._fields}
+    if _is_dict(old):
+        return {name: _as_before(it, getattr(new, name)) for name, it in old.items()}
     if isinstance(new, SimpleNamespace):
         return old
     if isinstance(new, Node | PlateauState):

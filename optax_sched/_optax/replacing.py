@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import batched_name, is_made_by
+from optax_sched._core.built import is_made_by, refuse_batch
 from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
@@ -70,7 +70,7 @@ def replace_schedule(
         )
     for place in found:
         refuse_many("replace_schedule", place.state.count)
-    goes_on: Sequence[Place] = found
+    goes_on = found
     if schedule is not None or count is None:
         goes_on = []
         for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
@@ -109,11 +109,10 @@ def _meant(
         named = [place for place in inside if str(place.names[level]) == str(label)]
         if not named:
             known = ", ".join(dict.fromkeys(repr(place.names[level]) for place in inside))
+            known = known or "of which opt_state has none (write live(schedule))"
             raise ValueError(
                 f"replace_schedule: {name} must have labels of optax.multi_transform, or names of "
-                "hyperparameters, that hold a schedule, "
-                f"{known or 'of which opt_state has none (write live(schedule))'}, got "
-                f"{in_a_word(label)}"
+                f"hyperparameters, that hold a schedule, {known}, got {in_a_word(label)}"
             )
         yield from _meant(named, inner, f"{name}[{label!r}]", level + 1)
 
@@ -167,6 +166,7 @@ def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
 
 def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> ScheduleState:
     """The state with a new schedule, in the dtypes of the old one where it fits there."""
+    refuse_batch(f"replace_schedule: {name}", new, "give one schedule")
     old, structure = state.schedule, jax.tree.structure(new)
     leaves, by_path = flat(new), flat(old)
     fits = structure == jax.tree.structure(old) if callable(old) else leaves.keys() == by_path.keys()
@@ -178,10 +178,8 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
     rules = map(_rule, news, olds) if fits else ["be of the old one's structure"]
     rule = next(filter(None, rules), None)
     if rule and not retrace:
-        inside, remedy = batched_name(new), "retrace=True takes it, at the cost of one new trace"
-        if inside:
-            remedy = f"{inside} of the new one has the leading axis of a batch: give one schedule"
-        elif repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
+        remedy = "retrace=True takes it, at the cost of one new trace"
+        if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
             remedy += "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
         raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {remedy}")
     if rule:

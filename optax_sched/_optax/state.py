@@ -77,11 +77,8 @@ def laid(leaves: Sequence[Any], olds: Sequence[Any], cast: bool = True) -> list[
 
 
 def _cast(leaf: Any, old: Any) -> Any:
-    if is_key(leaf):
-        return leaf
-    if isinstance(leaf, jax.Array):
-        return jax.lax.convert_element_type(leaf, old.dtype)
-    return np.asarray(leaf).astype(old.dtype)
+    array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    return leaf if is_key(leaf) else array.astype(old.dtype)
 
 
 def same(a: object, b: object) -> bool:

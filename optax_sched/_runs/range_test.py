@@ -251,8 +251,7 @@ def _suggestions(rates: jax.Array, smoothed: jax.Array, mask: jax.Array) -> tupl
     falls = jnp.where(inside[:-1] & inside[1:], jnp.diff(curve), jnp.inf)
 
     before, after = jnp.clip(index - 1, first, stop - 1), jnp.clip(index + 1, first, stop - 1)
-    change = curve[after] - curve[before]
-    slope = jnp.where(after - before == 2, change / 2, change)
+    slope = (curve[after] - curve[before]) / jnp.maximum(after - before, 1).astype(curve.dtype)
     last = stop - 1 - _SLIDE_WIDTH
     alike = jnp.abs(jnp.roll(slope, -_SLIDE_WIDTH) - slope) <= _SLIDE_THRESHOLD
     halt = jnp.where(alike & (index >= first) & (index <= last), index, first - 1).max()

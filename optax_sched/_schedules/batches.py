@@ -111,10 +111,9 @@ def unstack(batch: Schedule) -> list[Any]:
     [constant(value=0.1), constant(value=0.2)]
     """
     size = size_of("unstack", batch)
-    leaves, structure = jax.tree.flatten(indexable(batch))
+    batch = indexable(batch)
     # Leaves in NumPy were Python numbers before `stack`.
-    rows = [[as_number(leaf[row]) for leaf in leaves] for row in range(size)]
-    items = [jax.tree.unflatten(structure, row) for row in rows]
+    items = [jax.tree.map(lambda leaf, row=row: as_number(leaf[row]), batch) for row in range(size)]
     return [OneSchedule().public(it) for it in jax.tree.map(_chosen, items, is_leaf=_is_choice)]
 
 
@@ -160,8 +159,6 @@ transition_steps=[10, 20, 10, 20])
         hint = f": pass the builder, {formula_behind(builder).name}" if is_made else ""
         rule = "a function that makes a schedule"
         raise Refusal("grid", "builder", rule, builder, hint).error(TypeError)
-    if not values:
-        raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]
     settings = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*choices)]
     return stack([builder(**setting) for setting in settings]), settings
