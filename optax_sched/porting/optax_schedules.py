@@ -1,7 +1,6 @@
 """optax's own schedules, which are closures: their settings are what they have closed over."""
 
 import contextlib
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -102,11 +101,10 @@ def sequence(it: Closure) -> Schedule:
 
 def ported(schedule: object) -> Schedule:
     """What a schedule of optax's is here."""
-    is_function = inspect.isfunction(schedule)
-    porter = CLOSURES.get((schedule.__module__, schedule.__qualname__)) if is_function else None
-    if porter is None:
+    key: Any = getattr(schedule, "__module__", None), getattr(schedule, "__qualname__", None)
+    if key not in CLOSURES:
         raise Refusal("port", "schedules", "optax's own or ours", schedule).error(TypeError)
-    return porter(Closure(schedule))
+    return CLOSURES[key](Closure(schedule))
 
 
 _MODULE = "optax.schedules._schedule"

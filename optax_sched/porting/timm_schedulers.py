@@ -28,13 +28,10 @@ class Group(Settings):
         self.peak = self.height("base_values", scheduler.base_values[group])
         self.warm = self.steps("warmup_t")
         self.start = self.height("warmup_lr_init", scheduler.warmup_lr_init)
+        self.low = self.height("lr_min", getattr(scheduler, "lr_min", 0.0))
 
     def height(self, name: str, value: object) -> float:
         return tidy(self.scale * self.number(name, value))
-
-    @property
-    def low(self) -> float:
-        return self.height("lr_min", self.source.lr_min)
 
     def warmed(self, curve: Schedule, from_peak: bool = True) -> Schedule:
         """The curve with timm's warm-up, which rises to the base rate, not to the curve.

@@ -161,12 +161,10 @@ def _chain(scheduler: Any, group: int) -> Schedule:
     for part in scheduler._schedulers:
         name = _single(part)
         it = Part(part, group, rate=1.0 if made else None)
-        if len(scheduler._schedulers) > 1:
-            if name not in FACTORS:
-                rule = "a scheduler that multiplies the rate, which one that sets it anew does not"
-                it.refuse("step", rule, _APART, got=name)
-            if getattr(part, "eta_min", 0) != 0:
-                it.refuse("eta_min", "0 in a ChainedScheduler", _APART)
+        is_factor = name in FACTORS and getattr(part, "eta_min", 0) == 0
+        if len(scheduler._schedulers) > 1 and not is_factor:
+            rule = "a scheduler that multiplies the rate, a cosine with an eta_min of 0"
+            it.refuse("step", rule, _APART, got=name)
         made.append(SINGLE[name](it))
     return ours.multiply(*made) if len(made) > 1 else made[0]
 

@@ -354,7 +354,7 @@ REFUSED = [
         lambda opt: lr.CosineAnnealingLR(opt, 9, -0.1),
         "port: CosineAnnealingLR is beyond cosine_decay: en",
     ),
-    (composite("cosine"), "port: CosineAnnealingLR.eta_min must be 0 in a ChainedScheduler, got 0.01"),
+    (composite("cosine"), "port: CosineAnnealingLR.step must be a scheduler that multiplies the rate"),
     (
         composite("short"),
         "port: SequentialLR is beyond cosine_decay: decay_steps must be a positive fi",
