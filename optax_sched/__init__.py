@@ -156,8 +156,6 @@ from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._core.shapes import Shape
-from optax_sched._files.config import from_config, to_config
-from optax_sched._files.source import from_source
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback, live
 from optax_sched._optax.observing import observe, replace_feedback
@@ -166,8 +164,6 @@ from optax_sched._optax.reading import current_value
 from optax_sched._optax.replacing import replace_schedule
 from optax_sched._optax.state import FeedbackState, ScheduleState
 from optax_sched._optax.transform import scale_by_feedback, scale_by_learning_rate, scale_by_schedule
-from optax_sched._runs.range_test import RangeTest, lr_range_test
-from optax_sched._runs.sweep import sweep
 from optax_sched._schedules.batches import grid, stack, unstack
 from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
@@ -202,7 +198,13 @@ from optax_sched._schedules.warmup_recipes import (
     warmup_inverse_sqrt_decay,
     warmup_linear_decay,
 )
-from optax_sched._view.plot import plot
+
+if _typing.TYPE_CHECKING:
+    from optax_sched._files.config import from_config, to_config
+    from optax_sched._files.source import from_source
+    from optax_sched._runs.range_test import RangeTest, lr_range_test
+    from optax_sched._runs.sweep import sweep
+    from optax_sched._view.plot import plot
 
 __version__ = "0.1.0"
 
@@ -224,14 +226,25 @@ __all__ += ["tanh_decay", "to_config", "tri_stage", "unstack", "warmup", "warmup
 __all__ += ["warmup_inverse_sqrt_decay", "warmup_linear_decay", "wsd", "wsd_cycles"]
 
 for _name in __all__:  # pickles, help and the reference name no private file
-    if getattr(globals()[_name], "__module__", "").startswith("optax_sched._"):
+    if getattr(globals().get(_name), "__module__", "").startswith("optax_sched._"):
         globals()[_name].__module__ = __name__
 
 if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
+    _LATER = {  # what no training needs is imported when it is asked for
+        **dict.fromkeys(("from_config", "to_config"), "_files.config"),
+        "from_source": "_files.source",
+        **dict.fromkeys(("RangeTest", "lr_range_test"), "_runs.range_test"),
+        "sweep": "_runs.sweep",
+        "plot": "_view.plot",
+    }
 
     def __getattr__(name: str) -> object:
         if name.startswith("__"):  # Python, or a tool such as pytest, looks for what need not be there
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        if name in _LATER:
+            found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+            found.__module__ = __name__
+            return globals().setdefault(name, found)
         parts = ("planning", "porting", "typing")
         if name in parts:  # imported when they are needed
             return importlib.import_module(f"{__name__}.{name}")
@@ -241,3 +254,6 @@ if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
             paths |= {it: f"{part}.{it}" for it in inner}
         hint = importlib.import_module(f"{__name__}._core.peer_words").called_here(name, paths)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -22,17 +22,35 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from optax_sched._core.errors import Refusal, imported, in_a_word
-from optax_sched._files.spec import read_spec
-from optax_sched._view.plot import bare_source, last_step_of, plot, short_source
-from optax_sched._view.terminal import print_table, show
-from optax_sched.planning.comparison import ASSUMPTION, compared, read_law
+from optax_sched._core.peer_words import called_here
+from optax_sched._core.schedule import Schedule
+from optax_sched._core.words import Positive, admit, bare, domain_of
+from optax_sched._files.config import from_config
+from optax_sched._files.reader import BUILT_IN
+from optax_sched._files.source import from_source
+from optax_sched._view.plot import bare_source, last_step_of, plot, print_table, short_source, show
+from optax_sched.planning.bound import convex_bound, transfer_factor
+from optax_sched.planning.fit import warn_off_peak
+from optax_sched.planning.inputs import known_rates
+from optax_sched.planning.loss_law import KINDS, LossLaw
 from optax_sched.porting import identify, read_log
 from optax_sched.porting.fit_log import TIES
 from optax_sched.porting.identify import errors_at, lags_of
 
 SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 _, _, SPEC = (__doc__ or "").partition("\n\n")
+SAME_LENGTH = 0.01  # of the run
+FARTHEST = 10  # times the run: a schedule that changes longer counts as endless
+FEW = 0.01  # of the steps: a schedule that changes at fewer only jumps
+NO_DIFFERENCE = 1.03  # ratios of bounds below it have been in the reverse order of real losses
+ASSUMPTION = (
+    "The bound is that of the last step on convex, non-smooth problems with equal gradient norms, each "
+    "schedule at its own best scale. It cannot order schedules that differ by less than 3 %, and it "
+    "does not see where training becomes unstable."
+)
 BEST_SCALE = (
     "best scale: the bound is lowest if the rates are multiplied by it and by D / G (distance to the "
     "optimum over gradient norm), which is unknown: only the ratio of two scales says something"
@@ -62,14 +80,6 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 @option
-def step_count(text: str) -> int:
-    steps = int(text) if text.replace("_", "").isdecimal() else 0
-    if steps < 1:
-        raise ValueError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
-    return steps
-
-
-@option
 def picture_file(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in SUFFIXES:
@@ -77,6 +87,50 @@ def picture_file(text: str) -> Path:
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"must be a file in a writable folder, got {in_a_word(text)}")
     return path
+
+
+@option
+def read_spec(spec: str) -> Schedule:
+    """The schedule that a file describes, if there is a file of that name, else a source text.
+
+    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
+    TypeError, with one line, and ImportError where YAML needs a module that is not installed.
+    """
+    if os.path.exists(spec):  # which a text that can be no name does not
+        config = data_in(spec)
+        try:
+            return drawable(from_config(config))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{spec}: {error}") from None
+    if "(" not in spec:
+        calls = {name: f"{name}({bare(it.signature)})" for name, it in BUILT_IN.items()}
+        remedy = "a source text is a call, such as 'cosine_decay(0.1, 1000)'"
+        hint = f"no such file{called_here(spec, calls)}; {remedy}"
+        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {hint}")
+    return drawable(from_source(spec))
+
+
+def drawable(built: object) -> Schedule:
+    if not isinstance(built, Schedule):
+        inside = ": write the schedule inside it alone" if hasattr(built, "schedule") else ""
+        raise TypeError(f"must be a schedule, got {in_a_word(built)}{inside}")
+    return built
+
+
+def data_in(name: str) -> Any:
+    """What a JSON or YAML file holds."""
+    path = Path(name)
+    yaml = imported("read_spec", "yaml") if path.suffix.lower() in (".yaml", ".yml") else None
+    wrong = yaml.YAMLError if yaml else ValueError
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return yaml.safe_load(text) if yaml else json.loads(text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
+    except (wrong, ValueError, RecursionError) as error:
+        form = "YAML" if yaml else "JSON (a YAML file ends in .yaml or .yml)"
+        raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None
 
 
 def parser() -> Parser:
@@ -92,9 +146,9 @@ def parser() -> Parser:
         made.set_defaults(run=run)
         return made.add_argument
 
-    spec = {"type": option(read_spec), "metavar": "SPEC"}
+    spec = {"type": read_spec, "metavar": "SPEC"}
     one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
-    steps = {"type": step_count, "metavar": "N"}
+    steps = {"type": int, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
     picture = {"type": picture_file, "metavar": "FILE"}
     picture_help = f"the picture to write, which ends in {', '.join(SUFFIXES)}"
@@ -156,26 +210,83 @@ def compare(options: argparse.Namespace) -> None:
     schedules = {repr(schedule): schedule for schedule in options.specs}
     steps = last_step_of("compare", "--steps", options.steps, [])
     with warnings.catch_warnings(record=True, action="always") as caught:
-        rows = compared(schedules, steps, options.tuned, options.horizon_exponent, *options.law)
+        rows = ranked(schedules, steps, options)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     if options.json:
         tuned = None if options.tuned is None else repr(options.tuned)
-        about = {"num_steps": steps, "tuned": tuned, "assumption": ASSUMPTION}
-        print(json.dumps({**about, "schedules": [row._asdict() for row in rows]}, indent=2))
+        about = {"num_steps": steps, "tuned": tuned, "assumption": ASSUMPTION, "schedules": rows}
+        print(json.dumps(about, indent=2))
         return
-    scale, remark = "best scale, D / G = 1", BEST_SCALE
+    number, title, remark = "best_scale", "best scale, D / G = 1", BEST_SCALE
     if options.tuned is not None:
-        tuned = short_source(options.tuned)
-        scale, remark = "factor", f"factor: multiply its rates by it, if {tuned} is tuned for this run"
-    columns, cells = ["bound", scale, *["loss as it is"] * (options.law[0] is not None)], []
+        number, title, tuned = "factor", "factor", short_source(options.tuned)
+        remark = f"factor: multiply its rates by it, if {tuned} is tuned for this run"
+    columns, cells = ["bound", title, *["loss as it is"] * (options.law[0] is not None)], []
     for row in rows:
-        share = (row.relative_bound - 1) * 100
-        worse = f"+{share:.1f} %" + ", no difference" * row.no_difference if share else "best"
-        number = row.best_scale if row.factor is None else row.factor
-        loss = [] if row.predicted_loss is None else [f"{row.predicted_loss:.4f}"]
-        cells.append([short_source(schedules[row.schedule]), worse, f"{number:.4g}", *loss])
+        share = (row["relative_bound"] - 1) * 100
+        worse = f"+{share:.1f} %" + ", no difference" * row["no_difference"] if share else "best"
+        loss = [] if row["predicted_loss"] is None else [f"{row['predicted_loss']:.4f}"]
+        cells.append([short_source(schedules[row["schedule"]]), worse, f"{row[number]:.4g}", *loss])
     print_table("compare", f"{steps} steps", columns, cells, ASSUMPTION, remark)
+
+
+def ranked(schedules: dict[str, Schedule], steps: int, options: argparse.Namespace) -> list[Any]:
+    """What is known of each schedule, by its name, the best first."""
+    tuned, exponent, (law, peak_value) = options.tuned, options.horizon_exponent, options.law
+    tuned_steps = steps if tuned is None else length(tuned, steps)
+    if tuned_steps != steps and exponent is None:
+        raise ValueError(
+            f"--horizon-exponent is required: the tuned schedule ends at step {tuned_steps}, not at "
+            f"{steps} (at a fixed batch size 0 to 0.15 was best in real runs)"
+        )
+    bounds = {}
+    for name, schedule in schedules.items():
+        try:
+            bounds[name] = convex_bound(schedule, steps)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    lowest = min(float(bound.best_value) for bound in bounds.values())
+    rows = []
+    for name, schedule in schedules.items():
+        relative = float(bounds[name].best_value) / lowest
+        loss = factor = None
+        if tuned is not None:
+            factor = float(transfer_factor(tuned, tuned_steps, schedule, steps, exponent))
+        if law is not None:
+            loss = max(float(law(schedule, steps - 1)), 0.0)
+        if peak_value is not None:
+            peak = float(known_rates("compare", schedule, steps).max())
+            warn_off_peak(f"compare: {name}", peak, (peak_value, peak_value))
+        row = {"schedule": name, "relative_bound": relative, "no_difference": relative < NO_DIFFERENCE}
+        row |= {"best_scale": float(bounds[name].best_scale), "factor": factor, "predicted_loss": loss}
+        rows.append(row)
+    return sorted(rows, key=lambda row: row["relative_bound"])
+
+
+def length(schedule: Schedule, num_steps: int) -> int:
+    """The step from which on it is constant; the last if it is always, never, or between jumps."""
+    steps = FARTHEST * num_steps
+    moves = np.flatnonzero(np.diff(known_rates("compare", schedule, steps, must_move=False)))
+    if not len(moves) or moves[-1] + 2 >= steps or len(moves) < FEW * moves[-1]:
+        return num_steps
+    last = int(moves[-1]) + 1
+    return last if abs(last / num_steps - 1) > SAME_LENGTH else num_steps
+
+
+def read_law(name: str) -> tuple[LossLaw, float | None]:
+    """A loss law, and perhaps the peak of its runs, from JSON: {"law": "MultiPowerLaw", "L0": ...}."""
+    data = data_in(name)
+    law = KINDS.get(str(data.get("law"))) if isinstance(data, dict) else None
+    if law is None:
+        known = " or ".join(f'"{known}"' for known in KINDS)
+        raise ValueError(f'{name}: must be an object with "law": {known}, got {in_a_word(data)}')
+    del data["law"]
+    try:
+        peak = admit("law", "peak_value", domain_of("", Positive | None), data.pop("peak_value", None))
+        return law.law(**data), peak
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def identify_log(options: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Concatenate, ParamSpec, overload
 import jax
 
 from optax_sched._core.built import Built
-from optax_sched._core.curve import as_html
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.evaluate import call
 from optax_sched._core.formula import Checks, Formula
@@ -44,6 +43,8 @@ class Schedule(Operators, Built):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the source and the curve."""
+        from optax_sched._core.curve import as_html
+
         return as_html(self)
 
 

@@ -1,4 +1,7 @@
-"""Draws schedules as curves with matplotlib, which it imports only when it draws."""
+"""Draws schedules as curves, with matplotlib, and prints them as tables and curves in a terminal.
+
+What draws and prints is imported only when it is used.
+"""
 
 import itertools
 import textwrap
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2000  # more than a screen has columns
 LONGEST_LABEL = 60
+ROWS = 10  # of the table, besides those where a phase begins
+MOST_PHASES = 10
+WIDTH, HEIGHT = 50, 10  # of the curve in a terminal, in characters: its ticks are round numbers
 
 
 def plot(
@@ -157,3 +163,63 @@ def _short(value: Any) -> str:
     if isinstance(value, list) or (isinstance(value, np.ndarray | jax.Array) and value.ndim):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' * (len(value) > 3)}]"
     return f"{value:g}" if isinstance(value, float | np.floating) else source(value)
+
+
+# --- In the terminal
+
+
+def show(schedule: Schedule, num_steps: int) -> None:
+    """Print a schedule's source, a table of its values from step 0 to `num_steps`, and its curve."""
+    console, rich = imported("show", "rich.console").Console(), imported("show", "rich.table")
+    table = rich.Table(*(rich.Column(title, justify="right") for title in ("step", "value")), "")
+    boundaries = phase_boundaries(schedule)[:MOST_PHASES]
+    steps = steps_to_show(num_steps, boundaries, ROWS)
+    begins = set(np.ceil(boundaries).tolist())
+    for step, value in zip(steps.tolist(), values_at(schedule, steps).tolist(), strict=True):
+        table.add_row(str(step), f"{value:.6g}", "a phase begins" if step in begins else "")
+    print(schedule)
+    console.print(table)
+    curve = _curve(schedule, num_steps)
+    try:
+        curve.encode(console.encoding)
+    except UnicodeEncodeError:
+        curve = "(the curve needs a terminal in UTF-8)"
+    print(curve)
+
+
+def print_table(
+    where: str, title: str, columns: list[str], rows: list[list[str]], caption: str, remark: str
+) -> None:
+    """Print a row for each schedule, which stands in the first column, and a remark below."""
+    rich = imported(where, "rich.table")
+    table = rich.Table(title=title, caption=caption, caption_justify="left")
+    table.add_column("schedule", overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    imported(where, "rich.console").Console(highlight=False, markup=False).print(table)
+    if remark:
+        print(remark)
+
+
+def _curve(schedule: Schedule, num_steps: int) -> str:
+    steps = steps_to_show(num_steps, phase_boundaries(schedule), 4 * WIDTH)
+    values = values_at(schedule, steps)
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    high += high == low
+    figure = imported("show", "plotille").Figure()
+    figure.width, figure.height, figure.origin = WIDTH, HEIGHT, False
+    figure.set_x_limits(0.0, num_steps)
+    figure.set_y_limits(low, high)
+    # plotille does not draw what lies on an upper limit: move it in by less than one of its dots.
+    steps = np.minimum(steps, num_steps * (1 - 0.3 / WIDTH))
+    values = np.minimum(values, high - (high - low) * 0.15 / HEIGHT)
+    figure.x_label, figure.y_label = "step", "value"
+    figure.register_label_formatter(float, _tick)
+    figure.plot(steps.tolist(), values.tolist())
+    return figure.show()
+
+
+def _tick(value: float, chars: int, left: bool = False, **_: object) -> str:
+    return f"{value:.4g}".ljust(chars) if left else f"{value:.4g}".rjust(chars)

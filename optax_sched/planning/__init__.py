@@ -32,14 +32,12 @@ Which loss to expect
 """
 
 from optax_sched.planning.best_schedule import best_schedule
-from optax_sched.planning.bound import ConvexBound, convex_bound, extend, transfer_factor
+from optax_sched.planning.bound import ConvexBound, convex_bound, extend, refine, transfer_factor
+from optax_sched.planning.exact import least_squares_risk, merge_weights, update_weights
 from optax_sched.planning.fit import LoggedRun, LossFit, fit_loss_law
 from optax_sched.planning.loss_law import AnnealingLaw, LossLaw, MultiPowerLaw
 from optax_sched.planning.peaks import BestPeak, PeakFit, SweptRun, fit_peaks
-from optax_sched.planning.refine import refine
-from optax_sched.planning.risk import least_squares_risk
 from optax_sched.planning.seesaw import BatchPlan, seesaw
-from optax_sched.planning.weights import merge_weights, update_weights
 
 __all__ = ["AnnealingLaw", "BatchPlan", "BestPeak", "ConvexBound", "LoggedRun", "LossFit", "LossLaw"]
 __all__ += ["MultiPowerLaw", "PeakFit", "SweptRun", "best_schedule", "convex_bound", "extend"]

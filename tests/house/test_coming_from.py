@@ -115,13 +115,17 @@ def test_a_name_of_a_module_is_answered_with_its_place(name, path):
         getattr(optax_sched, name)
 
 
-def test_planning_and_porting_are_imported_when_they_are_needed():
+def test_tools_planning_and_porting_are_imported_when_they_are_needed():
     program = (
-        "import sys, optax_sched; assert 'optax_sched.planning' not in sys.modules; "
-        "print(optax_sched.planning.extend.__module__, optax_sched.porting.port.__module__)"
+        "import sys, optax_sched as o; "
+        "loaded = {name.split('.')[1] for name in sys.modules if name.startswith('optax_sched.')}; "
+        "assert loaded.isdisjoint(('_files', '_runs', '_view', 'planning', 'porting')), loaded; "
+        "from optax_sched import *; assert {*o.__all__} <= {*dir(o)} & {*vars(o)}; "
+        "print(*(it.__module__ for it in (plot, sweep, RangeTest, o.planning.extend, o.porting.port)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["optax_sched.planning", "optax_sched.porting"]
+    own = ["optax_sched"] * 3
+    assert done.stdout.split() == [*own, "optax_sched.planning", "optax_sched.porting"]
 
 
 def test_other_names_have_no_hint_and_are_not_there():

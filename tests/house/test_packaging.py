@@ -80,11 +80,8 @@ def test_each_example_has_a_test():
 
 
 def test_all_is_sorted_and_is_what_is_public():
-    public = {
-        name
-        for name, value in vars(optax_sched).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
+    names = {name for name in dir(optax_sched) if not name.startswith("_")}
+    public = {name for name in names if not inspect.ismodule(getattr(optax_sched, name))}
     assert optax_sched.__all__ == sorted(public)
 
 
@@ -92,10 +89,12 @@ def test_the_face_defines_nothing():
     face = ast.parse((ROOT / "optax_sched/__init__.py").read_text(encoding="utf-8"))
     docstring, *rest = face.body
     assert isinstance(docstring, ast.Expr)
-    others = [node for node in rest if not isinstance(node, ast.Import | ast.ImportFrom)]
+    later, *others = [node for node in rest if not isinstance(node, ast.Import | ast.ImportFrom)]
+    assert ast.unparse(later).startswith("if _typing.TYPE_CHECKING:\n    from ")
     lists = [ast.unparse(node).partition(" ")[0] for node in others[:-2]]
     assert lists[0] == "__version__" and set(lists[1:]) == {"__all__"}
-    # It names itself as the module of all, and takes the hints for other libraries' names.
+    # It names itself as the module of all, imports tools when they are asked for, and takes the hints
+    # for other libraries' names.
     assert [type(node) for node in others[-2:]] == [ast.For, ast.If]
 
 
