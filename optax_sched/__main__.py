@@ -25,9 +25,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from optax_sched._core.errors import Refusal, imported, in_a_word
+from optax_sched._core.peer_words import called_here
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Positive, admit, domain_of
-from optax_sched._files.spec import data_in, read_spec
+from optax_sched._core.words import Positive, admit, bare, domain_of
+from optax_sched._files.config import from_config
+from optax_sched._files.reader import BUILT_IN
+from optax_sched._files.source import from_source
 from optax_sched._view.plot import bare_source, last_step_of, plot, print_table, short_source, show
 from optax_sched.planning.bound import convex_bound, transfer_factor
 from optax_sched.planning.fit import warn_off_peak
@@ -86,6 +89,50 @@ def picture_file(text: str) -> Path:
     return path
 
 
+@option
+def read_spec(spec: str) -> Schedule:
+    """The schedule that a file describes, if there is a file of that name, else a source text.
+
+    A file that ends in .yaml or .yml is read as YAML, any other as JSON. Raises ValueError or
+    TypeError, with one line, and ImportError where YAML needs a module that is not installed.
+    """
+    if os.path.exists(spec):  # which a text that can be no name does not
+        config = data_in(spec)
+        try:
+            return drawable(from_config(config))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{spec}: {error}") from None
+    if "(" not in spec:
+        calls = {name: f"{name}({bare(it.signature)})" for name, it in BUILT_IN.items()}
+        remedy = "a source text is a call, such as 'cosine_decay(0.1, 1000)'"
+        hint = f"no such file{called_here(spec, calls)}; {remedy}"
+        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {hint}")
+    return drawable(from_source(spec))
+
+
+def drawable(built: object) -> Schedule:
+    if not isinstance(built, Schedule):
+        inside = ": write the schedule inside it alone" if hasattr(built, "schedule") else ""
+        raise TypeError(f"must be a schedule, got {in_a_word(built)}{inside}")
+    return built
+
+
+def data_in(name: str) -> Any:
+    """What a JSON or YAML file holds."""
+    path = Path(name)
+    yaml = imported("read_spec", "yaml") if path.suffix.lower() in (".yaml", ".yml") else None
+    wrong = yaml.YAMLError if yaml else ValueError
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return yaml.safe_load(text) if yaml else json.loads(text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"must be a file, got {in_a_word(name)}: {reason}") from None
+    except (wrong, ValueError, RecursionError) as error:
+        form = "YAML" if yaml else "JSON (a YAML file ends in .yaml or .yml)"
+        raise ValueError(f"must be {form}, {name} is not: {' '.join(str(error).split())}") from None
+
+
 def parser() -> Parser:
     """What `--help` shows."""
     top = Parser(prog="python -m optax_sched", description="Look at learning-rate schedules.")
@@ -99,7 +146,7 @@ def parser() -> Parser:
         made.set_defaults(run=run)
         return made.add_argument
 
-    spec = {"type": option(read_spec), "metavar": "SPEC"}
+    spec = {"type": read_spec, "metavar": "SPEC"}
     one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
     steps = {"type": int, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"

@@ -90,10 +90,9 @@ class Arithmetic:
 class Reader(Walk):
     """Nested mappings with the key "builder", each read by the domains of its builder."""
 
-    def __init__(self, where: str, whole: str, known: Mapping[str, Formula], advice: str = _OWN):
+    def __init__(self, where: str, whole: str, known: Mapping[str, Formula]):
         super().__init__(where, whole)
         self.known = known
-        self.advice = advice  # about a name that is like none
 
     def schedule(self, config: Any, path: Path = ()) -> Any:
         if isinstance(config, Arithmetic):
@@ -107,7 +106,7 @@ class Reader(Walk):
         self.enter(path)
         if not is_mapping(config):
             rule = "a dict with the key 'builder'"
-            raise self.refused(path, rule, config, _as_a_dict(config)).error(TypeError)
+            raise self.refused(path, rule, config).error(TypeError)
         formula = self.formula(config, path)
         parameters = formula.signature.parameters
         takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
@@ -119,11 +118,9 @@ class Reader(Walk):
                 hint = meant_by(str(key), parameters)
                 raise TypeError(f"{self.where}: {self.text((*path, key))} is unknown{hint}; {takes}")
             settings[key] = self.value(formula, formula.domains[key], config[key], (*path, key))
-        for name, parameter in parameters.items():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                if not is_sequence(settings.get(name, [])):
-                    raise self.refused((*path, name), "a list", settings[name]).error(TypeError)
-            elif name not in settings and parameter.default is parameter.empty:
+        for name, it in parameters.items():
+            is_needed = it.default is it.empty and it.kind is not it.VAR_POSITIONAL
+            if is_needed and name not in settings:
                 raise TypeError(f"{self.where}: {self.text((*path, name))} is missing; {takes}")
         bound = inspect.BoundArguments(formula.signature, settings)  # pyright: ignore[reportArgumentType]
         bound.apply_defaults()
@@ -145,7 +142,7 @@ class Reader(Walk):
         if not isinstance(name, str):
             raise self.refused(here, rule, name).error(TypeError)
         if name not in self.known:
-            raise self.refused(here, rule, name, called_here(name, self.known) or self.advice).error()
+            raise self.refused(here, rule, name, called_here(name, self.known) or _OWN).error()
         return self.known[name]
 
     def value(self, formula: Formula, domain: Domain, value: object, path: Path) -> Any:
@@ -213,16 +210,6 @@ def is_mapping(value: object) -> bool:
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _as_a_dict(value: object) -> str:
-    """How to make a dict of a config object that is none."""
-    kind = type(value)
-    if hasattr(kind, "__dataclass_fields__"):
-        return ": give dataclasses.asdict(config)"
-    if hasattr(kind, "model_dump"):  # pydantic's
-        return ": give config.model_dump()"
-    return ": give vars(config)" if kind.__name__ in ("Namespace", "SimpleNamespace") else ""
 
 
 def _text_for_number(value: object, may_be_yaml: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeGuard
 
 from optax_sched._core.errors import Refusal
 from optax_sched._core.formula import Formula
-from optax_sched._files.reader import BUILT_IN, Arithmetic, Reader, known_builders
+from optax_sched._files.reader import Arithmetic, Reader, known_builders
 
 _KEY = "jax.random.wrap_key_data"
 _WHOLE = "a call of a builder, such as cosine_decay(0.1, 1000)"
@@ -54,26 +54,20 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
     return Reader("from_source", "text", known).schedule(_Parser(text, known).whole())
 
 
-def read_call(text: str) -> Any:
-    """The same from the command line, where nobody can give builders."""
-    return Reader("from_source", "text", BUILT_IN, advice="").schedule(_Parser(text, BUILT_IN).whole())
-
-
 def _power(base: Any, exponent: Any) -> Any:
-    """Of two numbers by way of floats: no text is to fill the memory with an integer."""
-    if not (_is_number(base) and _is_number(exponent)):
-        return base**exponent
-    value = float(base) ** exponent
-    is_whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
-    return int(value) if is_whole and abs(value) < 2**53 else value
+    """A power, unless a float overflows: no text is to fill the memory with an integer."""
+    if _is_number(base) and _is_number(exponent):
+        _ = float(base) ** exponent
+    return base**exponent
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-_UNARY = {ast.UAdd: operator.pos, ast.USub: operator.neg}
-_BINARY: dict[type[ast.operator], Callable[..., Any]] = {
+_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -91,8 +85,6 @@ class _Parser:
         self.text = "\n" * (text.count("\n") - code.count("\n")) + code
 
     def whole(self) -> Any:
-        if not self.text.strip():
-            raise Refusal("from_source", "text", _WHOLE, "").error()
         try:
             with warnings.catch_warnings(action="ignore"):  # of escapes: the builders judge strings
                 tree = ast.parse(self.text, mode="eval").body
@@ -139,14 +131,13 @@ class _Parser:
             return [self.value(item) for item in node.elts]
         if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None):
             return node.value
-        if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
-            return self.combined(node, _UNARY[type(node.op)], [node.operand])
-        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-            return self.combined(node, _BINARY[type(node.op)], [node.left, node.right])
+        if isinstance(node, ast.UnaryOp | ast.BinOp) and type(node.op) in _OPERATORS:
+            return self.combined(node, _OPERATORS[type(node.op)])
         self.refuse(node, "a number, a string, a call or arithmetic")
 
-    def combined(self, node: ast.expr, compute: Callable[..., Any], parts: list[ast.expr]) -> Any:
+    def combined(self, node: ast.UnaryOp | ast.BinOp, compute: Callable[..., Any]) -> Any:
         """A number, if the operands are numbers."""
+        parts = [node.operand] if isinstance(node, ast.UnaryOp) else [node.left, node.right]
         operands = [self.value(part) for part in parts]
         for part, operand in zip(parts, operands, strict=True):
             if not _is_number(operand) and not isinstance(operand, dict | Arithmetic):

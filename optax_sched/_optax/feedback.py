@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, overload
 
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import Built, formula_behind, refuse_batch, stored, stored_values
+from optax_sched._core.built import Built, bound_values, formula_behind, refuse_batch, stored_values
 from optax_sched._core.domains import as_scalar
 from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.evaluate import advice_for_traced_code, weak
@@ -55,11 +54,9 @@ class LiveSchedule(Built):
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 
     def _at_this_update(self, state: Any, value: object, where: str | None = None) -> Any:
-        del value, where
         return evaluated(state)
 
-    def _no_arithmetic(self, other: object = None) -> NoReturn:
-        del other
+    def _no_arithmetic(self, _: object = None) -> NoReturn:
         name = formula_behind(self).name
         raise TypeError(f"{name}: a closed loop has no arithmetic: put it inside, {name}(0.1 * s, ...)")
 
@@ -151,15 +148,14 @@ class _Rule(Formula):
 
     def __init__(self, rule: Callable[..., Any], name: str, check: Checks, memory: object):
         super().__init__(rule, name, check, ClosedLoop, ["memory", "value"])
-        self.own = inspect.Signature(list(inspect.signature(rule).parameters.values())[2:])
         self.memory = memory
         self.memory_names = list(inspect.signature(memory).parameters) if callable(memory) else []
         for it in self.memory_names:
-            if it not in self.own.parameters:
+            if it not in self.domains.keys() - _OF_EVERY_LOOP.keys():
+                words = f"init asks for {it}, which is no hyperparameter of the rule"
                 if inspect.isclass(memory):
                     words = f"init must be a NamedTuple, got its class: write {memory.__name__}()"
-                    raise TypeError(f"{name}: {words}")
-                raise TypeError(f"{name}: init asks for {it}, which is no hyperparameter of the rule")
+                raise TypeError(f"{name}: {words}")
 
 
 class LoopBuilder(Protocol[P]):
@@ -262,21 +258,16 @@ def feedback(
 
 def without_schedule(loop: ClosedLoop) -> Any:
     """The loop as a state carries it: its own arrays, and the schedule left to its neighbour."""
-    values = tuple(None if name == "schedule" else value for name, _, value in stored(loop))
-    return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), values))
-
-
-def _settings(rule: ClosedLoop) -> OrderedDict[str, object]:
-    """The rule's own hyperparameters as its function sees them."""
-    return OrderedDict((name, it) for name, _, it in stored(rule) if name not in _OF_EVERY_LOOP)
+    values = stored_values(loop) | {"schedule": None}
+    return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), [*values.values()]))
 
 
 def first_memory(rule: ClosedLoop) -> Any:
     """What the rule remembers before it has seen anything, as arrays of its own."""
     formula: Any = formula_behind(rule)
-    memory, settings = formula.memory, _settings(rule)
+    memory, values = formula.memory, stored_values(rule)
     if callable(memory):
-        memory = memory(**{name: settings[name] for name in formula.memory_names})
+        memory = memory(**{name: values[name] for name in formula.memory_names})
         _check_memory(formula.name, memory)
     return jax.tree.map(single, memory)
 
@@ -294,10 +285,11 @@ def remembered(rule: Any, memory: Any, value: jax.Array) -> Any:
     """What a rule remembers once it has seen one more value."""
     formula: Any = formula_behind(rule)
     rule, memory, value = jax.tree.map(jnp.asarray, (rule, memory, value))  # for jax.disable_jit
-    arguments = inspect.BoundArguments(formula.own, _settings(rule))
+    bound = bound_values(rule)  # the schedule, the rule's own hyperparameters, those of every loop
+    named = {name: it for name, it in bound.kwargs.items() if name not in _OF_EVERY_LOOP}
     with jax.numpy_dtype_promotion("standard"):
         with advice_for_traced_code(formula.name):
-            new = formula.function(memory, value, *arguments.args, **arguments.kwargs)
+            new = formula.function(memory, value, *bound.args[1:], **named)
         given, got = (jax.tree.map(jnp.shape, tree) for tree in (memory, new))
         if jax.tree.structure(new) != jax.tree.structure(memory) or given != got:
             raise TypeError(

@@ -1,7 +1,8 @@
 """The one door for optimizer states: optax's own, those in nnx Variables, those restored as dicts."""
 
+import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,34 +12,27 @@ import optax
 from optax_sched._core.built import assembled
 from optax_sched._core.nodes import Node
 from optax_sched._optax.plateau import OUR_RULES, PlateauState
-from optax_sched._optax.state import KEPT, FeedbackState, ScheduleState, as_dicts, flat
+from optax_sched._optax.state import KEPT, FeedbackState, as_dicts, flat
 
 INJECTED = optax.schedules.InjectStatefulHyperparamsState
 PARTITION = optax.transforms.PartitionState
 TELLING = (*KEPT, INJECTED, PARTITION)  # that say something of the rate
 _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
-_NAMED = {PARTITION: "inner_states", INJECTED: "hyperparams_states"}  # the fields with states by name
+# The fields that hold states by name.
+_BY_NAME = [jax.tree_util.GetAttrKey(field) for field in ("inner_states", "hyperparams_states")]
 
 
 class Place:
-    """Where a schedule or a closed loop stands in an optimizer's state; another may be put there.
+    """Where a schedule or a closed loop stands in an optimizer's state; another `state` may be set.
 
     `names`: the labels and names of hyperparameters on the way there.
     """
 
-    def __init__(self, state: Any, names: tuple[Any, ...], is_rate: bool):
-        self.state: Any = state
-        self.names, self.is_rate = names, is_rate
-
-    @property
-    def schedule(self) -> Any:
-        """The state of the schedule, which may be a closed loop's, or None."""
-        return self.state.schedule if isinstance(self.state, FeedbackState) else self.state
-
-    def put(self, schedule: ScheduleState) -> None:
-        """Let another schedule stand there."""
-        is_loop = isinstance(self.state, FeedbackState)
-        self.state = self.state._replace(schedule=schedule) if is_loop else schedule
+    def __init__(self, state: Any, path: Sequence[Any]):
+        self.state = state
+        steps = [(key.name, at.key) for key, at in itertools.pairwise(path) if key in _BY_NAME]
+        self.names = [name for _, name in steps]
+        self.is_rate = all(is_rate(name) for field, name in steps if field == "hyperparams_states")
 
 
 def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
@@ -47,18 +41,22 @@ def opened(where: str, opt_state: object) -> tuple[Any, Callable[[Any], Any]]:
         rule = "an optimizer's state, as optimizer.init(params) gives it"
         raise TypeError(f"{where}: opt_state must be {rule}, got the optimizer itself")
     plain, wrapped = _without_variables(opt_state)
-    if not any(map(_kind, jax.tree.leaves(plain, is_leaf=_is_dict))):
+    if not any(map(_is_dict, jax.tree.leaves(plain, is_leaf=_is_dict))):
         return plain, wrapped
     return _typed(plain), lambda new: wrapped(_as_before(plain, new))
 
 
-def places(where: str, opt_state: object) -> tuple[list[Place], Callable[[], Any]]:
-    """All places in a state, and the state with what they hold by then."""
-    found: list[Place] = []
+def places(where: str, opt_state: object, kind: Any) -> tuple[list[Place], Callable[[], Any]]:
+    """The places of schedules, or of closed loops, and the state with what they hold by then.
+
+    `kind` is the class of their states. Schedules have places in closed loops too.
+    """
     typed, closed = opened(where, opt_state)
-    tree = _with_places(typed, (), True, found)
+    nodes, structure = jax.tree_util.tree_flatten_with_path(typed, lambda it: isinstance(it, kind))
+    nodes = [Place(node, path) if isinstance(node, kind) else node for path, node in nodes]
+    found = [node for node in nodes if isinstance(node, Place)]
     return found, lambda: closed(
-        jax.tree.map(lambda node: node.state if isinstance(node, Place) else node, tree)
+        structure.unflatten(it.state if isinstance(it, Place) else it for it in nodes)
     )
 
 
@@ -67,41 +65,19 @@ def is_rate(hyperparameter: str) -> bool:
     return hyperparameter == "learning_rate" or hyperparameter.endswith("_learning_rate")
 
 
-def _with_places(tree: object, names: tuple[Any, ...], rate: bool, found: list[Place]) -> Any:
-    def visited(node: Any) -> Any:
-        if isinstance(node, KEPT):
-            found.append(Place(node, names, rate))
-            return found[-1]
-        if field := _NAMED.get(type(node)):
-            states = dict(getattr(node, field))
-            for name, inner in states.items():
-                may_be_rate = type(node) is PARTITION or is_rate(name)
-                states[name] = _with_places(inner, (*names, name), may_be_rate, found)
-            node = node._replace(**{field: states})
-        if isinstance(node, INJECTED):
-            node = node._replace(inner_state=_with_places(node.inner_state, names, True, found))
-        return node
-
-    return jax.tree.map(visited, tree, is_leaf=lambda node: isinstance(node, TELLING))
-
-
 # --- NamedTuples that a checkpoint gave back as dicts of their fields
 
 
-def _kind(node: object) -> Any:
-    """The NamedTuple of which a node is the dict of its fields, or None."""
-    return _BY_FIELDS.get(frozenset(node)) if isinstance(node, Mapping) else None
-
-
 def _is_dict(node: object) -> bool:
-    return _kind(node) is not None
+    """Whether a node is the dict of the fields of such a NamedTuple."""
+    return isinstance(node, Mapping) and frozenset(node) in _BY_FIELDS
 
 
 def _typed(tree: object) -> Any:
     def one(node: Any) -> Any:
-        kind = _kind(node)
-        if kind is None:
+        if not _is_dict(node):
             return node
+        kind = _BY_FIELDS[frozenset(node)]
         if kind is FeedbackState:
             return _loop(node)
         return kind(**{name: _typed(node[name]) for name in kind._fields})
@@ -126,9 +102,8 @@ def _loop(node: Any) -> FeedbackState:
 
 def _as_before(old: Any, new: Any) -> Any:
     """The new state, with dicts where the old one has them."""
-    kind = _kind(old)
-    if kind is not None:
-        return {name: _as_before(old[name], getattr(new, name)) for name in kind._fields}
+    if _is_dict(old):
+        return {name: _as_before(it, getattr(new, name)) for name, it in old.items()}
     if isinstance(new, SimpleNamespace):
         return old
     if isinstance(new, Node | PlateauState):
@@ -136,10 +111,9 @@ def _as_before(old: Any, new: Any) -> Any:
         if olds.keys() == news.keys():
             return jax.tree.unflatten(jax.tree.structure(old), [news[path] for path in olds])
         return as_dicts(new)
-    nodes, structure = jax.tree.flatten(old, is_leaf=_is_dict)
-    pairs = zip(nodes, structure.flatten_up_to(new), strict=True)
-    back = [_as_before(old, new) if _is_dict(old) else new for old, new in pairs]
-    return jax.tree.unflatten(structure, back)
+    return jax.tree.map(
+        lambda old, new: _as_before(old, new) if _is_dict(old) else new, old, new, is_leaf=_is_dict
+    )
 
 
 # --- nnx

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from optax_sched._core.built import assembled, formula_behind, stored_values
 from optax_sched._core.operands import constant
 from optax_sched._optax.feedback import ClosedLoop, first_memory, metric, remembered, without_schedule
-from optax_sched._optax.forms import Place, places
+from optax_sched._optax.forms import places
 from optax_sched._optax.state import FeedbackState, laid, refuse_many, refuse_zeros, same
 
 State = TypeVar("State")
@@ -130,8 +130,7 @@ def _as_laid(new: object, old: object) -> Any:
 
 def _loops(where: str, opt_state: object) -> Any:
     """The closed loops in an optimizer's state, and that state with what has become of them."""
-    found, closed = places(where, opt_state)
-    loops: list[Place] = [place for place in found if isinstance(place.state, FeedbackState)]
+    loops, closed = places(where, opt_state, FeedbackState)
     if not loops:
         raise ValueError(
             f"{where}: opt_state must hold a closed loop, such as plateau or reduce_on_plateau makes"

@@ -232,21 +232,20 @@ def greedy(
 _GREEDY: Any = formula_of(greedy)
 
 
+AboveOne = Annotated[Scalar, "Positive", Number("a finite number above 1", above=1.0)]
+
+
 def _moves(factor: Scalar) -> Violation:
     return ("factor", "a positive finite number other than 1") if factor == 1 else None
 
 
-def _leaves_a_band(tolerance: Scalar) -> Violation:
-    return ("tolerance", "a finite number above 1") if tolerance <= 1 else None
-
-
-@feedback(check=(_moves, _leaves_a_band, at_most("min_scale", "max_scale")))
+@feedback(check=(_moves, at_most("min_scale", "max_scale")))
 def kl_adaptive(
     memory: jax.Array,
     value: jax.Array,
     target: Positive,
     factor: Positive = 1.5,
-    tolerance: Positive = 2.0,
+    tolerance: AboveOne = 2.0,
     min_scale: Rate = 0.01,
     max_scale: Positive = 100.0,
 ) -> jax.Array:

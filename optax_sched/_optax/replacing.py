@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._core.built import batched_name, is_made_by
+from optax_sched._core.built import is_made_by, refuse_batch
 from optax_sched._core.domains import is_key, is_traced
 from optax_sched._core.errors import in_a_word
 from optax_sched._core.formula import formula_of
@@ -62,34 +62,37 @@ def replace_schedule(
     >>> print(f"{opt.update(jnp.ones(2), state)[0][0]:.2f}")
     -0.05
     """
-    found, closed = places("replace_schedule", opt_state)
-    found = [place for place in found if place.schedule is not None]
+    found, closed = places("replace_schedule", opt_state, ScheduleState)
     if not found:
         raise ValueError(
             "replace_schedule: opt_state must hold a schedule, such as scale_by_learning_rate, "
             "scale_by_schedule, live or plateau keeps; optax's own keep none: give them live(schedule)"
         )
     for place in found:
-        refuse_many("replace_schedule", place.schedule.count)
-    goes_on, before = found, [place.schedule for place in found]
+        refuse_many("replace_schedule", place.state.count)
+    goes_on = found
     if schedule is not None or count is None:
         goes_on = []
         for name, wanted, level, inside in _meant(found, schedule, "schedule", 0):
             rates = [place for place in inside if place.is_rate or len(place.names) == level]
             if not rates:
-                raise _no_rate(inside)
+                held = dict.fromkeys(repr(place.names[-1]) for place in inside)
+                raise ValueError(
+                    "replace_schedule: opt_state must hold a schedule of the rate, got one of "
+                    f"{', '.join(held)}: name it, {{{next(iter(held))}: schedule}}, or give the rate "
+                    "as live(schedule)"
+                )
             _replace(rates, wanted, name, retrace)
             goes_on += rates
     if count is not None:
         for name, wanted, _, inside in _meant(found, count, "count", 0):
             number = admit("replace_schedule", name, domain_of("count", CountOrZero), wanted)
             for place in goes_on if inside is found else inside:
-                state = place.schedule
+                state = place.state
                 (new,) = laid([number], [state.count])
-                place.put(_at_start(state._replace(count=new), state.count, state.schedule))
-    for place, old in zip(found, before, strict=True):
-        if place.schedule.schedule is old.schedule:
-            refuse_zeros("replace_schedule", place.schedule)
+                place.state = _at_start(state._replace(count=new), state.count, state.schedule)
+    for place in found:
+        refuse_zeros("replace_schedule", place.state)
     return closed()
 
 
@@ -106,26 +109,17 @@ def _meant(
         named = [place for place in inside if str(place.names[level]) == str(label)]
         if not named:
             known = ", ".join(dict.fromkeys(repr(place.names[level]) for place in inside))
+            known = known or "of which opt_state has none (write live(schedule))"
             raise ValueError(
                 f"replace_schedule: {name} must have labels of optax.multi_transform, or names of "
-                "hyperparameters, that hold a schedule, "
-                f"{known or 'of which opt_state has none (write live(schedule))'}, got "
-                f"{in_a_word(label)}"
+                f"hyperparameters, that hold a schedule, {known}, got {in_a_word(label)}"
             )
         yield from _meant(named, inner, f"{name}[{label!r}]", level + 1)
 
 
-def _no_rate(inside: Sequence[Place]) -> ValueError:
-    names = dict.fromkeys(repr(place.names[-1]) for place in inside)
-    return ValueError(
-        f"replace_schedule: opt_state must hold a schedule of the rate, got one of {', '.join(names)}: "
-        f"name it, {{{next(iter(names))}: schedule}}, or give the rate as live(schedule)"
-    )
-
-
 def _replace(rates: Sequence[Place], wanted: object, name: str, retrace: bool) -> None:
     """One new schedule for all of some places, or what a function makes of each."""
-    olds = [place.schedule.schedule for place in rates]
+    olds = [place.state.schedule for place in rates]
     if callable(wanted) and jax.tree_util.all_leaves([wanted]) and not formula_of(wanted):
         news = [_made_by(wanted, old, name) for old in olds]
     else:
@@ -138,7 +132,7 @@ def _replace(rates: Sequence[Place], wanted: object, name: str, retrace: bool) -
                 "hyperparameter, or a function old -> new that returns unchanged what you want to keep"
             )
     for place, new in zip(rates, news, strict=True):
-        place.put(_with(place.schedule, new, name, retrace))
+        place.state = _with(place.state, new, name, retrace)
 
 
 def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
@@ -172,46 +166,37 @@ def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
 
 def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> ScheduleState:
     """The state with a new schedule, in the dtypes of the old one where it fits there."""
-    old = state.schedule
-    rule, leaves, olds = _matched(new, old)
+    refuse_batch(f"replace_schedule: {name}", new, "give one schedule")
+    old, structure = state.schedule, jax.tree.structure(new)
+    leaves, by_path = flat(new), flat(old)
+    fits = structure == jax.tree.structure(old) if callable(old) else leaves.keys() == by_path.keys()
+    # What has no place of its own lies where the rate does.
+    olds = [by_path[path] if fits else state.value for path in leaves]
+    # A random key is held as its words where only these are restored.
+    pairs = zip(leaves.values(), olds, strict=True)
+    news = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
+    rules = map(_rule, news, olds) if fits else ["be of the old one's structure"]
+    rule = next(filter(None, rules), None)
     if rule and not retrace:
-        inside, remedy = batched_name(new), "retrace=True takes it, at the cost of one new trace"
-        if inside:
-            remedy = f"{inside} of the new one has the leading axis of a batch: give one schedule"
-        elif repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
+        remedy = "retrace=True takes it, at the cost of one new trace"
+        if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
             remedy += "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
         raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {remedy}")
     if rule:
-        placed = laid(list(map(strong, leaves)), [state.value] * len(leaves), cast=False)
-    else:
-        placed = laid(leaves, olds)
-    held = jax.tree.unflatten(jax.tree.structure(new), placed)
+        news, olds = list(map(strong, leaves.values())), [state.value] * len(leaves)
+    held = jax.tree.unflatten(structure, laid(news, olds, cast=not rule))
     return _at_start(state._replace(schedule=held), state.count, new)
 
 
-def _matched(new: object, old: object) -> tuple[str | None, list[Any], list[Any]]:
-    """What keeps a schedule from the other's place, if anything, and the leaves of both in order."""
-    leaves, structure = jax.tree.flatten(new)
-    paths, by_path = flat(new).keys(), flat(old)
-    fits = structure == jax.tree.structure(old) if callable(old) else paths == by_path.keys()
-    olds = [by_path[path] for path in paths] if fits else leaves
-    # A random key is held as its words where only these are restored.
-    pairs = zip(leaves, olds, strict=True)
-    held = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
-    pairs = zip(held, olds, strict=True)
-    if not fits or any(jnp.shape(a) != jnp.shape(b) or is_key(a) != is_key(b) for a, b in pairs):
-        return "be of the old one's structure", leaves, olds
-    if any(map(_is_cut, held, olds)):
-        return "have whole numbers where the old one has", leaves, olds
-    return None, held, olds
-
-
-def _is_cut(new: Any, old: Any) -> bool:
-    """Whether a number that is known and not whole comes where whole ones are."""
+def _rule(new: Any, old: Any) -> str | None:
+    """What a number breaks in the place of another, if anything."""
+    if jnp.shape(new) != jnp.shape(old) or is_key(new) != is_key(old):
+        return "be of the old one's structure"
     if is_key(old) or not jnp.issubdtype(old.dtype, jnp.integer) or is_traced(new):
-        return False
+        return None
     number, most = np.asarray(new), jnp.iinfo(old.dtype).max
-    return bool(np.any((number != np.round(number)) | (np.abs(number) > most)))
+    is_cut = np.any((number != np.round(number)) | (np.abs(number) > most))
+    return "have whole numbers where the old one has" if is_cut else None
 
 
 def _at_start(state: ScheduleState, before: Any, schedule: Any) -> ScheduleState:

@@ -77,7 +77,9 @@ def sweep(
         program = _program(run, inner)
     batch = indexable(batch)
     split = None if inner is None else NamedSharding(inner, PartitionSpec(inner.axis_names))
-    with _context_of(inner):
+    # `jax.shard_map` refuses a mesh that differs from the one set; JAX sets one since `jax.set_mesh`.
+    use_mesh = getattr(jax.sharding, "use_abstract_mesh", contextlib.nullcontext)
+    with contextlib.nullcontext() if inner is None else use_mesh(inner.abstract_mesh):
         starts = _shown(range(0, size, length))
         results = [program(jax.device_put(_rows(batch, it, length, size), split)) for it in starts]
         if len(results) > 1 or length > size:
@@ -99,14 +101,6 @@ def _program(run: Callable[[Any], Any], mesh: Mesh | None) -> Callable[[Any], An
 
 # This keeps 32 programs alive, and everything that their `run` closes over.
 _cached_program = functools.lru_cache(maxsize=32)(_program)
-
-
-def _context_of(mesh: Mesh | None) -> contextlib.AbstractContextManager[Any]:
-    """Set our mesh for the call: `jax.shard_map` refuses a mesh that differs from the one set."""
-    use_mesh = getattr(jax.sharding, "use_abstract_mesh", None)  # JAX has it since `jax.set_mesh`
-    if mesh is None or use_mesh is None:
-        return contextlib.nullcontext()
-    return use_mesh(mesh.abstract_mesh)
 
 
 def _at_home(results: T, mesh: Mesh | None, size: int) -> T:

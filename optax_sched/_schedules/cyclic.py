@@ -7,7 +7,7 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import Count, Factor, Fraction, Growth, Positive, Rate, Steps, Switch
 from optax_sched._math.cycles import as_float, place_in_cycles, whole_periods
-from optax_sched._math.phases import later, mix, phase, progress, reached, remaining, since, whole_step
+from optax_sched._math.phases import later, mix, phase, shares, since, whole_step
 from optax_sched._math.shapes import blend, half_wave
 
 
@@ -110,10 +110,10 @@ def cyclic(
     n = whole_periods(step, length)
     clock = step - n * length
     scale = cycle_scale ** as_float(n) * step_scale ** as_float(step)
-    up = clock < steps_up
-    fallen = since(clock, steps_up)
-    wave = jnp.where(up, progress(clock, steps_up), remaining(fallen, steps_down))
-    rest = jnp.where(up, remaining(clock, steps_up), progress(fallen, steps_down))
+    # The rise is over, and stays at 1, when the fall begins.
+    risen, to_rise = shares(clock, steps_up)
+    fallen, to_fall = shares(since(clock, steps_up), steps_down)
+    wave, rest = risen * to_fall, to_rise + fallen
     # 1 - wave * scale = (1 - wave) + wave (1 - scale), a sum of two positive terms.
     return mix(base_value, peak_value, wave * scale, rest + wave * (1 - scale))
 
@@ -168,16 +168,13 @@ def one_cycle(
     >>> [f"{one_cycle(1.0, 10)(t):.3f}" for t in range(0, 12, 2)]
     ['0.040', '0.760', '0.950', '0.611', '0.188', '0.000']
     """
-    low = peak_value / div_factor
-    last = low / final_div_factor
-    top = pct_start * total_steps
-    rise, fall = phase(step, 0, top), phase(step, top, 2 * top if three_phase else total_steps)
-    falling = blend(low if three_phase else last, peak_value, shape, *fall[::-1])
-    value = jnp.where(reached(step, top), falling, blend(low, peak_value, shape, *rise))
-    if not three_phase:
-        return value
-    ending = blend(last, low, shape, *phase(step, 2 * top, total_steps)[::-1])
-    return jnp.where(reached(step, 2 * top), ending, value)
+    low, top = peak_value / div_factor, pct_start * total_steps
+    # Each phase begins at the value that the one before holds from its end on.
+    value = blend(low, peak_value, shape, *phase(step, 0, top))
+    if three_phase:
+        value = blend(low, value, shape, *phase(step, top, 2 * top)[::-1])
+        top = 2 * top
+    return blend(low / final_div_factor, value, shape, *phase(step, top, total_steps)[::-1])
 
 
 @schedule
@@ -213,6 +210,6 @@ def slanted_triangular(
     # With low = p/r, p (1 + x (r - 1)) / r is low + (p - low) x.
     cut = jnp.maximum(whole_step(cut_frac * total_steps), 1)
     rise, fall = phase(step, 0, cut), phase(step, cut, total_steps)
-    low, falling = peak_value / ratio, reached(step, cut)
-    x = jnp.where(falling, fall.remaining, rise.progress)
-    return mix(low, peak_value, x, jnp.where(falling, fall.progress, rise.remaining))
+    # The rise is over, and stays at 1, when the fall begins.
+    x, rest = rise.progress * fall.remaining, rise.remaining + fall.progress
+    return mix(peak_value / ratio, peak_value, x, rest)

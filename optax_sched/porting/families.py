@@ -4,26 +4,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import optax_sched._schedules as builders
 from optax_sched._core.schedule import Schedule
-from optax_sched._schedules import (
-    constant,
-    cosine_decay,
-    cosine_restarts,
-    cyclic,
-    exponential_decay,
-    inverse_sqrt_decay,
-    inverse_time_decay,
-    linear,
-    noam,
-    one_cycle,
-    polynomial_decay,
-    quarter_cosine_decay,
-    warmup,
-    warmup_cosine_decay,
-    warmup_inverse_sqrt_decay,
-    warmup_linear_decay,
-    wsd,
-)
 from optax_sched.porting.typed_numbers import PAIRS
 
 RATES = ("value", "start", "peak", "end", "scale")  # a curve is nearly linear in these
@@ -52,7 +34,7 @@ class Family(NamedTuple):
 
 def _after_warmup(decay: Family) -> Family:
     def build(rise: float, start: float, *numbers: float) -> Schedule:
-        return warmup(decay.build(*numbers), rise, start)
+        return builders.warmup(decay.build(*numbers), rise, start)
 
     return Family(build, f"rise (start) {decay.numbers}")
 
@@ -67,42 +49,42 @@ def _by_half(decay: Callable[..., Schedule], second: float) -> Callable[..., Sch
 
 
 def _equal_cycles(peak: float, period: float, end: float, shrink: float) -> Schedule:
-    return cosine_restarts(peak, period, end, 1.0, shrink)
+    return builders.cosine_restarts(peak, period, end, 1.0, shrink)
 
 
 _DECAYS = [
-    Family(quarter_cosine_decay, "peak fall (end)"),
-    Family(polynomial_decay, "peak fall (end) power"),
-    Family(_by_half(exponential_decay, 0.5), "peak half_life (end)"),
-    Family(_by_half(inverse_time_decay, 1.0), "peak half_time (end)"),
+    Family(builders.quarter_cosine_decay, "peak fall (end)"),
+    Family(builders.polynomial_decay, "peak fall (end) power"),
+    Family(_by_half(builders.exponential_decay, 0.5), "peak half_life (end)"),
+    Family(_by_half(builders.inverse_time_decay, 1.0), "peak half_time (end)"),
 ]
 FAMILIES = [
-    Family(constant, "value"),
-    Family(linear, "peak (end) fall"),
-    Family(lambda peak, rise: linear(0.0, peak, rise), "peak rise"),
-    Family(cosine_decay, "peak fall (end)"),
+    Family(builders.constant, "value"),
+    Family(builders.linear, "peak (end) fall"),
+    Family(lambda peak, rise: builders.linear(0.0, peak, rise), "peak rise"),
+    Family(builders.cosine_decay, "peak fall (end)"),
     *_DECAYS,
-    Family(inverse_sqrt_decay, "peak tau (end)"),
-    Family(warmup_linear_decay, "peak rise total (start) (end)"),
-    Family(warmup_cosine_decay, "peak rise total (start) (end)"),
+    Family(builders.inverse_sqrt_decay, "peak tau (end)"),
+    Family(builders.warmup_linear_decay, "peak rise total (start) (end)"),
+    Family(builders.warmup_cosine_decay, "peak rise total (start) (end)"),
     *map(_after_warmup, _DECAYS),
-    Family(warmup_inverse_sqrt_decay, "peak rise (start) (tau)"),
-    Family(noam, "width rise"),
-    Family(lambda scale, rise: noam(512, rise, scale), "scale rise"),
+    Family(builders.warmup_inverse_sqrt_decay, "peak rise (start) (tau)"),
+    Family(builders.noam, "width rise"),
+    Family(lambda scale, rise: builders.noam(512, rise, scale), "scale rise"),
     *(
-        Family(functools.partial(wsd, shape=shape), "peak (rise) cool total (start) (end)")
+        Family(functools.partial(builders.wsd, shape=shape), "peak (rise) cool total (start) (end)")
         for shape in ("cosine", "linear", "sqrt", "square")
     ),
     *(
         Family(
-            functools.partial(one_cycle, three_phase=three, shape=shape),
+            functools.partial(builders.one_cycle, three_phase=three, shape=shape),
             "peak total (pct) (div) (final)",
         )
         for shape in ("cosine", "linear")
         for three in (False, True)
     ),
-    Family(cyclic, "start peak up (down) (growth) (gamma)"),
-    Family(cosine_restarts, "peak period (end)"),
+    Family(builders.cyclic, "start peak up (down) (growth) (gamma)"),
+    Family(builders.cosine_restarts, "peak period (end)"),
     Family(_equal_cycles, "peak period (end) shrink"),
-    Family(cosine_restarts, "peak period (end) mult (shrink)"),
+    Family(builders.cosine_restarts, "peak period (end) mult (shrink)"),
 ]

@@ -48,7 +48,7 @@ class Log(NamedTuple):
         moving = np.flatnonzero(np.abs(self.values - self.values[-1]) > 2 * self.half)
         return float(self.steps[moving[-1] + 1] if len(moving) else self.steps[-1])
 
-    def at(self, which: Array) -> "Log":
+    def at(self, which: Array | slice) -> "Log":
         return Log(*(array[which] for array in self))
 
     def points_to_fit(self) -> Array:

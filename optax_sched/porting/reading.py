@@ -31,16 +31,14 @@ class Settings:
 
     def number(self, name: str, value: Any) -> float:
         """A value as a Python number; one in float32 is the shortest decimal that rounds to it."""
-        narrow = "float32" in str(getattr(value, "dtype", ""))
         try:
             plain = value.item() if hasattr(value, "item") else value
-            if isinstance(plain, bool) or not isinstance(plain, int | float):
-                raise TypeError
-        except (TypeError, ValueError, RuntimeError):
+        except (TypeError, ValueError, RuntimeError):  # it is traced, or several
+            plain = None
+        if isinstance(plain, bool) or not isinstance(plain, int | float) or not math.isfinite(plain):
             self.refuse(name, "a number", got=value)
-        if narrow:
-            return float(str(np.float32(plain)))
-        return int(plain) if isinstance(plain, int) else float(plain)
+        is_narrow = "float32" in str(getattr(value, "dtype", ""))
+        return float(str(np.float32(plain))) if is_narrow else plain
 
     def steps(self, name: str) -> float:
         """A length: an int where it means one."""
@@ -49,7 +47,7 @@ class Settings:
     def whole(self, name: str, least: int = 1, value: object = ...) -> int:
         """A setting that counts, or the value that is a part of it."""
         plain = self[name] if value is ... else self.number(name, value)
-        if not math.isfinite(plain) or plain != int(plain) or plain < least:
+        if plain != int(plain) or plain < least:
             self.refuse(name, f"a whole number, {least} or more", got=plain)
         return int(plain)
 
@@ -64,6 +62,25 @@ class Settings:
         """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
         got = self.raw(name) if got is ... else got
         raise Refusal("port", f"{called(self.source)}.{name}", rule, got, f": {remedy}").error()
+
+
+class Part(Settings):
+    """A scheduler of torch as one parameter group sees it, alone or in a sequence.
+
+    `rate` is what its formula starts from, `until` the step at which the part after it takes over.
+    """
+
+    until = math.inf
+
+    def __init__(self, scheduler: Any, group: int, rate: float | None = None):
+        super().__init__(scheduler)
+        self.index = group
+        self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
+        self.rate = self.of_group("base_lrs") if rate is None else rate
+
+    def of_group(self, name: str) -> float:
+        """A setting of which each group has its own."""
+        return self.number(name, self.raw(name)[self.index])
 
 
 def called(source: object) -> str:

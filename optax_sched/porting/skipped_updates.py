@@ -122,25 +122,15 @@ def _agreeing(near: Near, log: Log, choices: Mapping[str, Sequence[float]]) -> l
 
 def _lags(schedule: Schedule, log: Log) -> Array | None:
     """How many updates were skipped before each logged step: the fewest that explain it."""
-    lags = np.zeros(1, int)
-    for part in np.array_split(np.arange(len(log.steps)), 1 + len(log.steps) // CHUNK):
-        more = _lags_at(schedule, log.at(part), lags[-1])
-        if more is None:
+    lags = np.zeros(len(log.steps), int)
+    at = lag = 0
+    while at < len(lags):
+        some = slice(at, at + CHUNK)
+        agrees = (errors_of(schedule, log.at(some), 0, lag) <= TIES) & (lag <= log.steps[some])
+        lags[some] = lag
+        at += int(np.argmin(np.append(agrees, False)))  # to the first that does not agree
+        if not agrees.all():
+            lag += 1
+        if lag > MOST_SKIPPED:
             return None
-        lags = np.append(lags, more)
-    return lags[1:]
-
-
-def _lags_at(schedule: Schedule, log: Log, lag: int) -> Array | None:
-    """The same from a lag on."""
-    tried = np.arange(lag, MOST_SKIPPED + 1)
-    points, behind = np.arange(len(log.steps)).repeat(len(tried)), np.tile(tried, len(log.steps))
-    agrees = errors_of(schedule, log.at(points), 0, behind) <= TIES
-    agrees &= behind <= log.steps[points]
-    lags, at = [], 0
-    for row in agrees.reshape(-1, len(tried)):
-        at += int(np.argmax(row[at:]))
-        if not row[at]:
-            return None
-        lags.append(tried[at])
-    return np.array(lags)
+    return lags

@@ -201,7 +201,7 @@ BAD_CALLS = {
     "no values": (
         lambda: untyped.grid(o.constant),
         TypeError,
-        "grid: it takes a sequence of values for",
+        "constant: missing a required argument: 'value'",
     ),
     "a number": (
         lambda: untyped.grid(o.constant, value=0.1),

@@ -151,7 +151,7 @@ HOSTILE: list[tuple[Any, str]] = [
     (join(0.1, 0.2, boundaries="12"), "boundaries must be a strictly increasing sequence"),
     (join(0.1, 0.2, boundaries=COS), "boundaries must be a strictly increasing sequence"),
     ({"builder": "join", "schedules": COS, "boundaries": []}, "schedules must be a sequence of one or"),
-    ({"builder": "multiply", "schedules": COS}, "schedules must be a list, got cosine_decay("),
+    ({"builder": "multiply", "schedules": COS}, "schedules must be a sequence of one or more"),
     ({"builder": "multiply"}, "schedules must be a sequence of one or more schedules"),
     ({"builder": "table", "values": [*[0.1] * 99, "x"]}, "values[99] must be a finite number, got 'x'"),
     (

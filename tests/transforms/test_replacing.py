@@ -195,7 +195,6 @@ MISFITS: dict[str, tuple[Any, Any]] = {
         optax_sched.piecewise_constant([0.1, 0.2, 0.3], [2, 4]),
     ),
     "another function": (closure, o_schedule(lambda step: 0.1 / (step + 2), name="mine")()),
-    "a batch": (FALL, jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * 2), FALL)),
 }
 
 

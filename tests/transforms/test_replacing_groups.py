@@ -223,8 +223,11 @@ def test_the_error_for_another_structure_advises():
     with pytest.raises(ValueError, match=takes + r"; a cooldown\(\.\.\., start=2\*\*31 - 1\) from "):
         replace_schedule(rate().init(PARAMS), o.cooldown(FALL, 2, 4))
     batch = o.stack([FALL, linear(0.8, 0.0, 8)])
-    with pytest.raises(ValueError, match=r"; init_value .* axis of a batch: give one schedule$"):
-        replace_schedule(rate().init(PARAMS), batch)
+    for retrace in (False, True):
+        with pytest.raises(
+            ValueError, match=r"^replace_schedule: schedule: init_value .* a batch: give one schedule$"
+        ):
+            replace_schedule(rate().init(PARAMS), batch, retrace=retrace)
     # What it advises does plan for the change.
     opt = rate(o.cooldown(0.4, 2**31 - 1, 4))
     state = after(opt, 2)

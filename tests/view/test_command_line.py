@@ -263,13 +263,13 @@ BAD = [
     ),
     (
         ("show", "cosine_decay"),
-        "got 'cosine_decay': call the builder: cosine_decay(init_value, decay_steps, end_value=0.0, ",
+        "no such file; did you mean cosine_decay(init_value, decay_steps, end_value=0.0, exponent=1.",
     ),
-    (("show", "wdd"), "got 'wdd': no such file; did you mean wsd?; a source text is a call"),
+    (("show", "wdd"), "got 'wdd': no such file; did you mean wsd(peak_value, warmup_steps, "),
     (("show", "cosine(0.1, 9)"), "got 'cosine'; cosine is `cosine_decay(lr, decay_steps)` here"),
     (("show", "linear(lr, 0.0, 9)"), "a call or arithmetic, got 'lr'"),
     (("show", "plateau(0.1)"), "ve_only=False): write the schedule inside it alone"),
-    (("show", "0.1"), "got '0.1': for a constant write constant(0.1)"),
+    (("show", "0.1"), "got '0.1': no such file; a source text is a call, such as 'cosine_decay(0.1, "),
     (
         ("show", "cosin_decay(1, 2)"),
         "SPEC: from_source: builder must be the name of a builder, got 'cosin_decay'; did you mean cos",
