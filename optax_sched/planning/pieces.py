@@ -210,7 +210,7 @@ def grouped(pieces: Pieces, steps: np.ndarray) -> GroupedRun:
     since = spent[:, None] - np.clip(mean_before, least, most)
     log_since = np.log(since, out=np.full(since.shape, _LOG_0), where=since > 0)
     drops, counts = signs[..., None] * weight, steps[:, None] + 1 - start
-    columns = list(map(np.hstack, (drops, log_since, log_rate, counts)))
+    columns = [np.hstack([*column]) for column in (drops, log_since, log_rate, counts)]
     # Groups without drops last, and as few of them as a program for many runs allows.
     order = np.argsort(columns[0] == 0, axis=1, kind="stable")
     order = order[:, : -(-int((columns[0] != 0).sum(axis=1).max()) // 64) * 64]
