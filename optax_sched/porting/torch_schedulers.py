@@ -95,11 +95,10 @@ def closed_loop(it: Part, schedule: object, first: float, **more: object) -> Any
     floor = it.of_group("min_lrs")
     if it["eps"] > 0 and floor < first:
         floor = tidy(_cuts(it, first)[-1])
-    settings: dict[str, Any] = {name: it.whole(name, 0) for name in ("patience", "cooldown")}
+    names = "factor", "patience", "threshold", "cooldown"
+    settings: dict[str, Any] = {name: it[name] for name in names}
     settings |= {name: it.values[name] for name in ("threshold_mode", "mode")}
-    return plateau(
-        schedule, it["factor"], threshold=it["threshold"], min_value=floor, **settings, **more
-    )
+    return plateau(schedule, min_value=floor, **settings, **more)
 
 
 def _cuts(it: Part, rate: float) -> list[float]:
