@@ -1,8 +1,9 @@
 """What builders make: an immutable pytree whose leaves are its hyperparameters."""
 
 import inspect
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import jax
@@ -20,10 +21,8 @@ class Built(Node):
     __module__ = "optax_sched"
     __slots__ = ()
 
-    _such_as = ""  # one of the builders, for the error
-
     def __init__(self, *_: object, **__: object):
-        raise TypeError(f"{type(self).__name__} is made by builders{self._such_as}")
+        raise TypeError(f"{type(self).__name__} is made by builders: see its docstring")
 
     @classmethod
     def _make(cls, formula: Formula, values: Sequence[Any]) -> Self:
@@ -62,22 +61,9 @@ class Built(Node):
           TypeError, ValueError: there is no hyperparameter of that name, or its builder refuses the
             new value.
         """
-        values = hyperparameters(self)
-        nested: dict[str, dict[str, object]] = {}
-        for path, value in changes.items():
-            name, _, rest = path.replace(".[", "[").replace("[", ".[").partition(".")
-            if name not in values:
-                inside = None if rest else _path_inside(values, name)
-                hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
-                hint = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
-                raise TypeError(f"{self._formula.name} has no hyperparameter {name}{hint}")
-            if rest:
-                nested.setdefault(name, {})[rest] = value
-            else:
-                values[name] = value
-        for name, inner in nested.items():
-            values[name] = _changed(f"{self._formula.name}.{name}", values[name], inner)
-        return self._formula.build(values)
+        # Both schedules[1].init_value and schedules.1.init_value go by "[1]".
+        split = {re.sub(r"\.(\d+)", r".[\1]", it.replace("[", ".[")): it for it in changes}
+        return _changed("", self, {tuple(it.split(".")): changes[path] for it, path in split.items()})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # no hyperparameter is
@@ -95,8 +81,10 @@ class Built(Node):
         return self._formula.source(hyperparameters(self))
 
 
-def stored(built: Built) -> Iterator[tuple[str, Domain, Any]]:
-    """Name, domain and stored value of each hyperparameter, in the order of the signature."""
+def stored(built: object) -> Iterable[tuple[str, Domain, Any]]:
+    """Name, domain and stored value of each hyperparameter in order; of anything else none."""
+    if not isinstance(built, Built):
+        return ()
     domains = built._formula.domains
     return zip(domains.keys(), domains.values(), built._values, strict=True)
 
@@ -124,7 +112,7 @@ def assembled(builder: Callable[..., Any], **values: object) -> Any:
     return formula.made._make(formula, tuple(values[name] for name in formula.domains))
 
 
-def hyperparameters(built: Built) -> dict[str, Any]:
+def hyperparameters(built: object) -> dict[str, Any]:
     """The hyperparameters by name, as the user sees them."""
     return {name: domain.public(value) for name, domain, value in stored(built)}
 
@@ -146,11 +134,7 @@ def is_batch(built: object) -> bool:
 
 def batched_name(built: object) -> str | None:
     """The name of the first hyperparameter that has the leading axis of a batch, or None."""
-    if isinstance(built, Built):
-        for name, domain, value in stored(built):
-            if domain.has_batch_axis(value):
-                return name
-    return None
+    return next((name for name, domain, it in stored(built) if domain.has_batch_axis(it)), None)
 
 
 def refuse_batch(where: str, built: object, remedy: str) -> None:
@@ -159,29 +143,38 @@ def refuse_batch(where: str, built: object, remedy: str) -> None:
         raise ValueError(f"{where}: {name} has a leading axis, so this is a batch: {remedy}")
 
 
-def _changed(where: str, value: object, changes: dict[str, object]) -> object:
-    """An operand, or a list of operands, with the new values at their paths."""
-    if isinstance(value, Built):
-        return value.replace(**changes)
-    for path, new in changes.items():
-        word, _, rest = path.partition(".")
-        number = word.strip("[]")
-        if not isinstance(value, list) or not number.isdecimal() or int(number) >= len(value):
-            raise TypeError(f"{where} has no hyperparameter {path}")
-        index = int(number)
-        item = _changed(f"{where}[{index}]", value[index], {rest: new}) if rest else new
-        value = [*value[:index], item, *value[index + 1 :]]
-    return value
+def _inside(value: object) -> dict[str, Any]:
+    """What a path goes on to from a value: the items of a list, or hyperparameters by name."""
+    if isinstance(value, list):
+        return {f"[{index}]": item for index, item in enumerate(value)}
+    return hyperparameters(value)
+
+
+def _changed(where: str, value: Any, changes: dict[tuple[str, ...], object]) -> Any:
+    """A schedule, or a list of them, with new values at their paths."""
+    values, deeper = _inside(value), {}
+    where = value._formula.name if isinstance(value, Built) else where
+    for (name, *rest), new in changes.items():
+        if name not in values:
+            more = "".join(f".{it}" for it in rest)
+            if isinstance(value, Built):
+                inside = None if rest else _path_inside(values, name)
+                hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
+                more = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
+            raise TypeError(f"{where} has no hyperparameter {name}{more}")
+        if rest:
+            deeper.setdefault(name, {})[tuple(rest)] = new
+        else:
+            values[name] = new
+    for name, inner in deeper.items():
+        values[name] = _changed(f"{where}.{name}".replace(".[", "["), values[name], inner)
+    return value._formula.build(values) if isinstance(value, Built) else list(values.values())
 
 
 def _path_inside(values: dict[str, object], word: str) -> str | None:
     """The path to an operand's hyperparameter of that name, or of what other libraries call so."""
     for name, value in values.items():
-        items = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for index, operand in items:
-            if isinstance(operand, Built):
-                inner = hyperparameters(operand)
-                found = word if word in inner else _path_inside(inner, word) or translated(word, inner)
-                if found:
-                    return f"{name}.{found}" if index is None else f"{name}[{index}].{found}"
+        inner = _inside(value)
+        if found := word if word in inner else _path_inside(inner, word) or translated(word, inner):
+            return f"{name}.{found}".replace(".[", "[")
     return None

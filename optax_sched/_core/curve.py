@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from optax_sched._core.built import is_batch
-from optax_sched._core.evaluate import is_float_clock
+from optax_sched._core.evaluate import call, is_float_clock
 from optax_sched._math.phases import LAST_STEP
 
 LAST_TOKEN = 10**18
@@ -15,9 +15,8 @@ POINTS = 1000  # at which a schedule is read at a time: always as many, so that 
 UNENDING = 1000  # steps to show of a schedule that never stops changing
 WIDTH, HEIGHT = 360, 130  # of the picture, in pixels
 LEFT, BOTTOM = 58, 22  # room for the numbers at the axes
-MOST_CURVES = 8
 LONGEST_SOURCE = 400
-# Okabe and Ito's colours, which colour-blind people tell apart.
+# Okabe and Ito's colours, which colour-blind people tell apart; of a batch no more curves are drawn.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#777777")
 
 
@@ -65,17 +64,12 @@ def as_html(schedule: object) -> str:
         return f"<div>{text}</div>"
 
 
-@jax.jit
-def _each_at(batch: object, steps: jax.Array) -> jax.Array:
-    return jax.vmap(lambda schedule: schedule(steps))(batch)
-
-
 def _svg(schedule: Any) -> str:
     last_step = last_step_to_look_at(schedule)
     curves_at = schedule
     if is_batch(schedule):
-        few = jax.tree.map(lambda leaf: np.asarray(leaf)[:MOST_CURVES], schedule)
-        curves_at = functools.partial(_each_at, few)
+        few = jax.tree.map(lambda leaf: np.asarray(leaf)[: len(COLORS)], schedule)
+        curves_at = functools.partial(jax.vmap(call, (0, None)), few)
     end = horizon(lambda steps: np.atleast_2d(curves_at(steps)).sum(0), last_step)
     in_parts = is_float_clock(schedule) and end <= 1  # a clock in epochs, or in parts of a run
     steps = np.linspace(0, end, 241) if in_parts else np.linspace(0, end, 241).astype(np.int64)

@@ -64,11 +64,11 @@ class Domain:
 
     def is_float_clock(self, stored: Any) -> bool:
         """Whether this is a float length, or a schedule with one, so that steps may exceed an int32."""
-        return False
+        return self.item is not None and self.item.is_float_clock(stored)
 
     def lengths(self, stored: Any) -> Lengths:
         """The lengths on the clock of the call, each with its path from the parameter on."""
-        return ()
+        return self.item.lengths(stored) if self.item else ()
 
     def constants(self, stored: Any) -> Any:
         """The height, or the heights, of an operand that was a plain number, or of several."""
@@ -104,19 +104,17 @@ class Number(Domain):
 
     def admit(self, value: object) -> Any:
         scalar = as_scalar(value)
-        if isinstance(scalar, Tracer):
+        may_be_0 = self.is_length and PHASES_MAY_BE_EMPTY.get()
+        if isinstance(scalar, Tracer) or (may_be_0 and scalar == 0):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
-        if self.is_length and number == 0 and PHASES_MAY_BE_EMPTY.get():
-            return self._cast(scalar)
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:
             if self.whole:
                 raise Unfit(f"an integer is at most {LAST_STEP}")
             # A count of tokens or samples: hold as a float what int32 cannot.
-            number = float(number) if number < 2**1023 else math.inf
-            scalar = number
+            scalar = number = float(number) if number < 2**1023 else math.inf
         with np.errstate(over="ignore"):
             rounded = float(default_float().type(number))
         # XLA takes a subnormal number for 0, so the smallest positive number is a normal one.
@@ -130,8 +128,8 @@ class Number(Domain):
         return self._cast(number if isinstance(scalar, int | float) else scalar)
 
     def is_float_clock(self, stored: object) -> bool:
-        is_float = jnp.issubdtype(jnp.result_type(stored), jnp.floating)
-        return self.counts_units or (is_float and not self.as_float)
+        is_float = self.is_length and jnp.issubdtype(jnp.result_type(stored), jnp.floating)
+        return self.counts_units or is_float
 
     def lengths(self, stored: object) -> Lengths:
         return [("", stored)] if self.is_length else ()
@@ -154,10 +152,7 @@ class Known(Number):
     """A number that Python counts with: not traced, and of any size up to its maximum."""
 
     def admit(self, value: object) -> Any:
-        number = as_scalar(value)
-        if is_traced(number):
-            raise TypeError
-        number = number if isinstance(number, int | float) else number.item()
+        number = np.asarray(as_scalar(value)).item()  # which raises a TypeError if it is traced
         if not self.holds(number) or (self.whole and number != int(number)):
             raise ValueError
         return int(number) if self.whole else self._cast(number)
@@ -183,26 +178,16 @@ class Numbers(Domain):
         items = value.tolist() if isinstance(value, jax.Array | np.ndarray) else value
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
             raise TypeError
-        scalars = known = [self.item.admit(item) for item in items]
+        scalars = [self.item.admit(item) for item in items]
         if self.item.is_length:
             refuse_ratio_among(scalars)
-        if isinstance(value, jax.Array):
-            array = self.item._cast(value)
-        elif all(isinstance(item, int | float) for item in scalars):
-            array = as_array(scalars)
-            known = array.tolist()  # check the rounded ones: rounding may make two equal
-        else:
-            array = jnp.stack(list(map(jnp.asarray, scalars)))
-            known = [item for item in scalars if not isinstance(item, Tracer)]
+        array = self.item._cast(value) if isinstance(value, jax.Array) else stacked(scalars)
+        # Check the rounded ones: rounding may make two equal.
+        numbers = array.tolist() if isinstance(array, np.ndarray) else scalars
+        known = [number for number in numbers if not isinstance(number, Tracer)]
         if self.increasing and any(b <= a for a, b in itertools.pairwise(known)):
             raise ValueError
         return array
-
-    def is_float_clock(self, stored: object) -> bool:
-        return self.item.is_float_clock(stored)
-
-    def lengths(self, stored: object) -> Lengths:
-        return self.item.lengths(stored)
 
 
 class Choice(Domain):
@@ -300,18 +285,23 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def as_scalar(value: object) -> Any:
+def stacked(leaves: Sequence[Any]) -> Any:
+    """Leaves of one shape on a new leading axis, in NumPy unless one of them is on a device."""
+    if all(isinstance(leaf, int | float) for leaf in leaves):
+        return as_array(leaves)
+    if all(isinstance(leaf, np.ndarray) for leaf in leaves):
+        return read_only(np.stack(leaves))
+    with jax.numpy_dtype_promotion("standard"):  # whole and fractional lengths are one batch
+        return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
+
+
+def as_scalar(value: Any) -> Any:
     """A Python int or float, or a JAX array (perhaps traced) of shape ()."""
     if isinstance(value, np.generic | np.ndarray) and not value.ndim:
         value = value.item()
-    if isinstance(value, bool):
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    is_number = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.number)
+    if not is_number or value.ndim or jnp.iscomplexobj(value):
         raise TypeError
-    if isinstance(value, jax.Array):
-        if value.ndim or not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
-            raise TypeError
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    raise TypeError
+    return value

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.built import Built, bound_values, refuse_batch, stored
+from optax_sched._core.built import bound_values, refuse_batch, stored
 from optax_sched._core.domains import as_array, default_float, is_traced
 from optax_sched._core.errors import NEEDS_NUMBERS, in_a_word
-from optax_sched._math.phases import LAST_STEP
+from optax_sched._math.phases import LAST_STEP, is_int
 
 
 class Ready(NamedTuple):
@@ -80,9 +80,7 @@ def weak(value: jax.Array) -> jax.Array:
 
 def is_float_clock(schedule: object) -> bool:
     """Whether a length is a float, so that steps may exceed an int32."""
-    return isinstance(schedule, Built) and any(
-        domain.is_float_clock(value) for _, domain, value in stored(schedule)
-    )
+    return any(domain.is_float_clock(value) for _, domain, value in stored(schedule))
 
 
 def _refuse_step(schedule: Any, got: str) -> NoReturn:
@@ -122,10 +120,8 @@ def _evaluate(s: object, step: jax.Array) -> jax.Array:
         dtype = jnp.result_type(default_float(), *dtypes)
         if step.dtype == jnp.int64 and is_float_clock(s):
             step = step.astype(dtype)
-        if jnp.issubdtype(step.dtype, jnp.integer):
-            step = jnp.maximum(_saturated(step), 0)
-        else:
-            step = jnp.clip(step.astype(dtype), 0, jnp.finfo(dtype).max)
+        step = _as_computed(step, dtype)
+        step = jnp.maximum(step, 0) if is_int(step) else jnp.clip(step, 0, jnp.finfo(dtype).max)
         s = jax.tree.map(functools.partial(_as_computed, dtype=dtype), s)
         value_at = functools.partial(_value_at, s, dtype=dtype)
         for _ in range(step.ndim):
@@ -161,12 +157,8 @@ def _value_at(s: Any, step: jax.Array, dtype: np.dtype) -> jax.Array:
 def _as_computed(leaf: jax.Array, dtype: np.dtype) -> jax.Array:
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return leaf.astype(dtype)
-    if jnp.issubdtype(leaf.dtype, jnp.integer):
-        return _saturated(leaf)
-    return leaf
-
-
-def _saturated(integer: jax.Array) -> jax.Array:
-    if jnp.iinfo(integer.dtype).max > LAST_STEP:
-        integer = jnp.minimum(integer, LAST_STEP)
-    return integer.astype(jnp.int32)
+    if not is_int(leaf):
+        return leaf
+    if jnp.iinfo(leaf.dtype).max > LAST_STEP:
+        leaf = jnp.minimum(leaf, LAST_STEP)
+    return leaf.astype(jnp.int32)

@@ -1,5 +1,6 @@
 """Finds what cannot be a length: a ratio of the run beside steps, and a rate in a length's place."""
 
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,40 +15,33 @@ Lengths = Iterable[tuple[str, Any]]  # on the clock of a call, each with its pat
 
 def refuse_ratios(where: str, lengths: Lengths) -> None:
     """Raise if a length on one clock is a float between 0 and 1, and another an integer above 1."""
-    ratios, whole = _mixed(lengths)
-    if ratios and whole:
-        (name, ratio), *_ = ratios.items()
-        other = "total_steps" if "total_steps" in whole else max(whole, key=whole.__getitem__)
-        rule = f"in steps as {other} = {whole[other]} is"
-        raise Refusal(where, name, rule, ratio, f": {remedy(ratio, whole[other])}").error()
+    if mixed := _mixed(lengths):
+        ratio, name, steps, other, remedy = mixed
+        raise Refusal(where, name, f"in steps as {other} = {steps} is", ratio, f": {remedy}").error()
 
 
 def refuse_ratio_among(numbers: Sequence[object]) -> None:
     """Raise if a sequence of lengths holds both a ratio of the run and whole steps."""
-    ratios, whole = _mixed(enumerate(numbers))
-    if ratios and whole:
-        ratio = next(iter(ratios.values()))
-        raise Unfit(f"{ratio} is a ratio among steps: {remedy(ratio, max(whole.values()))}")
+    if mixed := _mixed(enumerate(numbers)):
+        ratio, *_, remedy = mixed
+        raise Unfit(f"{ratio} is a ratio among steps: {remedy}")
 
 
-def _mixed(lengths: Iterable[tuple[Any, object]]) -> tuple[dict[Any, float], dict[Any, int]]:
-    """By name the lengths that are ratios of a run, and those that are whole steps."""
-    ratios: dict[Any, float] = {}
-    whole: dict[Any, int] = {}
-    for name, value in lengths:
-        for number in _known(value):
-            if isinstance(number, float) and 0 < number < 1:
-                ratios.setdefault(name, short(number))
-            elif isinstance(number, int) and number > 1:
-                whole[name] = max(number, whole.get(name, 0))
-    return ratios, whole
-
-
-def remedy(ratio: float, steps: int) -> str:
-    return (
+def _mixed(lengths: Iterable[tuple[Any, object]]) -> tuple[float, Any, int, Any, str] | None:
+    """A ratio of the run and whole steps, each with its name, and what to write; None without both."""
+    known: list[Any] = [(number, name) for name, value in lengths for number in _known(value)]
+    ratios = [it for it in known if isinstance(it[0], float) and 0 < it[0] < 1]
+    whole = [it for it in known if isinstance(it[0], int) and it[0] > 1]
+    if not ratios or not whole:
+        return None
+    ratio, name = short(ratios[0][0]), ratios[0][1]
+    total = [it for it in whole if it[1] == "total_steps"]
+    steps, other = max(total or whole, key=operator.itemgetter(0))
+    remedy = (
         f"write {ratio} * total_steps, or floats throughout ({float(steps)}) for a clock in epochs "
         "or parts of the run, which stretch puts on steps"
     )
+    return ratio, name, steps, other, remedy
 
 
 def short(number: object) -> float | int:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
-from optax_sched._core.domains import Domain, as_array, read_only, refuse_no_schedule
+from optax_sched._core.domains import Domain, refuse_no_schedule, stacked
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
@@ -246,9 +246,7 @@ def in_families(schedules: Iterable[Any]) -> list[Family]:
 
 
 def _leaf_type(leaf: Any) -> Any:
-    if isinstance(leaf, int | float):
-        return type(leaf)
-    return jnp.shape(leaf), jnp.result_type(leaf)
+    return type(leaf) if isinstance(leaf, int | float) else (jnp.shape(leaf), jnp.result_type(leaf))
 
 
 def as_number(item: object) -> Any:
@@ -256,16 +254,6 @@ def as_number(item: object) -> Any:
     if isinstance(item, np.generic | np.ndarray) and not item.ndim:
         return item.item() if item.dtype.kind in "iu" else float(str(item))
     return item
-
-
-def stacked(leaves: Sequence[Any]) -> Any:
-    """Leaves of one shape on a new leading axis, in NumPy unless one of them is on a device."""
-    if all(isinstance(leaf, int | float) for leaf in leaves):
-        return as_array(leaves)
-    if all(isinstance(leaf, np.ndarray) for leaf in leaves):
-        return read_only(np.stack(leaves))
-    with jax.numpy_dtype_promotion("standard"):  # whole and fractional lengths are one batch
-        return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
 
 
 # Annotated Any: the formula sees what these become, a callable and `Parts`.

@@ -1,6 +1,5 @@
 """Writes a hyperparameter as Python source."""
 
-import functools
 import inspect
 
 import jax
@@ -26,8 +25,6 @@ def source(value: object) -> str:
         value = list(np.asarray(value))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(source, value)) + "]"
-    if isinstance(value, functools.partial) and not value.args and not value.keywords:
-        value = value.func
     if inspect.isroutine(value):
         return value.__qualname__
     return repr(value)

@@ -95,14 +95,11 @@ def _quotient(a: Any, b: Any) -> jax.Array:
 def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:
     """The index of the cycle that holds `step`, the steps since it began, and the steps left in it."""
     period = jnp.where(period > 0, period, 1)
-    is_equal, equal = period_mult == 1, whole_periods(step, period)
-    number, clock, left = _longer_cycle(step, period, jnp.where(is_equal, 2, period_mult))
-    clock_of_equal = rest_of_periods(step, period, equal)
-    return (
-        jnp.where(is_equal, whole_step(equal), number),
-        jnp.where(is_equal, clock_of_equal, clock) * 1.0,
-        jnp.where(is_equal, period - clock_of_equal, left) * 1.0,
-    )
+    number, is_equal = whole_periods(step, period), period_mult == 1
+    clock = rest_of_periods(step, period, number)
+    equal = whole_step(number), clock * 1.0, (period - clock) * 1.0
+    longer = _longer_cycle(step, period, jnp.where(is_equal, 2, period_mult))
+    return jax.tree.map(lambda a, b: jnp.where(is_equal, a, b), equal, longer)
 
 
 def _longer_cycle(step: Any, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:

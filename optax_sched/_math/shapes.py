@@ -61,15 +61,12 @@ def _raised(x: Numeric, y: Numeric, exponent: Numeric) -> Weights:
     return Weights(weight, jnp.where(weight > 0.5, -jnp.expm1(log), 1 - weight))
 
 
-ShapeFunction = Callable[[Numeric, Numeric], Weights]
-
-
 def _sqrt(x: Numeric, y: Numeric) -> Weights:
     root = jnp.where(y > 0, jnp.sqrt(jnp.where(y > 0, y, 1.0)), 0.0)  # with a finite gradient at 0
     return Weights(x / (1 + root), root)
 
 
-SHAPES: dict[str, ShapeFunction] = {
+SHAPES: dict[str, Callable[[Numeric, Numeric], Weights]] = {
     "linear": lambda x, y: Weights(x, y),
     "cosine": half_wave,
     "sqrt": _sqrt,

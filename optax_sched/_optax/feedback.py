@@ -54,11 +54,9 @@ class LiveSchedule(Built):
         return weak(rate_of(self._at_this_update(state, extra.get("value"))))
 
     def _at_this_update(self, state: Any, value: object, where: str | None = None) -> Any:
-        del value, where
         return evaluated(state)
 
-    def _no_arithmetic(self, other: object = None) -> NoReturn:
-        del other
+    def _no_arithmetic(self, _: object = None) -> NoReturn:
         name = formula_behind(self).name
         raise TypeError(f"{name}: a closed loop has no arithmetic: put it inside, {name}(0.1 * s, ...)")
 

@@ -91,9 +91,8 @@ def same(a: object, b: object) -> bool:
 def _equal(a: Any, b: Any) -> bool:
     if a is b or is_traced((a, b)):
         return a is b
-    if is_key(a) or is_key(b):
-        return a.dtype == b.dtype and _equal(jax.random.key_data(a), jax.random.key_data(b))
-    return np.array_equal(np.asarray(a), np.asarray(b))
+    words = [jax.random.key_data(it) if is_key(it) else it for it in (a, b)]
+    return np.array_equal(words[0], words[1])
 
 
 def refuse_many(where: str, count: ArrayLike) -> None:

@@ -6,12 +6,13 @@ import jax
 import optax
 
 from optax_sched._core.errors import Refusal
-from optax_sched._core.operands import OneSchedule, Operand, constant
-from optax_sched._core.words import admit
+from optax_sched._core.operands import Operand, constant
+from optax_sched._core.words import checked
 from optax_sched._optax.feedback import MISSING, ClosedLoop, live
 from optax_sched._optax.state import advanced, rate_of, register_with_flax, same
 
 
+@checked
 def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     """Multiply the updates by a schedule of the number of updates so far.
 
@@ -45,9 +46,10 @@ def scale_by_schedule(schedule: Operand) -> optax.GradientTransformation:
     >>> print(f"{updates[0]:.2f} {state[1].value:.2f} {state[1].count}")
     -0.10 -0.10 1
     """
-    return _plain("scale_by_schedule", schedule, sign=1)
+    return optax.GradientTransformation(*scaling("scale_by_schedule", live(schedule)))
 
 
+@checked
 def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
     """Multiply the updates by minus a schedule: the last link of a chain that descends.
 
@@ -70,7 +72,7 @@ def scale_by_learning_rate(schedule: Operand) -> optax.GradientTransformation:
     >>> print(f"{updates[0]:.2f} {state.value:.2f}")
     -0.10 0.10
     """
-    return _plain("scale_by_learning_rate", schedule, sign=-1)
+    return optax.GradientTransformation(*scaling("scale_by_learning_rate", live(schedule), sign=-1))
 
 
 def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationExtraArgs:
@@ -104,22 +106,15 @@ def scale_by_feedback(closed_loop: ClosedLoop) -> optax.GradientTransformationEx
     return scaling("scale_by_feedback", closed_loop)
 
 
-def _plain(where: str, schedule: object, sign: int) -> optax.GradientTransformation:
-    loop = live(admit(where, "schedule", OneSchedule(), schedule))
-    return optax.GradientTransformation(*scaling(where, loop, sign))
-
-
 def scaling(where: str, loop: Any, sign: int = 1) -> optax.GradientTransformationExtraArgs:
     """The transformation that multiplies by a closed loop's rate, or a live schedule's."""
     plain_scale = isinstance(loop, ClosedLoop) and same(loop.schedule, constant(1.0))
 
     def init(params: Any) -> Any:
-        del params
         state = loop.init()
         return state._replace(schedule=None) if plain_scale else state
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        del params
         state = loop._at_this_update(state, extra.get("value", MISSING), where)
         factor = sign * rate_of(state)
 

@@ -21,21 +21,11 @@ _SLIDE_WIDTH = 15
 _SLIDE_THRESHOLD = 0.005
 
 
-class _StepFunction(Domain):
-    words = "a function (carry, batch, rate) -> (carry, loss)"
-
-    def admit(self, value: Any) -> Any:
-        if not callable(value):
-            raise TypeError
-        # An object that JAX cannot take apart is part of the program.
-        return jax.tree_util.Partial(value) if jax.tree_util.all_leaves([value]) else value
-
-
 _RETURNS = "a function that returns"
 _LOSS = Number(f"{_RETURNS} a loss that is a real number of shape ()")
 _NUM_STEPS = Known("a whole number, 2 or more, that is not traced", 2, LAST_STEP, whole=True)
 
-StepFunction = Annotated[Callable[..., Any], "StepFunction", _StepFunction()]
+StepFunction = Annotated[Callable[..., Any], "StepFunction", Domain()]  # `lr_range_test` looks at it
 NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]
 
 
@@ -153,6 +143,11 @@ def lr_range_test(
     >>> print(f"{result.rates[result.mask][-1]:.2f} {result.minimum:.2f} {result.valley:.2f}")
     2.39 0.24 0.10
     """
+    if not callable(step_fn):
+        rule = "a function (carry, batch, rate) -> (carry, loss)"
+        raise Refusal("lr_range_test", "step_fn", rule, step_fn).error(TypeError)
+    if jax.tree_util.all_leaves([step_fn]):  # JAX cannot take it apart: it is part of the program
+        step_fn = jax.tree_util.Partial(step_fn)
     # Arrays of one dtype, so that Python numbers and tracers share one program.
     numbers = min_value, max_value, smoothing, diverge_factor
     settings = low, high, *_ = [jnp.asarray(value, default_float()) for value in numbers]

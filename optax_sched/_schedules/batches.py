@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, assembled, formula_behind, refuse_batch, stored_values
-from optax_sched._core.domains import is_traced, read_only
+from optax_sched._core.domains import is_traced, read_only, stacked
 from optax_sched._core.errors import Refusal
-from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families, stacked
+from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import admit, some
 from optax_sched._schedules.combine import select

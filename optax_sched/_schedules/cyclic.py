@@ -7,7 +7,7 @@ from optax_sched._core.schedule import schedule
 from optax_sched._core.shapes import ShapeName
 from optax_sched._core.words import Count, Factor, Fraction, Growth, Positive, Rate, Steps, Switch
 from optax_sched._math.cycles import as_float, place_in_cycles, whole_periods
-from optax_sched._math.phases import later, mix, phase, reached, shares, since, whole_step
+from optax_sched._math.phases import later, mix, phase, shares, since, whole_step
 from optax_sched._math.shapes import blend, half_wave
 
 
@@ -168,16 +168,13 @@ def one_cycle(
     >>> [f"{one_cycle(1.0, 10)(t):.3f}" for t in range(0, 12, 2)]
     ['0.040', '0.760', '0.950', '0.611', '0.188', '0.000']
     """
-    low = peak_value / div_factor
-    last = low / final_div_factor
-    top = pct_start * total_steps
-    rise, fall = phase(step, 0, top), phase(step, top, 2 * top if three_phase else total_steps)
-    falling = blend(low if three_phase else last, peak_value, shape, *fall[::-1])
-    value = jnp.where(reached(step, top), falling, blend(low, peak_value, shape, *rise))
-    if not three_phase:
-        return value
-    ending = blend(last, low, shape, *phase(step, 2 * top, total_steps)[::-1])
-    return jnp.where(reached(step, 2 * top), ending, value)
+    low, top = peak_value / div_factor, pct_start * total_steps
+    # Each phase begins at the value that the one before holds from its end on.
+    value = blend(low, peak_value, shape, *phase(step, 0, top))
+    if three_phase:
+        value = blend(low, value, shape, *phase(step, top, 2 * top)[::-1])
+        top = 2 * top
+    return blend(low / final_div_factor, value, shape, *phase(step, top, total_steps)[::-1])
 
 
 @schedule
