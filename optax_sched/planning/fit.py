@@ -13,14 +13,14 @@ from optax_sched._core.errors import Refusal
 from optax_sched._core.words import CountOrZero, Rate, admit, domain_of
 from optax_sched.planning.inputs import Given, KnownNumbers, each_of, known_rates, whole_steps
 from optax_sched.planning.loss_law import KINDS, AnnealingLaw, LossLaw, MultiPowerLaw
-from optax_sched.planning.solve import Problem, losses_of, scatter_of, slope_of, some_of, thinned
+from optax_sched.planning.solve import Problem, losses_of, scatter_of, slope_of, thinned
 
 _OFF_PEAK = 1.1  # a law holds at the peak of its runs, within this factor
 _OPEN = 0.5  # in the log of a parameter: warn above this uncertainty
 _ONE_SHAPE = 0.05  # mean difference of rates over the highest: warn below it
 _MISFIT = 0.01  # root mean square residual: warn above it
 _PARTS = 200  # of a run, where shapes are compared
-_MOST_SLOPES = 1000  # steps: between them the deviation is interpolated
+_SLOPES = 256  # steps, always as many: between them the deviation is interpolated
 
 
 class LoggedRun(NamedTuple):
@@ -82,7 +82,8 @@ class LossFit(NamedTuple):
         deviations = np.full(at.shape, np.inf)
         moved = np.isfinite(losses)
         if moved.any():
-            known = some_of(np.unique(at[moved]), _MOST_SLOPES)
+            known = np.unique(at[moved])
+            known = known[np.linspace(0, len(known) - 1, _SLOPES).astype(int)]
             slope = slope_of(self.law, rates, known)
             open_by = np.interp(at, known, np.einsum("ij,jk,ik->i", slope, self.covariance, slope))
             relative = scatter_of(self.residuals) ** 2 + self.model_error**2
@@ -211,11 +212,9 @@ def fit_loss_law(
         rule = f"at least {len(names) + 1}, more than {law.__name__} has parameters"
         raise Refusal(where, "the number of losses", rule, count).error()
     peaks = [float(rates.max()) for rates, _, _ in read]
-    problem = Problem(kind, [thinned(*run) for run in read], max(peaks))
-    logs = problem.solve()
-    found, covariance = problem.law(logs), problem.covariance(logs)
+    found, covariance, left_open = Problem(kind, [thinned(*run) for run in read], max(peaks)).solve()
     residuals = np.concatenate([np.log(losses / losses_of(found, *run)) for *run, losses in read])
-    deviations = zip(names, problem.deviations_alone(logs), strict=True)
+    deviations = zip(names, left_open, strict=True)
     open_ones = [name for name, deviation in deviations if deviation > _OPEN]
     for caution in _cautions([rates for rates, _, _ in read], peaks, open_ones, residuals):
         warnings.warn(f"{where}: {caution}", stacklevel=2)

@@ -1,8 +1,7 @@
 """Loss laws: what loss a training logs under a schedule, as pytrees of a few numbers; their fits."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -169,19 +168,22 @@ def AnnealingLaw(run: Any, L0: Rate, A: Rate, alpha: Positive, C: Rate, decay: P
 # --- What a fit knows of each law
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Kind:
+ToLaw = Callable[[jax.Array, float], LossLaw]
+
+
+class Kind(NamedTuple):
     """A law, and how it is fitted: L0, A, alpha and a size come first, then what shapes its drops."""
 
     law: Callable[..., LossLaw]
-    to_law: Callable[[jax.Array, float], LossLaw]
+    to_law: ToLaw
     """The law from the logs that are fitted, with rates in a unit, the highest of the runs."""
     starts: np.ndarray
     """Logs of the shape to start from, a row for each."""
     low: np.ndarray
     high: np.ndarray
-    prior_mean: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
-    prior_sd: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    prior_mean: np.ndarray
+    prior_sd: np.ndarray
+    """Of all logs; infinite where there is no prior."""
 
 
 def _multi_power(logs: jax.Array, unit: float) -> LossLaw:
@@ -205,8 +207,8 @@ KINDS = {
         starts=_PUBLISHED + [(c, b, 0.0) for c in (-1.5, 0.0, 1.5) for b in (-0.5, 0.5)],
         low=np.log([1e-5, 0.02, 0.01]),
         high=np.log([1e4, 20.0, 10.0]),
-        prior_mean=_PUBLISHED,
-        prior_sd=np.array([1.0, 0.5, 0.1]),
+        prior_mean=np.r_[np.zeros(4), _PUBLISHED],
+        prior_sd=np.r_[np.full(4, np.inf), 1.0, 0.5, 0.1],
     ),
     "AnnealingLaw": Kind(
         AnnealingLaw,
@@ -214,5 +216,7 @@ KINDS = {
         starts=np.log([[one_less] for one_less in (0.1, 0.03, 0.01, 0.003, 0.001, 3e-4)]),
         low=np.log([1e-6]),
         high=np.log([1.0]),
+        prior_mean=np.zeros(5),
+        prior_sd=np.full(5, np.inf),
     ),
 }

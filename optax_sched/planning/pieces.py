@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from optax_sched._core.domains import default_float, is_traced
 
-_LOG_0 = -1e8  # stands for the log of a rate of 0: what a drop to it gains has its limit
+_LOG_0 = -1e8  # stands for the log of 0: what a drop gains has its limit there
 
 Gain = Callable[[Any, Any], jax.Array]
 Stretch = tuple[jax.Array, ...]  # some steps, by four numbers: see `_joined`
@@ -156,9 +156,9 @@ def padded(pieces: Pieces) -> Pieces:
 _GROWTH = 1.1  # a group ends where the rates spent since have grown by this factor
 _LEAST = 1e-3  # of one step at the highest rate: nothing is told apart below it
 _JUMP = 0.05  # in the log of the rate: a drop that large has a group of its own
-_SPREAD = 100  # further cuts, over the pieces
+_SPREAD = 150  # further cuts, over the pieces
 _MOST = 1_000_000  # groups of their own for all steps together: the largest drops get them
-_LEAST_LOG = -1e4  # stands for the log of 0: what a drop gains has its limit there
+_LEAST_LOG = -1e4  # stands for the log of a rate of 0 where logs are averaged
 
 
 class GroupedRun(NamedTuple):
@@ -200,20 +200,17 @@ def grouped(pieces: Pieces, steps: np.ndarray) -> GroupedRun:
     fixed = np.tile(_fixed_cuts(log_rates, len(steps)), (len(steps), 1))
     last = index[:, None] + 1
     edges = np.sort(np.clip(np.concatenate([by_level, fixed, last], axis=1), 1, last), axis=1)
-    begin, end = edges[:, :-1], edges[:, 1:]
     signs = np.array([[1.0], [-1.0]])
     sizes = np.maximum(signs * pieces.drops, 0.0)
     sums = _sums(np.stack([sizes, sizes * before, sizes * log_rates, sizes * pieces.starts]))
     weight, *means = np.diff(sums.take(edges, axis=-1))
-    some = weight > 0
-    mean_before, log_rate, start = means / np.where(some, weight, 1.0)
+    mean_before, log_rate, start = means / np.where(weight > 0, weight, 1.0)
     # Prefix sums round: a mean lies between the ends of what it is the mean of.
-    least, most = before[np.minimum(begin, len(before) - 1)], before[end - 1]
+    least, most = before[np.minimum(edges[:, :-1], len(before) - 1)], before[edges[:, 1:] - 1]
     since = spent[:, None] - np.clip(mean_before, least, most)
-    log_since = np.log(since, out=np.full(since.shape, _LEAST_LOG), where=since > 0)
-    log_rate = np.where(since > 0, log_rate, 0.0)
-    columns = signs[..., None] * weight, log_since, log_rate, steps[:, None] + 1 - start
-    columns = [np.hstack(np.where(some, column, 0.0)) for column in columns]
+    log_since = np.log(since, out=np.full(since.shape, _LOG_0), where=since > 0)
+    drops, counts = signs[..., None] * weight, steps[:, None] + 1 - start
+    columns = list(map(np.hstack, (drops, log_since, log_rate, counts)))
     # Groups without drops last, and as few of them as a program for many runs allows.
     order = np.argsort(columns[0] == 0, axis=1, kind="stable")
     order = order[:, : -(-int((columns[0] != 0).sum(axis=1).max()) // 64) * 64]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from optax_sched._core.evaluate import float64
-from optax_sched.planning.loss_law import Kind, LossLaw
+from optax_sched.planning.loss_law import Kind, LossLaw, ToLaw
 from optax_sched.planning.pieces import GroupedRun, constant_pieces, grouped
 
 _HUBER = 1e-3  # on the log of the loss: larger residuals pull no more
@@ -20,41 +20,32 @@ _MOST_EXACT = 500  # steps: each costs a sum over all drops before it
 
 
 def losses_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """The law in float64.
-
-    Of many steps it is exact for some; their distance from the law of the grouped drops, about 1e-5 of
-    the loss, is interpolated between them.
-    """
+    """The law in float64; of many steps by the drops in groups, to about 1e-5 of the loss."""
     with float64():
-        exact_at = np.unique(steps)
-        if len(exact_at) <= _MOST_EXACT:
+        if steps.size <= _MOST_EXACT:
             return np.asarray(law(rates, steps))
-        exact_at = some_of(exact_at, _MOST_EXACT)
-        pieces = constant_pieces(rates)
-        some, all_ = (np.asarray(law.losses(grouped(pieces, at))) for at in (exact_at, steps))
-        exact = np.asarray(law(rates, exact_at))
-        moved = np.isfinite(exact)
-        return all_ * np.interp(steps, exact_at[moved], exact[moved] / some[moved])
-
-
-def some_of(steps: np.ndarray, most: int) -> np.ndarray:
-    """The steps, or as many of them as that, spread evenly."""
-    return steps[np.linspace(0, len(steps) - 1, min(len(steps), most)).astype(int)]
+        return np.asarray(law.losses(grouped(constant_pieces(rates), steps)))
 
 
 def slope_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """The gradient of the losses by the parameters of the law, a column per parameter."""
-    fill = -len(steps) % 64  # runs of nearly as many steps share a program
     with float64():
-        seen = grouped(constant_pieces(rates), np.pad(steps, (0, fill), mode="edge"))
-        slopes = jax.tree.leaves(_by_law(jax.tree.map(np.float64, law), seen))
-        return np.stack(slopes, axis=1)[: len(steps)]
+        seen = grouped(constant_pieces(rates), steps)
+        _, slopes = _losses(jax.tree.map(np.float64, law), seen)
+        return np.stack(jax.tree.leaves(slopes), axis=1)
 
 
 @jax.jit
-def _by_law(law: LossLaw, seen: GroupedRun) -> LossLaw:
+def _losses(law: LossLaw, seen: GroupedRun) -> tuple[jax.Array, LossLaw]:
+    """The losses, and the gradients of each by the parameters."""
     with jax.numpy_dtype_promotion("standard"):
-        return jax.jacfwd(lambda law: law.losses(seen))(law)
+        return law.losses(seen), jax.jacfwd(lambda law: law.losses(seen))(law)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _law(to_law: ToLaw, logs: jax.Array, unit: float) -> tuple[LossLaw, LossLaw]:
+    """The law, and the gradients of its parameters by the logs."""
+    return to_law(logs, unit), jax.jacfwd(to_law)(logs, unit)
 
 
 def thinned(
@@ -75,9 +66,7 @@ class Problem:
     def __init__(self, kind: Kind, runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], unit: float):
         self.kind, self.unit = kind, unit
         seen = [grouped(constant_pieces(rates / unit), steps) for rates, steps, _ in runs]
-        self.seen = jax.tree.map(_stacked, *seen)
-        counts = [len(steps) for _, steps, _ in runs]
-        self.is_logged = np.arange(max(counts)) < np.array(counts)[:, None]
+        self.seen = jax.tree.map(_rows_of_all, *seen)
         self.wanted = np.concatenate([logs for *_, logs in runs])
         self.blocks = sum(min(len(steps), _BLOCKS) for _, steps, _ in runs)
         self.at = functools.lru_cache(maxsize=1)(self._at)
@@ -85,8 +74,10 @@ class Problem:
     def losses(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """At each of the steps, and their gradient by the logs, a column per parameter."""
         with float64():
-            losses, slope = _losses(self.kind, logs, self.seen)
-        return np.asarray(losses)[self.is_logged], np.asarray(slope)[self.is_logged]
+            law, by_logs = _law(self.kind.to_law, logs, 1.0)
+            losses, by_law = _losses(law, self.seen)
+        slope = np.stack(jax.tree.leaves(by_law), axis=1) @ np.stack(jax.tree.leaves(by_logs))
+        return np.asarray(losses), slope
 
     def _at(self, logs: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The residuals of the log losses, and the gradient of the log losses."""
@@ -95,38 +86,25 @@ class Problem:
         losses = np.maximum(losses, 1e-3 * np.exp(self.wanted.min()))
         return self.wanted - np.log(losses), slope / losses[:, None]
 
-    def solve(self) -> np.ndarray:
-        """The logs that fit best."""
+    def solve(self) -> tuple[LossLaw, np.ndarray, np.ndarray]:
+        """The law that fits best, its covariance, and how open the runs alone leave each log."""
         # Weigh the prior first by delta, then by the residuals found.
         starts = self._starts()[:_POLISHED]
         best = min((self._polished(start, _HUBER) for start in starts), key=lambda it: it.cost)
         residuals, _ = self.at(tuple(best.x))
-        size = np.sqrt(np.mean(_huber(residuals)) * len(residuals) / self.blocks)
-        return self._polished(best.x, max(size, 1e-9)).x
-
-    def law(self, logs: np.ndarray) -> LossLaw:
-        with float64():
-            return self.kind.law(*map(float, jax.tree.leaves(_law(self.kind, logs, self.unit)[0])))
-
-    def covariance(self, logs: np.ndarray) -> np.ndarray:
-        """Of the law's parameters: what the blocks of the runs and the prior say together."""
+        size = max(scatter_of(residuals), 1e-9) * np.sqrt(len(residuals) / self.blocks)
+        logs = self._polished(best.x, size).x
         residuals, slope = self.at(tuple(logs))
+        with float64():
+            law, by_logs = jax.tree.map(np.asarray, _law(self.kind.to_law, logs, self.unit))
+        by_logs = np.stack(jax.tree.leaves(by_logs))
+        # What the blocks of the runs and the prior say together.
         free = max(self.blocks - len(logs), 1)
         variance = max(scatter_of(residuals), 1e-9) ** 2 * len(residuals) / free
-        known = slope.T @ slope / variance
-        shape = np.arange(len(logs) - len(self.kind.prior_sd), len(logs))
-        known[shape, shape] += self.kind.prior_sd**-2.0
-        with float64():
-            by_logs = np.stack(jax.tree.leaves(_law(self.kind, logs, self.unit)[1]))
-        return by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
-
-    def deviations_alone(self, logs: np.ndarray) -> np.ndarray:
-        """Of the logs, as the runs alone leave them: no prior, all residuals counted."""
-        residuals, slope = self.at(tuple(logs))
-        usual = max(_HUBER, _usual(residuals)) / 2
-        values, vectors = np.linalg.eigh(slope.T @ slope)
-        floor = np.finfo(float).eps * values[-1]  # what it cannot tell from 0 is 0
-        return usual * np.sqrt((vectors**2 / np.maximum(values, floor)).sum(axis=1))
+        known = slope.T @ slope / variance + np.diag(self.kind.prior_sd**-2.0)
+        covariance = by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
+        law = self.kind.law(*map(float, jax.tree.leaves(law)))
+        return law, covariance, _left_open(residuals, slope)
 
     def _starts(self) -> list[np.ndarray]:
         """The best first: L0, A and the size by non-negative least squares, for shapes on a grid."""
@@ -142,7 +120,7 @@ class Problem:
             sizes, _ = scipy.optimize.nnls(columns, np.ones_like(losses))
             L0, A, size = np.log(np.maximum(sizes, least))
             start = np.array([L0, A, alpha, size, *shape])
-            found.append((_huber(columns @ sizes - 1).sum(), start))
+            found.append((np.abs(columns @ sizes - 1).sum(), start))
         return [start for _, start in sorted(found, key=lambda it: it[0])]
 
     def _polished(self, start: np.ndarray, weight: float) -> Any:
@@ -150,18 +128,16 @@ class Problem:
         import scipy.optimize
 
         kind, count = self.kind, len(self.wanted)
-        typical = np.log(np.median(np.exp(self.wanted)))
+        typical = np.median(self.wanted)
         low = np.r_[typical - 14, typical - 14, np.log(0.01), typical - 20, kind.low]
         high = np.r_[typical + 3, typical + 14, np.log(5.0), typical + 14, kind.high]
-        first = len(start) - len(kind.prior_mean)
-        prior = weight / kind.prior_sd[:, None] * np.eye(len(start))[first:]
 
         def values(logs: np.ndarray) -> np.ndarray:
-            off = weight * (logs[first:] - kind.prior_mean) / kind.prior_sd
+            off = weight * (logs - kind.prior_mean) / kind.prior_sd
             return np.append(self.at(tuple(logs))[0], off)
 
         def slopes(logs: np.ndarray) -> np.ndarray:
-            return np.concatenate([-self.at(tuple(logs))[1], prior])
+            return np.concatenate([-self.at(tuple(logs))[1], np.diag(weight / kind.prior_sd)])
 
         def loss(squares: np.ndarray) -> np.ndarray:
             """Huber's for the losses, the plain square for the prior, with two derivatives."""
@@ -177,32 +153,19 @@ class Problem:
         return scipy.optimize.least_squares(values, start, **how, **until)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _law(kind: Kind, logs: jax.Array, unit: float) -> tuple[LossLaw, LossLaw]:
-    """The law, and the gradients of its parameters by the logs."""
-    return kind.to_law(logs, unit), jax.jacfwd(kind.to_law)(logs, unit)
+def _left_open(residuals: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """The deviations of the logs where no prior is, and all residuals count."""
+    usual = max(_HUBER, _usual(residuals)) / 2
+    values, vectors = np.linalg.eigh(slope.T @ slope)
+    floor = np.finfo(float).eps * values[-1]  # what it cannot tell from 0 is 0
+    return usual * np.sqrt((vectors**2 / np.maximum(values, floor)).sum(axis=1))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _losses(kind: Kind, logs: jax.Array, seen: GroupedRun) -> tuple[jax.Array, jax.Array]:
-    def losses(logs: jax.Array) -> jax.Array:
-        return jax.vmap(kind.to_law(logs, 1.0).losses)(seen)
-
-    with jax.numpy_dtype_promotion("standard"):
-        return losses(logs), jax.jacfwd(losses)(logs)
-
-
-def _stacked(*leaves: np.ndarray) -> np.ndarray:
-    """Arrays on a new leading axis; the shorter ones are filled with zeros."""
-    most = np.max([leaf.shape for leaf in leaves], axis=0)
-    pads = [[(0, more) for more in most - leaf.shape] for leaf in leaves]
-    return np.stack([np.pad(leaf, pad) for leaf, pad in zip(leaves, pads, strict=True)])
-
-
-def _huber(residuals: np.ndarray) -> np.ndarray:
-    """Twice Huber's loss."""
-    sizes = np.abs(residuals)
-    return np.where(sizes > _HUBER, _HUBER * (2 * sizes - _HUBER), sizes**2)
+def _rows_of_all(*leaves: np.ndarray) -> np.ndarray:
+    """One after the other, the shorter rows filled with zeros."""
+    width = max(leaf.shape[-1] for leaf in leaves)
+    pads = [[(0, 0), (0, width - leaf.shape[-1])][: leaf.ndim] for leaf in leaves]
+    return np.concatenate([np.pad(leaf, pad) for leaf, pad in zip(leaves, pads, strict=True)])
 
 
 def _usual(residuals: np.ndarray) -> float:

@@ -490,6 +490,6 @@ def test_a_prediction_of_many_steps_is_that_of_the_law(noisy_fit):
     rates = np.asarray(HELD_OUT(np.arange(2 * LENGTH)))
     many, _ = noisy_fit.predict(rates, steps)
     few, deviations = noisy_fit.predict(rates, steps[::50])
-    np.testing.assert_allclose(many[::50], few, rtol=1e-6)
+    np.testing.assert_allclose(many[::50], few, rtol=2e-5)  # by groups of drops, and exact
     np.testing.assert_allclose(few, noisy_fit.law(rates, steps[::50]), rtol=2e-6)
     assert np.all(deviations > 0)
