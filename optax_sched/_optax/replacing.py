@@ -147,21 +147,15 @@ def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
     try:
         new = function(old)
     except Exception as error:
-        if not _is_of_the_step(function):
-            raise
+        try:
+            jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
+        except Exception:  # it is no function of the step, whatever it raises there
+            raise error from error.__cause__
         raise TypeError(
             f"replace_schedule: {name} must be a schedule or a function old -> new, got a function of "
             "the step: wrap it, optax_sched.schedule(function)()"
         ) from error
     return admit("replace_schedule", f"what {name} returns", OneSchedule(), new)
-
-
-def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
-    try:
-        jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
-    except Exception:  # whatever the user's function raises
-        return False
-    return True
 
 
 def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> ScheduleState:
