@@ -155,7 +155,7 @@ from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.operands import constant
 from optax_sched._core.recipe import recipe
 from optax_sched._core.schedule import Schedule, schedule
-from optax_sched._core.shapes import Shape
+from optax_sched._core.shapes import Shape, k_shape, power_shape
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback, live
 from optax_sched._optax.observing import observe, replace_feedback
@@ -190,7 +190,6 @@ from optax_sched._schedules.piecewise import (
 )
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
-from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
     noam,

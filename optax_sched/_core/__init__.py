@@ -16,7 +16,7 @@ A file imports from those above it:
     curve             how far a schedule goes, and its picture in notebooks
     operators         `+ - * / **` between schedules, numbers and functions of the step
     schedule          `Schedule`, and the decorator that makes builders of them
-    shapes            `Shape`, the shapes of phases
+    shapes            `Shape`, the shapes of phases, and the builders of those with a number
     operands          schedules as hyperparameters of others, one or many
     recipe            the decorator that makes builders of compositions
     arithmetic        the builders of sums, products and powers, which the operators call

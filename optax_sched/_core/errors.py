@@ -10,12 +10,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-# What JAX raises where Python asks a traced value for its number.
-NEEDS_NUMBERS = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
+NEEDS_NUMBERS = jax.errors.JAXTypeError  # where Python asks a traced value for its number
 
 
 class Refusal(NamedTuple):

@@ -111,7 +111,7 @@ class Formula:
 
     def importable(self) -> Callable[..., Any]:
         """The builder, under the name by which its module knows it, so that it can be pickled."""
-        for name, value in vars(sys.modules.get(self.builder.__module__, object)).items():
+        for name, value in list(vars(sys.modules.get(self.builder.__module__, object)).items()):
             if value is self.builder:
                 self.builder.__qualname__ = name
         return self.builder

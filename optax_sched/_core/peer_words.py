@@ -3,7 +3,7 @@
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,15 +38,13 @@ def peers() -> Peers:
     return Peers(rows, words)
 
 
-def translated(word: str, names: Iterable[str]) -> str | None:
+def translated(word: str, names: Collection[str]) -> str | None:
     """Which of the names is another library's word, or None."""
-    names = set(names)
     return next((name for name in peers().words.get(word, ()) if name in names), None)
 
 
-def meant_by(word: str, names: Iterable[str]) -> str:
+def meant_by(word: str, names: Collection[str]) -> str:
     """A hint which of the names an unknown word stands for: "; " and a question, or nothing."""
-    names = list(names)
     known = translated(word, names)
     longer = [name for name in names if name.startswith(f"{word}_")]  # peak: peak_value
     near = [known] if known else longer or difflib.get_close_matches(word[:100], names, n=1)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_sched._math.phases import Numeric
+from optax_sched._math.phases import Numeric, pick
 
 _EXPM1_WHOLE = np.expm1(np.arange(88.0))  # e^88 exceeds a float32
 _EXPM1_PARTS = np.expm1(np.arange(65) / 64)
@@ -76,11 +76,8 @@ def _together(a: Two, b: Two) -> Two:
 
 
 def _entry(table: np.ndarray, index: jax.Array) -> Two:
-    """A sum over a mask, as in `pick`."""
     high = table.astype(index.dtype)
-    chosen = index == np.arange(len(table), dtype=index.dtype)
-    low = (table - high).astype(index.dtype)
-    return Two(*(jnp.sum(jnp.where(chosen, column, 0)) for column in (high, low)))
+    return Two(pick(high, index), pick((table - high).astype(index.dtype), index))
 
 
 def log1p(x: Two) -> Two:

@@ -2,6 +2,7 @@
 
 from optax_sched._core.arithmetic import add, multiply, power
 from optax_sched._core.operands import constant
+from optax_sched._core.shapes import k_shape, power_shape
 from optax_sched._schedules.by_factors import exponential_decay, multistep_decay, step_decay
 from optax_sched._schedules.combine import clip, cooldown, join, maximum, minimum, noisy, select, warmup
 from optax_sched._schedules.cyclic import cosine_restarts, cyclic, one_cycle, slanted_triangular
@@ -26,7 +27,6 @@ from optax_sched._schedules.piecewise import (
 )
 from optax_sched._schedules.power_laws import inverse_sqrt_decay, inverse_time_decay, power_law_decay
 from optax_sched._schedules.retime import delay, every, repeat, retime, shift, stretch
-from optax_sched._schedules.shapes import k_shape, power_shape
 from optax_sched._schedules.stable_recipes import infinite, knee, tri_stage, wsd, wsd_cycles
 from optax_sched._schedules.warmup_recipes import (
     noam,

@@ -71,11 +71,11 @@ def _closed_loops(loops: Sequence[Any]) -> Any:
     operands = [name for name, domain in formula.domains.items() if isinstance(domain, OneSchedule)]
     rules = [assembled(formula.builder, **stored_values(it) | dict.fromkeys(operands)) for it in loops]
     try:
-        rule = _leaf_by_leaf(rules)
-    except ValueError:
+        together = _leaf_by_leaf(rules)
+    except (TypeError, ValueError):
         raise refusal.error() from None
     schedules = {name: stack([stored_values(it)[name] for it in loops]) for name in operands}
-    return assembled(formula.builder, **stored_values(rule) | schedules)
+    return assembled(formula.builder, **stored_values(together) | schedules)
 
 
 def _mixture(items: Sequence[Any]) -> Schedule:

@@ -2,23 +2,26 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from optax_sched._core.domains import Choice, Known, is_traced
+from optax_sched._core.domains import Domain, Known, is_traced
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import Scalar, admit
+from optax_sched._core.words import Scalar, Switch, admit, checked
 from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 
 _COUNT = Known("a known whole number, 1 or more", 1, whole=True)
-_COUNT_OR_ZERO = Known("a known whole number, 0 or more", 0, whole=True)
-_EPOCHS = Known("a known positive finite number", above=0.0, as_float=False)
+Whole = Annotated[int, "int", _COUNT]
+WholeOrZero = Annotated[int, "int", Known("a known whole number, 0 or more", 0, whole=True)]
+Epochs = Annotated[float, "float", Known("a known positive finite number", above=0.0, as_float=False)]
+BatchSize = Annotated[int | Function, "int | Callable[..., Any]", Domain()]  # a `_COUNT` or a schedule
 
 
 def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
@@ -59,14 +62,15 @@ def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:
     return jnp.where(value >= 2.0**31, jnp.int32(LAST_STEP), inside)
 
 
+@checked
 def count_updates(
-    num_examples: int,
-    batch_size: int | Function,
-    epochs: float = 1,
+    num_examples: Whole,
+    batch_size: BatchSize,
+    epochs: Epochs = 1,
     *,
-    processes: int = 1,
-    accumulate: int = 1,
-    drop_last: bool = True,
+    processes: Whole = 1,
+    accumulate: Whole = 1,
+    drop_last: Switch = True,
 ) -> int:
     """How many updates a training makes: the `total_steps` of its schedule.
 
@@ -111,31 +115,27 @@ def count_updates(
     from fractions import Fraction  # its import takes a millisecond
 
     where = "count_updates"
-    examples = admit(where, "num_examples", _COUNT, num_examples)
-    processes = admit(where, "processes", _COUNT, processes)
-    accumulate = admit(where, "accumulate", _COUNT, accumulate)
-    keep = not admit(where, "drop_last", Choice((False, True)), drop_last)
-    epochs = admit(where, "epochs", _EPOCHS, epochs)
     if callable(batch_size):
         for name, value in (("epochs", epochs), ("accumulate", accumulate)):
             if value != 1:
                 hint = ": give all examples of the training as num_examples"
                 raise Refusal(where, name, "1 beside a schedule of batches", value, hint).error()
-        updates = 0
+        updates, left = 0, num_examples
         for sizes in _examples_by_update(where, batch_size, processes):
             ends = np.cumsum(sizes)
-            fit = int(np.searchsorted(ends, examples, side="right"))
+            fit = int(np.searchsorted(ends, left, side="right"))
             updates += fit
-            examples -= int(ends[fit - 1]) if fit else 0
+            left -= int(ends[fit - 1]) if fit else 0
             if fit < len(sizes):
                 break
-        return updates + (keep and examples > 0)
+        return updates + (left > 0 and not drop_last)
     together = admit(where, "batch_size", _COUNT, batch_size) * processes
-    batches = -(-examples // together) if keep else examples // together
+    batches = num_examples // together if drop_last else -(-num_examples // together)
     return math.floor(Fraction(str(epochs)) * batches) // accumulate
 
 
-def count_examples(num_steps: int, batch_size: int | Function, *, processes: int = 1) -> int:
+@checked
+def count_examples(num_steps: WholeOrZero, batch_size: BatchSize, *, processes: Whole = 1) -> int:
     """How many examples the first updates of a training take: where a restored job goes on in its data.
 
         p (b(0) + b(1) + ... + b(T - 1))
@@ -162,16 +162,14 @@ def count_examples(num_steps: int, batch_size: int | Function, *, processes: int
     >>> count_examples(18_789, optax_sched.piecewise_constant([128, 256, 512], [10_000, 15_000]))
     4499968
     """
-    where = "count_examples"
-    steps = admit(where, "num_steps", _COUNT_OR_ZERO, num_steps)
-    processes = admit(where, "processes", _COUNT, processes)
     if not callable(batch_size):
-        return steps * processes * admit(where, "batch_size", _COUNT, batch_size)
-    sizes = _examples_by_update(where, batch_size, processes, steps)
+        return num_steps * processes * admit("count_examples", "batch_size", _COUNT, batch_size)
+    sizes = _examples_by_update("count_examples", batch_size, processes, num_steps)
     return sum(int(some.sum()) for some in sizes)
 
 
-def examples_seen(num_steps: int, batch_size: int | Function, *, processes: int = 1) -> Schedule:
+@checked
+def examples_seen(num_steps: Whole, batch_size: BatchSize, *, processes: Whole = 1) -> Schedule:
     """A clock of examples for `retime`: how many the updates before a step have taken.
 
         p (b(0) + b(1) + ... + b(t - 1)),    t = min(step, T)
@@ -204,16 +202,13 @@ def examples_seen(num_steps: int, batch_size: int | Function, *, processes: int 
     >>> [f"{rate(t):.3f}" for t in (0, 100, 150, 200)]
     ['0.100', '0.075', '0.025', '0.000']
     """
-    where = "examples_seen"
-    steps = admit(where, "num_steps", _COUNT, num_steps)
-    processes = admit(where, "processes", _COUNT, processes)
     values, boundaries, done, total, last = [0], [], 0, 0, None
-    for some in _examples_by_update(where, batch_size, processes, steps):
+    for some in _examples_by_update("examples_seen", batch_size, processes, num_steps):
         changed = np.flatnonzero(np.diff(some, prepend=last or some[0]))
         values += (total + np.cumsum(some) - some)[changed].tolist()
         boundaries += (done + changed).tolist()
         done, total, last = done + len(some), total + int(some.sum()), some[-1]
-    return piecewise_interpolate([*values, total], [*boundaries, steps])
+    return piecewise_interpolate([*values, total], [*boundaries, num_steps])
 
 
 _MANY = 2**15  # updates at a time

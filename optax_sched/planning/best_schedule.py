@@ -99,17 +99,14 @@ def best_schedule(
     boundaries = _boundaries(last, min(knots, last + 1))
     ratios = _best_ratios(law, boundaries, total, peak, rise, low)
     values = low + (peak - low) * np.cumprod(np.append(1.0, ratios))
-    return warmup(piecewise_interpolate([float(v) for v in values], boundaries), rise)
+    return warmup(piecewise_interpolate(values.tolist(), boundaries), rise)
 
 
 def _boundaries(last: int, count: int) -> list[int]:
     """The steps of the knots after the first: the nearer to the end, the denser."""
-    remaining = np.linspace(1.0, 0.0, count) ** 2
-    steps = np.round(last * (1 - remaining)).astype(int)
-    # From the end on, no two at one step; there is room, since there are at most last + 1 of them.
-    order = np.arange(count)
-    steps = np.minimum.accumulate((steps - order)[::-1])[::-1] + order
-    return np.maximum(steps, order)[1:].tolist()
+    order = np.arange(count)  # a step from each knot to the next: what is left widens the first gaps
+    spread = (last + 1 - count) * (1 - np.linspace(1.0, 0.0, count) ** 2)
+    return (order + spread.round().astype(int))[1:].tolist()
 
 
 def _best_ratios(

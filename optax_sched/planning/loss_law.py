@@ -29,8 +29,6 @@ class LossLaw(Built):
 
     __slots__ = ()
 
-    _such_as = ", such as MultiPowerLaw or AnnealingLaw"
-
     def __call__(self, schedule: Given, steps: ArrayLike) -> jax.Array:
         """The loss logged at `steps`, an array of their shape. The builder describes both arguments."""
         where = self._formula.name

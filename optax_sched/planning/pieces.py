@@ -14,7 +14,7 @@ from optax_sched._core.domains import default_float, is_traced
 _LOG_0 = -1e8  # stands for the log of 0: what a drop gains has its limit there
 
 Gain = Callable[[Any, Any], jax.Array]
-Stretch = tuple[jax.Array, ...]  # some steps, by four numbers: see `_joined`
+Pair = tuple[jax.Array, jax.Array]
 
 
 class Pieces(NamedTuple):
@@ -62,17 +62,16 @@ class Run(NamedTuple):
 
     def area(self, decay: ArrayLike) -> jax.Array:
         """The sum of drop_k decay^(i-k) over all k <= i <= step."""
-
-        def stretch(drops: jax.Array, count: ArrayLike) -> Stretch:
-            """`count` steps at one rate, reached by a drop at the first of them."""
-            left, sum_left = powers(decay, count - 1)
-            return *powers(decay, count), drops * left, drops * (1.0 + sum_left)
-
-        # What is whole before each piece, and then the part of the piece up to the step.
-        pieces = self.pieces
-        before = _before_each(stretch(pieces.drops, jnp.maximum(pieces.lengths, 1)))
-        part = stretch(pieces.drops[self.piece], self.done)
-        return _joined(tuple(item[self.piece] for item in before), part)[-1]
+        pieces, piece = self.pieces, self.piece
+        counts = jnp.maximum(pieces.lengths, 1)
+        left, sum_left = powers(decay, counts - 1)
+        fade, echo = powers(decay, counts)
+        memory = _before_each(fade, pieces.drops * left)
+        # What a whole piece adds: of its own drop, and of the memory of the earlier ones.
+        added = jnp.cumsum(pieces.drops * (1.0 + sum_left) + echo * memory)
+        before = jnp.where(piece > 0, added[piece - 1], 0.0)
+        own = pieces.drops[piece] * (1.0 + powers(decay, self.done - 1)[1])
+        return before + own + powers(decay, self.done)[1] * memory[piece]
 
 
 def powers(decay: ArrayLike, count: ArrayLike) -> tuple[jax.Array, jax.Array]:
@@ -92,35 +91,23 @@ def run_at(pieces: Pieces, steps: np.ndarray) -> Run:
     return Run(pieces, before + pieces.rates[piece] * done, steps, piece, done)
 
 
-def _joined(first: Stretch, then: Stretch) -> Stretch:
-    """One stretch of steps and then another, each by four numbers.
-
-    A stretch multiplies the memory of earlier drops by `fade`, adds `echo` times it to the area, and
-    adds a memory and an area of its own.
-    """
-    fade, echo, memory, area = first
-    fade2, echo2, memory2, area2 = then
-    memories = memory2 + fade2 * memory
-    return fade * fade2, echo + fade * echo2, memories, area + area2 + echo2 * memory
-
-
-def _before_each(stretches: Stretch) -> Stretch:
-    """The numbers of all that lies before each stretch: in rows, and then the rows.
+def _before_each(fades: jax.Array, added: jax.Array) -> jax.Array:
+    """The memory before each piece, where a piece leaves memory * fade + added: in rows, and the rows.
 
     One long float32 recurrence would stop short of its limit. There are as many rows as columns.
     """
-    count = len(stretches[0])
+    count = len(fades)
     width = math.isqrt(count - 1) + 1
-    rows = tuple(jnp.pad(item, (0, -count % width)).reshape(-1, width).T for item in stretches)
+    fill = (0, -count % width)
+    fades, added = (jnp.pad(item, fill).reshape(-1, width).T for item in (fades, added))
 
-    def step(before: Stretch, then: Stretch) -> tuple[Stretch, Stretch]:
-        return _joined(before, then), before
+    def step(before: Pair, then: Pair) -> tuple[Pair, Pair]:
+        return (before[0] * then[0], before[1] * then[0] + then[1]), before
 
-    none = tuple(map(jnp.full_like, (item[0] for item in rows), (1, 0, 0, 0)))
-    whole_rows, in_rows = jax.lax.scan(step, none, rows)
-    _, before = jax.lax.scan(step, tuple(item[0] for item in none), whole_rows)
-    found = _joined(tuple(item[None] for item in before), in_rows)
-    return tuple(item.T.reshape(-1)[:count] for item in found)
+    none = jnp.ones_like(fades[0]), jnp.zeros_like(added[0])
+    whole_rows, (faded, in_row) = jax.lax.scan(step, none, (fades, added))
+    _, (_, before) = jax.lax.scan(step, (none[0][0], none[1][0]), whole_rows)
+    return (before[None] * faded + in_row).T.reshape(-1)[:count]
 
 
 def log_or(values: jax.Array, instead: float) -> jax.Array:
@@ -210,7 +197,7 @@ def grouped(pieces: Pieces, steps: np.ndarray) -> GroupedRun:
     since = spent[:, None] - np.clip(mean_before, least, most)
     log_since = np.log(since, out=np.full(since.shape, _LOG_0), where=since > 0)
     drops, counts = signs[..., None] * weight, steps[:, None] + 1 - start
-    columns = list(map(np.hstack, (drops, log_since, log_rate, counts)))
+    columns = [np.hstack([*column]) for column in (drops, log_since, log_rate, counts)]
     # Groups without drops last, and as few of them as a program for many runs allows.
     order = np.argsort(columns[0] == 0, axis=1, kind="stable")
     order = order[:, : -(-int((columns[0] != 0).sum(axis=1).max()) // 64) * 64]

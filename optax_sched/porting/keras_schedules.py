@@ -11,13 +11,13 @@ MODULE = "keras.src.optimizers.schedules.learning_rate_schedule"
 
 
 def exponential(it: Settings) -> Schedule:
-    builder = ours.step_decay if it.raw("staircase") else ours.exponential_decay
+    builder = ours.step_decay if it.values["staircase"] else ours.exponential_decay
     return builder(it["initial_learning_rate"], it.steps("decay_steps"), it["decay_rate"])
 
 
 def piecewise(it: Settings) -> Schedule:
     """To keras a boundary belongs to the piece before it."""
-    values = [it.number("values", value) for value in it.raw("values")]
+    values = [it.number("values", value) for value in it.values["values"]]
     starts = [math.floor(b) + 1 for b in it.increasing("boundaries")]
     pieces = seen([0, *starts], values)
     values, starts = [value for *_, value in pieces], [start for start, *_ in pieces[1:]]
@@ -27,7 +27,7 @@ def piecewise(it: Settings) -> Schedule:
 def polynomial(it: Settings) -> Schedule:
     rate, end = it["initial_learning_rate"], it["end_learning_rate"]
     length, power = it.steps("decay_steps"), it["power"]
-    if not it.raw("cycle"):
+    if not it.values["cycle"]:
         return powered(rate, length, end, power)
     # Cycle k lasts k T steps, of which (k - 1) T are over when it begins: what remains of it falls as
     # in the first, from 1/k^power. At its last step keras is still at its end.
@@ -44,15 +44,16 @@ def polynomial(it: Settings) -> Schedule:
 
 def inverse_time(it: Settings) -> Schedule:
     rate, length, decay_rate = it["initial_learning_rate"], it.steps("decay_steps"), it["decay_rate"]
-    if it.raw("staircase"):
+    if it.values["staircase"]:
         return ours.every(ours.inverse_time_decay(rate, 1, decay_rate), length)
     return ours.inverse_time_decay(rate, length, decay_rate)
 
 
 def annealed(it: Settings) -> Schedule:
     """keras' warm-up comes before decay_steps, and counts only with a target."""
-    start, length, peak = it["initial_learning_rate"], it.steps("decay_steps"), it.raw("warmup_target")
-    warm, peak = (0, start) if peak is None else (it.steps("warmup_steps"), it["warmup_target"])
+    start, length = it["initial_learning_rate"], it.steps("decay_steps")
+    has_warmup = it.values["warmup_target"] is not None
+    peak, warm = (it["warmup_target"], it.steps("warmup_steps")) if has_warmup else (start, 0)
     return warmed(cosine(peak, length, tidy(it["alpha"] * peak)), warm, start)
 
 

@@ -30,7 +30,7 @@ class Closure(Settings):
 
 def plain(it: Closure) -> Schedule:
     """A constant; also what optax makes of a length of 0, or of a rate of 0."""
-    return ours.constant(it["init_value" if it.given("value") is None else "value"])
+    return ours.constant(it["init_value" if it.values.get("value") is None else "value"])
 
 
 def polynomial(it: Closure) -> Schedule:
@@ -42,15 +42,15 @@ def polynomial(it: Closure) -> Schedule:
 
 def exponential_or_steps(it: Closure) -> Schedule:
     start, length, rate = it["init_value"], it.steps("transition_steps"), it["decay_rate"]
-    end = None if it.given("end_value") is None else it["end_value"]
+    end = None if it.values.get("end_value") is None else it["end_value"]
     if rate < 1:
         if end is not None and end >= start:
             return ours.constant(end)
-        builder = ours.step_decay if it.raw("staircase") else ours.exponential_decay
+        builder = ours.step_decay if it.values["staircase"] else ours.exponential_decay
         return it.delayed(builder(start, length, rate, end or 0.0))
     if rate == 1 or (end is not None and end <= start):
         return ours.constant(start if end is None else min(start, end))
-    if it.raw("staircase") or end is None:
+    if it.values["staircase"] or end is None:
         it.refuse("decay_rate", "at most 1 where there are stairs or no end_value", "exponential rises")
     return it.delayed(ours.exponential(start, end, length * math.log(end / start) / math.log(rate)))
 
@@ -68,30 +68,30 @@ def cosine_with_a_power(it: Closure) -> Schedule:
 def factors(it: Closure) -> Schedule:
     """A value that is multiplied by a factor at each boundary."""
     name = "boundaries_and_scales"
-    drops = (it.raw(name) or {}).items()
+    drops = (it.values[name] or {}).items()
     return stairs(it["init_value"], [(it.number(name, at), it.number(name, by)) for at, by in drops])
 
 
 def knots(it: Closure) -> Schedule:
-    if it.given("bounds") is not None:  # before optax 0.2.6 its own name for the same
-        times, values = it.raw("bounds").tolist(), it.raw("values").tolist()
+    if it.values.get("bounds") is not None:  # before optax 0.2.6 its own name for the same
+        times, values = it.values["bounds"].tolist(), it.values["values"].tolist()
     else:
-        times, values = [0, *it.raw("boundaries")], [it["init_value"]]
-        for scale in it.raw("scales"):
+        times, values = [0, *it.values["boundaries"]], [it["init_value"]]
+        for scale in it.values["scales"]:
             values.append(values[-1] * it.number("scales", scale))
     times = [it.number("boundaries", time) for time in times]
     if min(times) < 0:
         it.refuse("boundaries", "0 or more", got=times)
     first = sum(time == 0 for time in times) - 1  # at a boundary of 0 the value is the one after it
     shape = {"_linear_interpolate": "linear", "_cosine_interpolate": "cosine"}
-    name = shape[it.raw("interpolate_fn").__name__]
+    name = shape[it.values["interpolate_fn"].__name__]
     return interpolated([tidy(value) for value in values[first:]], times[first + 1 :], name)
 
 
 def sequence(it: Closure) -> Schedule:
     """Each part is seen until any part after it begins."""
-    parts = it.raw("schedules")
-    starts = [-math.inf, *(it.number("boundaries", start) for start in it.raw("boundaries"))]
+    parts = it.values["schedules"]
+    starts = [-math.inf, *(it.number("boundaries", start) for start in it.values["boundaries"])]
     made: list[tuple[float, Schedule]] = []
     for start, _, part in seen(starts[: len(parts)], parts[: len(starts)]):
         own = part if isinstance(part, Schedule) else ported(part)

@@ -63,7 +63,7 @@ def port(scheduler: object) -> Any:
     warmup_cosine_decay(peak_value=0.001, warmup_steps=100, total_steps=1000, ...)
     >>> port([optax.constant_schedule(0.1)])
     Traceback (most recent call last):
-    TypeError: port: scheduler must be one object of optax's, torch's, ..., got a list: port each...
+    TypeError: port: scheduler must be one object of optax's, torch's, ..., got builtins.list: ...
     """
     kind = scheduler if inspect.isfunction(scheduler) else type(scheduler)
     porter = PORTERS.get(_key(kind))
@@ -99,7 +99,7 @@ def _instead(thing: object) -> str:
         return f"the class {name}: make an object of it{row}"
     if isinstance(thing, list | tuple):
         return f"{name}: port each, [port(it) for it in schedulers]"
-    if isinstance(thing, Mapping) and (has("last_epoch") or has("_step_count")):
+    if isinstance(thing, Mapping) and has("last_epoch"):
         return f"{name}, a state_dict, which does not hold all settings: give the scheduler itself"
     if inside:
         return f"{name}, which holds one: give its {inside}"

@@ -16,18 +16,11 @@ class Settings:
 
     def __init__(self, source: Any, values: Mapping[str, Any] | None = None):
         self.source = source
-        self.values = values
-
-    def raw(self, name: str) -> Any:
-        return getattr(self.source, name) if self.values is None else self.values[name]
-
-    def given(self, name: str) -> Any:
-        """A value by name, or None."""
-        return (self.values or {}).get(name)
+        self.values = vars(source) if values is None else values
 
     def __getitem__(self, name: str) -> float:
         """A setting as a number."""
-        return self.number(name, self.raw(name))
+        return self.number(name, self.values[name])
 
     def number(self, name: str, value: Any) -> float:
         """A value as a Python number; one in float32 is the shortest decimal that rounds to it."""
@@ -53,14 +46,14 @@ class Settings:
 
     def increasing(self, name: str) -> list[float]:
         """A sequence of numbers in order; equal neighbours are allowed."""
-        plain = [self.number(name, value) for value in self.raw(name)]
+        plain = [self.number(name, value) for value in self.values[name]]
         if plain != sorted(plain):
             self.refuse(name, "in order")
         return plain
 
     def refuse(self, name: str, rule: str, remedy: str = OWN, got: object = ...) -> NoReturn:
         """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
-        got = self.raw(name) if got is ... else got
+        got = self.values[name] if got is ... else got
         raise Refusal("port", f"{called(self.source)}.{name}", rule, got, f": {remedy}").error()
 
 
@@ -80,7 +73,7 @@ class Part(Settings):
 
     def of_group(self, name: str) -> float:
         """A setting of which each group has its own."""
-        return self.number(name, self.raw(name)[self.index])
+        return self.number(name, self.values[name][self.index])
 
 
 def called(source: object) -> str:

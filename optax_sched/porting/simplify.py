@@ -46,7 +46,7 @@ def stairs(start: float, drops: Iterable[tuple[float, float]]) -> Schedule:
     for step, factor in sorted(drops):
         step = max(step, 0)
         factors[step] = tidy(factors.get(step, 1.0) * factor)
-    (_, *boundaries), (start, *scales) = factors.keys(), factors.values()
+    start, boundaries, scales = factors.pop(0), list(factors), list(factors.values())
     if not boundaries:
         return ours.constant(start)
     if all(0 < scale <= 1 for scale in scales):

@@ -128,27 +128,25 @@ def multistep(it: Group) -> Schedule:
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
-    length, decay, fall = it.steps("t_initial"), it.steps("decay_t"), it.raw("decay_fn")
-    shape: Any = SHAPES.get(fall) if isinstance(fall, str) else None
-    if fall == "power":
-        power = it["decay_power"]
-        named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
-        shape = named.get(power) or ours.k_shape(power)
+    length, decay, power = it.steps("t_initial"), it.steps("decay_t"), it["decay_power"]
+    named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
+    shapes: dict[Any, Any] = {**SHAPES, "power": named.get(power) or ours.k_shape(power)}
+    shape = shapes.get(it.values["decay_fn"])
     if shape is None:
         remedy = "wsd and cooldown take any function as their shape"
         it.refuse("decay_fn", "'linear', '1-sqrt', 'cosine' or 'power'", remedy)
     if it.low > it.peak:
         it.refuse("lr_min", f"at most the base rate {it.peak}")
-    if it.raw("stable_fn") == "constant":
+    if it.values["stable_fn"] == "constant":
         if it.start <= it.peak:
             total = it.warm + length
             return ours.wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
         risen = ours.warmup(it.peak, it.warm, it.start)
         return ours.cooldown(risen, it.warm + length - decay, decay, it.low, shape)
     scale = it.steps("stable_timescale")
-    if it.raw("stable_fn") == "rsqrt":
+    if it.values["stable_fn"] == "rsqrt":
         stable = ours.inverse_sqrt_decay(it.peak, scale, it.low)
-    elif it.raw("stable_fn") == "power":
+    elif it.values["stable_fn"] == "power":
         power = it["stable_power"]
         stable = ours.shift(ours.power_law_decay(it.peak, tidy(it.peak * scale**power), -power), scale)
         stable = ours.maximum(stable, it.low) if it.low else stable
@@ -163,7 +161,7 @@ def on_plateau(it: Group) -> Any:
     """torch's plateau, which watches from the end of the warm-up on."""
     risen = ours.warmup(it.peak, it.warm, it.start) if it.warm else it.peak
     torchs = Part(it.source.lr_scheduler, it.index, rate=0.0)
-    return closed_loop(torchs, risen, it.peak, start=it.whole("warmup_t") if it.warm else 0)
+    return closed_loop(torchs, risen, it.peak, start=it.warm)
 
 
 CURVES: dict[str, Callable[[Group], Any]] = {

@@ -16,7 +16,7 @@ _APART = "port its parts, and join or multiply them as you mean it"
 
 
 def multi_step_lr(it: Part) -> Schedule:
-    milestones = it.raw("milestones").elements()
+    milestones = it.values["milestones"].elements()
     return stairs(it.rate, [(it.whole("milestones", 0, at), it["gamma"]) for at in milestones])
 
 
@@ -44,23 +44,24 @@ def cosine_annealing_warm_restarts(it: Part) -> Schedule:
 
 
 def cyclic_lr(it: Part) -> Schedule:
-    if it.raw("_scale_fn_custom") is not None:
+    if it.values["_scale_fn_custom"] is not None:
         remedy = "multiply(cyclic(0.0, height, steps_up), scale), with scale as a function of the step"
-        it.refuse("scale_fn", "None", remedy, got=it.raw("_scale_fn_custom"))
+        it.refuse("scale_fn", "None", remedy, got=it.values["_scale_fn_custom"])
     total = it["total_size"]
     up = steps(it["step_ratio"] * total)
     down = steps(total - up)
-    scales = {"triangular": (), "triangular2": (0.5,), "exp_range": (1.0, it["gamma"])}[it.raw("mode")]
-    return ours.cyclic(it.rate, it.of_group("max_lrs"), up, None if down == up else down, *scales)
+    scales = {"triangular": (), "triangular2": (0.5,), "exp_range": (1.0, it["gamma"])}
+    height, mode = it.of_group("max_lrs"), it.values["mode"]
+    return ours.cyclic(it.rate, height, up, None if down == up else down, *scales[mode])
 
 
 def one_cycle_lr(it: Part) -> Schedule:
     if math.inf > it.until > it["total_steps"]:
         it.refuse("total_steps", f"{it.until} or more, as it is used")
     low, peak, last = (it.group[name] for name in ("initial_lr", "max_lr", "min_lr"))
-    shape = {"cos": "cosine", "linear": "linear"}[it.raw("_anneal_func_type")]
+    shape = {"cos": "cosine", "linear": "linear"}[it.values["_anneal_func_type"]]
     # The ends of the phases are steps after which torch goes to the next; the last is at N - 1.
-    ends = [steps(it.number("pct_start", phase["end_step"])) for phase in it.raw("_schedule_phases")]
+    ends = [steps(it.number("pct_start", phase["end_step"])) for phase in it.values["_schedule_phases"]]
     heights = [low, peak, last] if len(ends) == 2 else [low, peak, low, last]
     knots = list(zip([0, *ends], heights, strict=True))
     if ends[-1] == 0:
@@ -82,7 +83,7 @@ def on_plateau(scheduler: object, group: int) -> Any:
     if it["last_epoch"] > 0:
         # It keeps no record of the rate that it began with: the optimizer's own is it, if cuts lead
         # from there to the present one.
-        first = it.number("lr", it.raw("optimizer").defaults["lr"])
+        first = it.number("lr", it.values["optimizer"].defaults["lr"])
         if rate not in _cuts(it, first):
             remedy = "port it before its first step"
             it.refuse("optimizer", "at its first rate or at a cut of it", remedy, got=rate)
@@ -94,11 +95,10 @@ def closed_loop(it: Part, schedule: object, first: float, **more: object) -> Any
     floor = it.of_group("min_lrs")
     if it["eps"] > 0 and floor < first:
         floor = tidy(_cuts(it, first)[-1])
-    settings: dict[str, Any] = {name: it.whole(name, 0) for name in ("patience", "cooldown")}
-    settings |= {name: it.raw(name) for name in ("threshold_mode", "mode")}
-    return plateau(
-        schedule, it["factor"], threshold=it["threshold"], min_value=floor, **settings, **more
-    )
+    names = "factor", "patience", "threshold", "cooldown"
+    settings: dict[str, Any] = {name: it[name] for name in names}
+    settings |= {name: it.values[name] for name in ("threshold_mode", "mode")}
+    return plateau(schedule, min_value=floor, **settings, **more)
 
 
 def _cuts(it: Part, rate: float) -> list[float]:

@@ -15,12 +15,11 @@ MODULE = "transformers.optimization"
 
 def lambda_lr(it: Part) -> Schedule:
     """What a LambdaLR with one of transformers' functions gives to a parameter group."""
-    function = it.raw("lr_lambdas")[it.index]
-    bound = isinstance(function, functools.partial)
-    plain = function.func if bound else function
+    function = it.values["lr_lambdas"][it.index]
+    plain = function.func if isinstance(function, functools.partial) else function
     name = getattr(plain, "__qualname__", "")
-    known = getattr(plain, "__module__", None) == MODULE and name in FUNCTIONS
-    if not known or (bound and function.args):
+    is_known = getattr(plain, "__module__", None) == MODULE and name in FUNCTIONS
+    if not is_known or getattr(function, "args", ()):
         rule = "one of transformers' get_..._schedule functions"
         remedy = "schedule(lambda step, init_value: init_value * f(step)) makes a builder of your own f"
         it.refuse(f"lr_lambdas[{it.index}]", rule, remedy, got=function)
@@ -43,7 +42,7 @@ def _length(it: Part) -> float:
 
 def _part(it: Part, name: str) -> float:
     """A height that is given as a part of the rate."""
-    return tidy(it.rate * it.number(name, it.given(name) or 0.0))
+    return tidy(it.rate * it.number(name, it.values.get(name) or 0.0))
 
 
 def _waves(it: Part, until: float) -> Schedule:
@@ -101,7 +100,7 @@ def cosine_from_1(it: Part) -> Schedule:
     """transformers counts from 1 here: it ends a step early, and never has a rate of 0."""
     warm = _warm(it)
     curve = _waves(it, it.until + 1 - warm)
-    if it.given("warmup_lr_rate") is None or warm < 1:
+    if it.values.get("warmup_lr_rate") is None or warm < 1:
         return ours.shift(warmed(curve, warm), 1)
     start = _part(it, "warmup_lr_rate")
     if warm == 1:
@@ -114,7 +113,7 @@ def warmup_stable_decay(it: Part) -> Schedule:
     low, start, half_waves = _part(it, "min_lr_ratio"), warm + stable, steps(2 * it["num_cycles"])
     if stable < 0:
         it.refuse("num_stable_steps", "0 or more")
-    rise, fall = SHAPES[it.raw("warmup_type")], SHAPES[it.raw("decay_type")]
+    rise, fall = SHAPES[it.values["warmup_type"]], SHAPES[it.values["decay_type"]]
     risen = ours.warmup(it.rate, warm, low, rise) if warm > 0 else ours.constant(it.rate)
     if decay == 0:
         return ours.join([risen, low], [start]) if start > 0 else ours.constant(low)
@@ -130,9 +129,7 @@ def warmup_stable_decay(it: Part) -> Schedule:
 
 FUNCTIONS: dict[str, Callable[[Part], Schedule]] = {
     "_get_constant_lambda": lambda it: ours.constant(it.rate),
-    "_get_constant_schedule_with_warmup_lr_lambda": lambda it: warmed(
-        ours.constant(it.rate), _warm(it)
-    ),
+    "_get_constant_schedule_with_warmup_lr_lambda": constant,
     "_get_linear_schedule_with_warmup_lr_lambda": linear,
     "_get_cosine_schedule_with_warmup_lr_lambda": cosine,
     "_get_cosine_with_hard_restarts_schedule_with_warmup_lr_lambda": hard_restarts,
