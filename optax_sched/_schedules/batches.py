@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, assembled, formula_behind, refuse_batch, stored_values
-from optax_sched._core.domains import is_traced, read_only, stacked
+from optax_sched._core.domains import is_traced, read_only, some, stacked
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import admit, some
+from optax_sched._core.words import admit
 from optax_sched._schedules.combine import select
 
 T = TypeVar("T")
