@@ -413,7 +413,10 @@ INSTEAD = [
     (print, "builtins.builtin_function_or_method: write it as a formula"),
     ({"lr": 0.1}, "builtins.dict: write it as a formula"),
     (os.constant(0.1), "optax_sched.Schedule, which is one of ours"),
-    (optax.sgd(0.1), "GradientTransformationExtraArgs, an optimizer, which is no scheduler"),
+    (
+        optax.sgd(0.1),
+        "optax._src.base.GradientTransformationExtraArgs, an optimizer, which is no scheduler",
+    ),
     (lr.StepLR, "the class torch.optim.lr_scheduler.StepLR: make an object of it"),
     (STEP.optimizer, "torch.optim.sgd.SGD, an optimizer, which is no scheduler"),
     ([STEP, STEP], "builtins.list: port each, [port(it) for it in schedulers]"),
