@@ -50,7 +50,7 @@ class Operators:
 
     def __truediv__(self, other: object) -> Self:
         number = _number(other)
-        if number is None or (not is_traced(number) and not 0 < abs(float(number)) < math.inf):
+        if number is None or (not is_traced(number) and not 0 < abs(number) < math.inf):
             _refuse(_DIVISOR, self, "/", other)
         return _combined("multiply", self, 1 / number)
 
@@ -59,7 +59,7 @@ class Operators:
 
     def __pow__(self, other: object) -> Self:
         number = _number(other)
-        if number is None or (not is_traced(number) and not 0 < float(number) < math.inf):
+        if number is None or (not is_traced(number) and not 0 < number < math.inf):
             _refuse(_EXPONENT, self, "**", other)
         return _combined("power", self, number)
 
@@ -73,10 +73,9 @@ _EXPONENT = "power", "exponent", "a positive finite number"
 
 def _number(value: object) -> Any:
     """A number as a scalar, or None for all else."""
-    try:
+    with contextlib.suppress(TypeError, OverflowError):
         return as_scalar(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    return None
 
 
 def _combined(name: str, *operands: Any) -> Any:
