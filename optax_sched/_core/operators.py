@@ -50,7 +50,7 @@ class Operators:
 
     def __truediv__(self, other: object) -> Self:
         number = _number(other)
-        if number is None or (not is_traced(number) and not 0 < abs(number) < math.inf):
+        if number is None or (not is_traced(number) and not 0 < abs(float(number)) < math.inf):
             _refuse(_DIVISOR, self, "/", other)
         return _combined("multiply", self, 1 / number)
 
@@ -59,7 +59,7 @@ class Operators:
 
     def __pow__(self, other: object) -> Self:
         number = _number(other)
-        if number is None or (not is_traced(number) and not 0 < number < math.inf):
+        if number is None or (not is_traced(number) and not 0 < float(number) < math.inf):
             _refuse(_EXPONENT, self, "**", other)
         return _combined("power", self, number)
 
