@@ -1,8 +1,6 @@
 """Sums, products and powers of schedules: what their operators build."""
 
-import functools
 import math
-import operator
 
 import jax.numpy as jnp
 
@@ -37,7 +35,8 @@ def add(step, *schedules: Operands):
     >>> [f"{s(t):.1f}" for t in range(5)]
     ['0.9', '0.8', '0.7', '0.6', '0.5']
     """
-    return functools.reduce(operator.add, [s(step) for s in schedules])
+    first, *others = (s(step) for s in schedules)
+    return sum(others, first)
 
 
 @decorate

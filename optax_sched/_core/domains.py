@@ -7,14 +7,14 @@ import itertools
 import math
 import numbers
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from optax_sched._core.errors import Misplaced, Unfit, in_a_word, uncalled
+from optax_sched._core.errors import Misplaced, Refusal, Unfit, in_a_word, uncalled
 from optax_sched._core.lengths import Lengths, refuse_ratio_among
 from optax_sched._core.nodes import Node
 from optax_sched._math.phases import LAST_STEP
@@ -33,6 +33,18 @@ def is_traced(value: object) -> bool:
 def is_key(value: Any) -> bool:
     """Whether a value is a JAX random key, or an array of them."""
     return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether a value is a list, a tuple or the like, and no text."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def some(where: str, name: str, rule: str, values: Any) -> Sequence[Any]:
+    """The values, if they are a sequence of one or more, or an error."""
+    if not is_sequence(values) or not values:
+        raise Refusal(where, name, rule, values).error(ValueError if is_sequence(values) else TypeError)
+    return values
 
 
 # Whether a recipe composes, so that a length of 0 is a phase that it leaves out.
@@ -176,7 +188,7 @@ class Numbers(Domain):
         if isinstance(value, Tracer):
             return value
         items = value.tolist() if isinstance(value, jax.Array | np.ndarray) else value
-        if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+        if not is_sequence(items):
             raise TypeError
         scalars = [self.item.admit(item) for item in items]
         if self.item.is_length:
@@ -267,10 +279,7 @@ def refuse_no_schedule(value: object) -> None:
     if hint := uncalled(value):
         raise Unfit(hint.removeprefix(": "))
     if isinstance(value, Node) and hasattr(type(value), "init"):
-        raise Misplaced(
-            "plateau, live and other closed loops go around a schedule, as in plateau(warmup(...)): "
-            "give a schedule alone here"
-        )
+        raise Misplaced("closed loops go around a schedule, as in plateau(s): give a schedule alone")
 
 
 def as_array(items: object) -> np.ndarray:

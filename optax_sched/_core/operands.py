@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, is_batch, is_made_by, lengths_of
-from optax_sched._core.domains import Domain, refuse_no_schedule, stacked
+from optax_sched._core.domains import Domain, is_sequence, refuse_no_schedule, stacked
 from optax_sched._core.evaluate import is_float_clock
 from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
@@ -99,10 +99,8 @@ class ManySchedules(Domain):
     def admit(self, value: object) -> "Parts":
         if isinstance(value, Parts):
             return value
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-            raise TypeError
-        if not value:
-            raise ValueError
+        if not is_sequence(value) or not value:
+            raise ValueError if is_sequence(value) else TypeError
         return Parts.of([self.item.admit(item) for item in value])
 
     def public(self, stored: "Parts") -> list[Any]:

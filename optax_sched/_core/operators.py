@@ -73,10 +73,9 @@ _EXPONENT = "power", "exponent", "a positive finite number"
 
 def _number(value: object) -> Any:
     """A number as a scalar, or None for all else."""
-    try:
+    with contextlib.suppress(TypeError, OverflowError):
         return as_scalar(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    return None
 
 
 def _combined(name: str, *operands: Any) -> Any:

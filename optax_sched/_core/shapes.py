@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from optax_sched._core.built import Built, formula_behind, is_batch, is_made_by
-from optax_sched._core.domains import Domain, refuse_no_schedule
+from optax_sched._core.domains import Choice, Domain, refuse_no_schedule
 from optax_sched._core.formula import Formula
 from optax_sched._core.words import BY_NAME, Positive
-from optax_sched._math.shapes import SHAPES, Weights, inside, raised
+from optax_sched._math.shapes import SHAPES, Weights, raised
 
 
 class Shape(Built):
@@ -51,7 +51,8 @@ def shape(function: Callable[..., Weights], name: str | None = None) -> Callable
 def _own(x: Any, y: Any, function: Any) -> Weights:
     # Never evaluate a user's function at 0 or 1, where it may be inexact or have an infinite
     # derivative: use the exact ends.
-    value = jnp.where(inside(x, y), function(jnp.where(inside(x, y), x, 0.5)), x)
+    is_inside = (x > 0) & (y > 0)
+    value = jnp.where(is_inside, function(jnp.where(is_inside, x, 0.5)), x)
     return Weights(value, 1 - value)
 
 
@@ -61,15 +62,14 @@ _NAMED = {name: shape(function, name)() for name, function in SHAPES.items()}
 class ShapeDomain(Domain):
     """How a phase goes from its start to its end. All that it admits becomes a `Shape`."""
 
-    words = "one of " + ", ".join(map(repr, SHAPES)) + ", or a function from [0, 1] to [0, 1]"
+    named = Choice(tuple(SHAPES))
+    words = f"{named.words}, or a function from [0, 1] to [0, 1]"
 
     def admit(self, value: object) -> Shape:
         if isinstance(value, Shape):
             return value
         if isinstance(value, str):
-            if value not in _NAMED:
-                raise ValueError
-            return _NAMED[value]
+            return _NAMED[self.named.admit(value)]
         if not callable(value):
             raise TypeError
         refuse_no_schedule(value)

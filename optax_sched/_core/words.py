@@ -123,14 +123,6 @@ def admit(where: str, name: str, domain: Domain, value: object, several: str = "
         raise Refusal(where, name, domain.words, value, hint).error(kind) from None
 
 
-def some(where: str, name: str, rule: str, values: Any) -> Sequence[Any]:
-    """The values, if they are a sequence of one or more, or an error."""
-    is_sequence = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-    if not is_sequence or not values:
-        raise Refusal(where, name, rule, values).error(ValueError if is_sequence else TypeError)
-    return values
-
-
 def _is_many(value: object, domain: Domain) -> bool:
     return isinstance(domain, Number) and bool(getattr(value, "ndim", isinstance(value, list | tuple)))
 

@@ -3,14 +3,14 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import optax_sched._schedules as families
-from optax_sched._core.domains import Domain, KeyDomain, Optional
+from optax_sched._core.domains import Domain, KeyDomain, Optional, is_sequence
 from optax_sched._core.errors import Refusal, in_a_word, refusal_of, uncalled
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.peer_words import called_here, meant_by
@@ -206,10 +206,6 @@ def is_mapping(value: object) -> bool:
     # ml_collections' ConfigDict is not registered as a Mapping.
     kind = type(value)
     return isinstance(value, Mapping) or (hasattr(kind, "keys") and hasattr(kind, "__getitem__"))
-
-
-def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _text_for_number(value: object, may_be_yaml: bool) -> str:

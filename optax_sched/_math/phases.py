@@ -1,6 +1,6 @@
 """Exact fractions of a phase, and blends that meet their ends."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -118,11 +118,8 @@ def _not_zero(steps: Numeric) -> jax.Array:
     return jnp.where(steps > 0, steps, 1) * 1.0  # int32 by int32 is float32 even in x64
 
 
-class Fractions(NamedTuple):
-    """How much of a phase is done, and how much remains."""
-
-    progress: jax.Array
-    remaining: jax.Array
+Fractions = tuple[jax.Array, jax.Array]
+"""How much of a phase is done, and how much remains."""
 
 
 def phase(step: Numeric, start: Numeric, end: Numeric) -> Fractions:
@@ -131,13 +128,12 @@ def phase(step: Numeric, start: Numeric, end: Numeric) -> Fractions:
     inside = begun & ~ended
     length = _not_zero(since(end, start))
     done = jnp.where(inside, since(step, start) / length, ended)
-    left = jnp.where(inside, since(end, step) / length, ~ended)
-    return Fractions(done, left)
+    return done, jnp.where(inside, since(end, step) / length, ~ended)
 
 
 def shares(step: Numeric, steps: Numeric) -> Fractions:
     """How much of a phase of this length is done, and how much remains."""
-    return Fractions(progress(step, steps), remaining(step, steps))
+    return progress(step, steps), remaining(step, steps)
 
 
 def mix(at_zero: Numeric, at_one: Numeric, weight: Numeric, complement: Any = None) -> jax.Array:

@@ -74,11 +74,6 @@ SHAPES: dict[str, Callable[[Numeric, Numeric], Weights]] = {
 }
 
 
-def inside(x: Any, y: Any) -> jax.Array:
-    """Whether a fraction, given with its complement, lies between the ends."""
-    return (x > 0) & (y > 0)
-
-
 def blend(at_zero: Numeric, at_one: Numeric, shape: Any, x: Numeric, y: Numeric) -> jax.Array:
     """From one value to another, as the shape goes from 0 to 1 at x, of which y is the complement."""
     return mix(at_zero, at_one, *shape.weights(x, y))

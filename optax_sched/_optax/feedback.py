@@ -259,7 +259,7 @@ def feedback(
 def without_schedule(loop: ClosedLoop) -> Any:
     """The loop as a state carries it: its own arrays, and the schedule left to its neighbour."""
     values = stored_values(loop) | {"schedule": None}
-    return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), [*values.values()]))
+    return jax.tree.map(single, ClosedLoop._make(formula_behind(loop), list(values.values())))
 
 
 def first_memory(rule: ClosedLoop) -> Any:

@@ -164,7 +164,6 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
     old, structure = state.schedule, jax.tree.structure(new)
     leaves, by_path = flat(new), flat(old)
     fits = structure == jax.tree.structure(old) if callable(old) else leaves.keys() == by_path.keys()
-    # What has no place of its own lies where the rate does.
     olds = [by_path[path] if fits else state.value for path in leaves]
     # A random key is held as its words where only these are restored.
     pairs = zip(leaves.values(), olds, strict=True)
@@ -176,7 +175,7 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
         if repr(new).startswith("cooldown(") and not repr(old).startswith("cooldown("):
             remedy += "; a cooldown(..., start=2**31 - 1) from the beginning needs no new trace"
         raise ValueError(f"replace_schedule: {name} must {rule}, {old!r}, got {new!r}; {remedy}")
-    if rule:
+    if rule:  # the new numbers lie where the rate does
         news, olds = list(map(strong, leaves.values())), [state.value] * len(leaves)
     held = jax.tree.unflatten(structure, laid(news, olds, cast=not rule))
     return _at_start(state._replace(schedule=held), state.count, new)

@@ -40,6 +40,8 @@ class RangeTest(NamedTuple):
       valley, steepest, minimum, slide: the suggestions, scalars.
     """
 
+    __module__ = "optax_sched"  # also where only the function was imported from there
+
     rates: jax.Array
     losses: jax.Array
     smoothed_losses: jax.Array

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_sched._core.built import Built, assembled, formula_behind, refuse_batch, stored_values
-from optax_sched._core.domains import is_traced, read_only, stacked
+from optax_sched._core.domains import is_traced, read_only, some, stacked
 from optax_sched._core.errors import Refusal
 from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families
 from optax_sched._core.schedule import Schedule
-from optax_sched._core.words import admit, some
+from optax_sched._core.words import admit
 from optax_sched._schedules.combine import select
 
 T = TypeVar("T")
@@ -71,11 +71,11 @@ def _closed_loops(loops: Sequence[Any]) -> Any:
     operands = [name for name, domain in formula.domains.items() if isinstance(domain, OneSchedule)]
     rules = [assembled(formula.builder, **stored_values(it) | dict.fromkeys(operands)) for it in loops]
     try:
-        rule = _leaf_by_leaf(rules)
-    except ValueError:
+        together = _leaf_by_leaf(rules)
+    except (TypeError, ValueError):
         raise refusal.error() from None
     schedules = {name: stack([stored_values(it)[name] for it in loops]) for name in operands}
-    return assembled(formula.builder, **stored_values(rule) | schedules)
+    return assembled(formula.builder, **stored_values(together) | schedules)
 
 
 def _mixture(items: Sequence[Any]) -> Schedule:

@@ -18,8 +18,8 @@ from optax_sched._math.phases import LAST_STEP
 from optax_sched._schedules.piecewise import piecewise_interpolate
 
 _COUNT = Known("a known whole number, 1 or more", 1, whole=True)
-Count = Annotated[int, "int", _COUNT]
-CountOrZero = Annotated[int, "int", Known("a known whole number, 0 or more", 0, whole=True)]
+Whole = Annotated[int, "int", _COUNT]
+WholeOrZero = Annotated[int, "int", Known("a known whole number, 0 or more", 0, whole=True)]
 Epochs = Annotated[float, "float", Known("a known positive finite number", above=0.0, as_float=False)]
 BatchSize = Annotated[int | Function, "int | Callable[..., Any]", Domain()]  # a `_COUNT` or a schedule
 
@@ -64,12 +64,12 @@ def _nearest(schedule: Schedule, step: ArrayLike) -> jax.Array:
 
 @checked
 def count_updates(
-    num_examples: Count,
+    num_examples: Whole,
     batch_size: BatchSize,
     epochs: Epochs = 1,
     *,
-    processes: Count = 1,
-    accumulate: Count = 1,
+    processes: Whole = 1,
+    accumulate: Whole = 1,
     drop_last: Switch = True,
 ) -> int:
     """How many updates a training makes: the `total_steps` of its schedule.
@@ -135,7 +135,7 @@ def count_updates(
 
 
 @checked
-def count_examples(num_steps: CountOrZero, batch_size: BatchSize, *, processes: Count = 1) -> int:
+def count_examples(num_steps: WholeOrZero, batch_size: BatchSize, *, processes: Whole = 1) -> int:
     """How many examples the first updates of a training take: where a restored job goes on in its data.
 
         p (b(0) + b(1) + ... + b(T - 1))
@@ -169,7 +169,7 @@ def count_examples(num_steps: CountOrZero, batch_size: BatchSize, *, processes: 
 
 
 @checked
-def examples_seen(num_steps: Count, batch_size: BatchSize, *, processes: Count = 1) -> Schedule:
+def examples_seen(num_steps: Whole, batch_size: BatchSize, *, processes: Whole = 1) -> Schedule:
     """A clock of examples for `retime`: how many the updates before a step have taken.
 
         p (b(0) + b(1) + ... + b(t - 1)),    t = min(step, T)

@@ -209,7 +209,6 @@ def slanted_triangular(
     """
     # With low = p/r, p (1 + x (r - 1)) / r is low + (p - low) x.
     cut = jnp.maximum(whole_step(cut_frac * total_steps), 1)
-    rise, fall = phase(step, 0, cut), phase(step, cut, total_steps)
+    (risen, to_rise), (fallen, to_fall) = phase(step, 0, cut), phase(step, cut, total_steps)
     # The rise is over, and stays at 1, when the fall begins.
-    x, rest = rise.progress * fall.remaining, rise.remaining + fall.progress
-    return mix(peak_value / ratio, peak_value, x, rest)
+    return mix(peak_value / ratio, peak_value, risen * to_fall, to_rise + fallen)

@@ -122,8 +122,8 @@ def wsd_cycles(
     """
     budget = next_reached(step, boundaries := jnp.asarray(budgets))
     stable = warmup(constant(peak_value), warmup_steps)(step)
-    fall = phase(step, budget - decay_fraction * budget, budget)
-    value = blend(end_value, stable, shape, fall.remaining, fall.progress)
+    fallen, left = phase(step, budget - decay_fraction * budget, budget)
+    value = blend(end_value, stable, shape, left, fallen)
     return jnp.where(reached(step, jnp.max(boundaries)), end_value, value)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from jax.core import Tracer
 
 from optax_sched._core.built import is_batch
-from optax_sched._core.domains import SIZE, Domain, default_float, is_traced
+from optax_sched._core.domains import SIZE, Domain, default_float, is_sequence, is_traced, some
 from optax_sched._core.errors import Misplaced, Refusal
 from optax_sched._core.operands import Function, OneSchedule, as_schedule
-from optax_sched._core.words import Count, ManyScalars, Positive, Rate, Scalar, admit, domain_of, some
+from optax_sched._core.words import Count, ManyScalars, Positive, Rate, Scalar, admit, domain_of
 
 Array = np.ndarray | jax.Array
 
@@ -24,7 +24,7 @@ class SizesDomain(Domain):
 
     def admit(self, value: Any) -> int | tuple[int, ...]:
         items = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
-        if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+        if not is_sequence(items):
             return SIZE.admit(value)
         if not items:
             raise ValueError

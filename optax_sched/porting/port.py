@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optax_sched._core.built import Built
 from optax_sched._core.errors import in_a_word, refusal_of
 from optax_sched._core.peer_words import told_of
 from optax_sched.porting import keras_schedules, optax_schedules, timm_schedulers, torch_schedulers
@@ -97,14 +98,16 @@ def _instead(thing: object) -> str:
     known = [it for it in kind.__mro__[1:] if _key(it) in PORTERS] if isinstance(kind, type) else []
     if isinstance(thing, type):
         return f"the class {name}: make an object of it{row}"
-    if isinstance(thing, list | tuple):
-        return f"{name}: port each, [port(it) for it in schedulers]"
     if isinstance(thing, Mapping) and has("last_epoch"):
         return f"{name}, a state_dict, which does not hold all settings: give the scheduler itself"
     if inside:
         return f"{name}, which holds one: give its {inside}"
     if has("param_groups") or (has("init") and has("update")):
         return f"{name}, an optimizer, which is no scheduler: give the one that sets its rate"
+    if isinstance(thing, list | tuple):
+        return f"{name}: port each, [port(it) for it in schedulers]"
+    if isinstance(thing, Built):
+        return f"{name}, which is one of ours"
     if known:
         return f"{name}, a subclass of {known[0].__qualname__}, which may do anything: {OWN}"
     return f"{name}{row}: {'else ' if row else ''}{OWN}"

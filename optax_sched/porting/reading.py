@@ -75,6 +75,13 @@ class Part(Settings):
         """A setting of which each group has its own."""
         return self.number(name, self.values[name][self.index])
 
+    @property
+    def gamma(self) -> float:
+        """The factor of a decay."""
+        if not 0 < self["gamma"] <= 1:
+            self.refuse("gamma", "a factor in (0, 1]")
+        return self["gamma"]
+
 
 def called(source: object) -> str:
     """The class of an object, or the function that made a closure."""

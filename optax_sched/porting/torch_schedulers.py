@@ -111,11 +111,11 @@ def _cuts(it: Part, rate: float) -> list[float]:
 
 # What multiplies the rate as it stands, from step to step.
 FACTORS: dict[str, Callable[[Part], Schedule]] = {
-    "StepLR": lambda it: ours.step_decay(it.rate, it.whole("step_size"), it["gamma"]),
+    "StepLR": lambda it: ours.step_decay(it.rate, it.whole("step_size"), it.gamma),
     "MultiStepLR": multi_step_lr,
     "ConstantLR": constant_lr,
     "LinearLR": linear_lr,
-    "ExponentialLR": lambda it: ours.exponential_decay(it.rate, 1, it["gamma"]),
+    "ExponentialLR": lambda it: ours.exponential_decay(it.rate, 1, it.gamma),
     "PolynomialLR": polynomial_lr,
     "CosineAnnealingLR": lambda it: waves(it.rate, it.steps("T_max"), 1, it["eta_min"], it.until),
 }

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 from agreement import LENGTH, Draw, library
 from ported import Case, on_an_optimizer, ports, stepped_object
@@ -339,7 +340,7 @@ REFUSED = [
     ),
     (
         lambda opt: lr.ExponentialLR(opt, 1.1),
-        "port: ExponentialLR is beyond exponential_decay: decay_rate must be a factor in (0, 1]",
+        "port: ExponentialLR.gamma must be a factor in (0, 1], got 1.1",
     ),
     (
         lambda opt: lr.StepLR(opt, 2.5),
@@ -411,6 +412,11 @@ INSTEAD = [
     (3, "builtins.int: write it as a formula"),
     (print, "builtins.builtin_function_or_method: write it as a formula"),
     ({"lr": 0.1}, "builtins.dict: write it as a formula"),
+    (os.constant(0.1), "optax_sched.Schedule, which is one of ours"),
+    (
+        optax.sgd(0.1),
+        "optax._src.base.GradientTransformationExtraArgs, an optimizer, which is no scheduler",
+    ),
     (lr.StepLR, "the class torch.optim.lr_scheduler.StepLR: make an object of it"),
     (STEP.optimizer, "torch.optim.sgd.SGD, an optimizer, which is no scheduler"),
     ([STEP, STEP], "builtins.list: port each, [port(it) for it in schedulers]"),
