@@ -132,11 +132,10 @@ def values_at(schedule: Function, steps: np.ndarray) -> np.ndarray:
 
 def _labelled(schedules: Any) -> tuple[list[str], list[Function]]:
     """The labels, and the schedules."""
+    named = {"schedules": schedules}
     if isinstance(schedules, Mapping | list | tuple):
         pairs = schedules.items() if isinstance(schedules, Mapping) else enumerate(schedules)
         named = {f"schedules[{label!r}]": item for label, item in pairs}
-    else:
-        named = {"schedules": schedules}
     if not named:
         raise Refusal("plot", "schedules", "one schedule or more", schedules).error()
     found = [admit("plot", name, OneSchedule(), item) for name, item in named.items()]

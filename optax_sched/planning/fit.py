@@ -233,12 +233,10 @@ def _read(where: str, of: str, run: LoggedRun) -> tuple[np.ndarray, np.ndarray, 
     if bad.any():
         hint = f" at step {steps[bad][0]}: leave out what came after a divergence"
         raise Refusal(where, f"{of}losses", domain.words, losses[bad][0], hint).error()
-    rates = known_rates(where, run.schedule, int(steps.max()) + 1, f"{of}schedule", must_move=False)
+    rates = known_rates(where, run.schedule, int(steps.max()) + 1, f"{of}schedule")
     unmoved = np.cumsum(rates)[steps] <= 0
     if unmoved.any():
-        rule = "steps of a schedule with a rate above 0"
-        if rates.any():
-            rule = f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
+        rule = f"from {int(np.argmax(rates > 0))} on, the first with a rate above 0"
         raise Refusal(where, f"{of}steps", rule, steps[unmoved][0]).error()
     return rates, steps, losses
 
@@ -252,11 +250,10 @@ def _cautions(
             f"the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no law holds at "
             "two peaks: fit the runs of one peak. To choose a peak use fit_peaks"
         )
-    parts = np.linspace(0.0, 1.0, _PARTS)
     shapes = []
     for rates, peak in zip(runs, peaks, strict=True):
         falling = rates[int(np.argmax(rates)) :] / peak
-        shapes.append(np.interp(parts * (len(falling) - 1), np.arange(len(falling)), falling))
+        shapes.append(falling[np.linspace(0, len(falling) - 1, _PARTS).astype(int)])
     if all(np.mean(np.abs(shape - shapes[0])) < _ONE_SHAPE for shape in shapes):
         yield (
             "all runs have one shape: the law will be wrong for others. Add a run at a constant rate, "

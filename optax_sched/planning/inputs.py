@@ -98,10 +98,9 @@ def _numbers(value: Any) -> Array:
 
 
 def _in_float(value: Any) -> Array:
-    """Real numbers as an array, in the default float unless it is traced or wider."""
+    """Real numbers as an array, in the default float or a wider one unless it is traced."""
     array = _numbers(value)
-    is_wide = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize > 4
-    return array if isinstance(array, Tracer) or is_wide else array.astype(default_float())
+    return array if isinstance(array, Tracer) else array.astype(np.result_type(array, default_float()))
 
 
 Given = Function | Scalar | ManyScalars

@@ -74,7 +74,6 @@ class Group(NamedTuple):
     """Runs of one shape, one length and one batch size."""
 
     best: _Run
-    features: np.ndarray
     log_peaks: np.ndarray
     losses: np.ndarray
 
@@ -100,9 +99,8 @@ class PeakFit:
         self._losses = np.concatenate([group.losses for group in groups])
         # The group of each run.
         self._number = np.repeat(np.arange(len(groups)), [len(group.losses) for group in groups])
-        offsets, slopes = zip(*(self._log_best(group.features) for group in groups), strict=True)
+        offsets, slopes = zip(*(self._log_best(group.best) for group in groups), strict=True)
         self._offsets, self._slopes = np.array(offsets), np.array(slopes)
-        self._slopes[:, 4:] = _MODEL_ERROR * np.eye(len(groups))
         self.scatter = _SEED * float(np.median(np.abs(self._losses)))
         first = self._solved(self._start())
         off = self.scatter * first.fun[: len(self._losses)]
@@ -115,12 +113,17 @@ class PeakFit:
         means, deviations = exponents.T
         self.horizon_exponent, self.batch_exponent = map(float, means + deviations * self._values[2:4])
 
-    def _log_best(self, features: np.ndarray) -> tuple[float, np.ndarray]:
-        """m without e: its value where all parameters are 0, its slope by those from ln kappa on."""
-        by_scale, longer, larger = features - self._groups[0].features
+    def _log_best(self, run: _Run) -> tuple[float, np.ndarray]:
+        """A run's m: its value where all parameters are 0, its slope by those from ln kappa on.
+
+        The e of a group that was not fitted is unknown: it is left out.
+        """
+        by_scale, longer, larger = run.features() - self._groups[0].best.features()
         means, deviations = self._exponents.T
         powers = np.array([-longer, larger])
         slope = np.concatenate([[0.0, 1.0], deviations * powers, np.zeros(len(self._groups))])
+        alike = [number for number, group in enumerate(self._groups, 4) if run.is_like(group.best)]
+        slope[alike[:1]] = _MODEL_ERROR
         return by_scale + means @ powers, slope
 
     def _residuals(self, x: np.ndarray) -> np.ndarray:
@@ -186,12 +189,8 @@ class PeakFit:
         if (run.batch_size is None) != (groups[0].best.batch_size is None):
             rule = "a positive number, as in the runs" if batch_size is None else "None, as in the runs"
             raise Refusal(where, "batch_size", rule, batch_size).error()
-        offset, slope = self._log_best(run.features())
-        error = _MODEL_ERROR
-        for number, group in enumerate(groups):
-            if run.is_like(group.best):
-                slope[4 + number], error = error, 0.0
-                break
+        offset, slope = self._log_best(run)
+        error = 0.0 if slope[4:].any() else _MODEL_ERROR
         peak = float(np.exp(offset + slope @ self._values))
         variance = float(slope @ self._covariance @ slope) + error**2
         return BestPeak(peak, peak / run.peak, variance**0.5, self.kappa * variance)
@@ -317,7 +316,7 @@ def _groups(where: str, runs: list[_Run]) -> list[Group]:
             best = min(converged, key=lambda run: run.loss)
             near = [run for run in converged if abs(math.log(run.peak / best.peak)) <= _NEAR]
             log_peaks, losses = np.array([(math.log(run.peak), run.loss) for run in near]).T
-            groups.append(Group(best, best.features(), log_peaks, losses))
+            groups.append(Group(best, log_peaks, losses))
             _warn_of_edge(best, sorted({run.peak for run in linked}))
     return groups
 

@@ -63,22 +63,19 @@ class Run(NamedTuple):
     def area(self, decay: ArrayLike) -> jax.Array:
         """The sum of drop_k decay^(i-k) over all k <= i <= step."""
         pieces, piece = self.pieces, self.piece
-        counts = jnp.maximum(pieces.lengths, 1)
-        left, sum_left = powers(decay, counts - 1)
-        fade, echo = powers(decay, counts)
-        memory = _before_each(fade, pieces.drops * left)
-        # What a whole piece adds: of its own drop, and of the memory of the earlier ones.
-        added = jnp.cumsum(pieces.drops * (1.0 + sum_left) + echo * memory)
-        before = jnp.where(piece > 0, added[piece - 1], 0.0)
-        own = pieces.drops[piece] * (1.0 + powers(decay, self.done - 1)[1])
-        return before + own + powers(decay, self.done)[1] * memory[piece]
+        fades, sums = powers(decay, jnp.maximum(pieces.lengths, 1))
+        # What is remembered at the first step of each piece, its own drop included.
+        memory = pieces.drops + _before_each(fades, fades * pieces.drops)
+        areas = jnp.cumsum(memory * sums)
+        before = jnp.where(piece > 0, areas[piece - 1], 0.0)
+        return before + memory[piece] * powers(decay, self.done)[1]
 
 
 def powers(decay: ArrayLike, count: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """decay^count, and decay + ... + decay^count."""
+    """decay^count, and the sum of the powers below it, 1 + decay + ... + decay^(count - 1)."""
     forgotten = 1.0 - jnp.asarray(decay)  # exact, and so are the logs of it
-    log = jnp.log1p(-jnp.minimum(forgotten, 1.0 - 1e-7))
-    return jnp.exp(count * log), -jnp.expm1(count * log) * (1.0 - forgotten) / forgotten
+    log = jnp.log1p(-jnp.minimum(forgotten, 1.0 - jnp.finfo(forgotten.dtype).eps))
+    return jnp.exp(count * log), -jnp.expm1(count * log) / forgotten
 
 
 def run_at(pieces: Pieces, steps: np.ndarray) -> Run:
@@ -168,7 +165,7 @@ class GroupedRun(NamedTuple):
 
     def area(self, decay: ArrayLike) -> jax.Array:
         """As `Run.area`."""
-        return jnp.sum(self.drops * (1.0 + powers(decay, self.counts - 1)[1]), axis=1)
+        return jnp.sum(self.drops * powers(decay, self.counts)[1], axis=1)
 
 
 def grouped(pieces: Pieces, steps: np.ndarray) -> GroupedRun:

@@ -97,12 +97,15 @@ def seesaw(
         rule = f"at least batch_size = {batch_size}"
         raise Refusal(where, "max_batch_size", rule, max_batch_size).error()
     left = num_steps * batch_size
-    sizes = _sizes(batch_size, float(factor), max_batch_size or left)
-    growths = np.minimum(_growths(rates, float(factor)), len(sizes) - 1)
+    limit, factor = max_batch_size or left, float(factor)
+    # The batch sizes after 0, 1, 2, ... growths.
+    most = math.ceil(math.log(limit / batch_size, factor))
+    sizes = [min(round(batch_size * factor**growth), limit) for growth in range(most + 1)]
+    growths = np.minimum(_growths(rates, factor), most)
     pieces: list[tuple[int, int, int]] = []  # the first update, the examples before it, the batch size
     update, taken, size = 0, 0, batch_size
     while 2 * left >= size:
-        growth = growths[taken // batch_size] if left > 0 else 0
+        growth = growths[taken // batch_size]
         size = max([size, *(it for it in sizes[: growth + 1] if it <= left)])
         if not pieces or size > pieces[-1][2]:
             pieces.append((update, taken, size))
@@ -124,14 +127,6 @@ def seesaw(
     changes = starts[1:].tolist()
     rate = retime(old, join(lines, changes)) * piecewise_constant(gains, changes)
     return BatchPlan(rate, piecewise_constant(used.tolist(), changes), update)
-
-
-def _sizes(batch_size: int, factor: float, limit: int) -> list[int]:
-    """The batch sizes after 0, 1, 2, ... growths, up to a limit."""
-    sizes = [batch_size]
-    while sizes[-1] < limit:
-        sizes.append(min(round(batch_size * factor ** len(sizes)), limit))
-    return sizes
 
 
 def _growths(rates: np.ndarray, factor: float) -> np.ndarray:

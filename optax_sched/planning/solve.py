@@ -96,15 +96,14 @@ class Problem:
         logs = self._polished(best.x, size).x
         residuals, slope = self.at(tuple(logs))
         with float64():
-            law, by_logs = jax.tree.map(np.asarray, _law(self.kind.to_law, logs, self.unit))
+            law, by_logs = _law(self.kind.to_law, logs, self.unit)
         by_logs = np.stack(jax.tree.leaves(by_logs))
         # What the blocks of the runs and the prior say together.
         free = max(self.blocks - len(logs), 1)
         variance = max(scatter_of(residuals), 1e-9) ** 2 * len(residuals) / free
         known = slope.T @ slope / variance + np.diag(self.kind.prior_sd**-2.0)
         covariance = by_logs @ np.linalg.pinv(known, hermitian=True) @ by_logs.T
-        law = self.kind.law(*map(float, jax.tree.leaves(law)))
-        return law, covariance, _left_open(residuals, slope)
+        return jax.tree.map(float, law), covariance, _left_open(residuals, slope)
 
     def _starts(self) -> list[np.ndarray]:
         """The best first: L0, A and the size by non-negative least squares, for shapes on a grid."""

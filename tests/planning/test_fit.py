@@ -438,7 +438,7 @@ LOSSES = "positive finite numbers that are not traced, got "
         ),
         (
             [GOOD._replace(schedule=0.0)],
-            r"runs\[0\].steps must be steps of a schedule with a rate above 0",
+            r"runs\[0\].schedule must be a schedule with a rate above 0 before step 3",
         ),
         (
             [GOOD._replace(steps=[1, 3])],
