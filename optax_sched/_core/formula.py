@@ -155,9 +155,8 @@ def at_most(name: str, limit: str, why: str = "", hint: str = "") -> Check:
     """The check that one number is at most another where JAX holds both."""
 
     def check(number: object, most: object) -> Violation:
-        if _as_held(number) <= _as_held(most):
-            return None
-        return name, f"at most {limit} = {in_a_word(most)}{why}", hint
+        fits = _as_held(number) <= _as_held(most)
+        return None if fits else (name, f"at most {limit} = {in_a_word(most)}{why}", hint)
 
     return _asking(check, name, limit)
 
