@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.core import Tracer
+from jax.errors import ConcretizationTypeError, TracerArrayConversionError, TracerIntegerConversionError
 
-NEEDS_NUMBERS = jax.errors.JAXTypeError  # where Python asks a traced value for its number
+# What JAX raises where Python asks a traced value for its number.
+NEEDS_NUMBERS = ConcretizationTypeError, TracerArrayConversionError, TracerIntegerConversionError
 
 
 class Refusal(NamedTuple):
