@@ -106,7 +106,7 @@ class Reader(Walk):
         self.enter(path)
         if not is_mapping(config):
             rule = "a dict with the key 'builder'"
-            raise self.refused(path, rule, config).error(TypeError)
+            raise self.refused(path, rule, config, _as_a_dict(config)).error(TypeError)
         formula = self.formula(config, path)
         parameters = formula.signature.parameters
         takes = f"{formula.name} takes {', '.join(parameters) or 'nothing'}"
@@ -206,6 +206,16 @@ def is_mapping(value: object) -> bool:
     # ml_collections' ConfigDict is not registered as a Mapping.
     kind = type(value)
     return isinstance(value, Mapping) or (hasattr(kind, "keys") and hasattr(kind, "__getitem__"))
+
+
+def _as_a_dict(value: object) -> str:
+    """How to make a dict of a config object that is none."""
+    kind = type(value)
+    if hasattr(kind, "__dataclass_fields__"):
+        return ": give dataclasses.asdict(config)"
+    if hasattr(kind, "model_dump"):  # pydantic's
+        return ": give config.model_dump()"
+    return ": give vars(config)" if kind.__name__ in ("Namespace", "SimpleNamespace") else ""
 
 
 def _text_for_number(value: object, may_be_yaml: bool) -> str:

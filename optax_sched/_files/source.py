@@ -85,6 +85,8 @@ class _Parser:
         self.text = "\n" * (text.count("\n") - code.count("\n")) + code
 
     def whole(self) -> Any:
+        if not self.text.strip():
+            raise Refusal("from_source", "text", _WHOLE, "").error()
         try:
             with warnings.catch_warnings(action="ignore"):  # of escapes: the builders judge strings
                 tree = ast.parse(self.text, mode="eval").body

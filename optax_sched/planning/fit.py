@@ -70,7 +70,8 @@ class LossFit(NamedTuple):
 
         Returns:
           Two float64 arrays of the shape of `steps`. A loss is never negative: where the law's would
-          be, it is 0, with the deviation of the law's. Before any rate is spent both are inf.
+          be, it is 0, with the deviation of the law's. Before any rate is spent both are inf. Of more
+          than 500 steps the losses are those of the law to about 1e-5 (1e-4 where rates restart often).
 
         Warns:
           UserWarning: the highest rate differs by more than 10 % from the peaks of the runs.

@@ -38,7 +38,7 @@ class LossLaw(Built):
             run = run_at(constant_pieces(rates), at.reshape(-1))
             if not is_traced(rates):
                 run = run._replace(pieces=padded(run.pieces))
-            return _losses(self, run).reshape(at.shape)
+            return losses_in(self, run).reshape(at.shape)
 
     def losses(self, run: Run | GroupedRun) -> jax.Array:
         """The formula."""
@@ -51,7 +51,8 @@ def loss_law(function: Callable[..., Any]) -> Callable[..., LossLaw]:
 
 
 @jax.jit
-def _losses(law: LossLaw, run: Run) -> jax.Array:
+def losses_in(law: LossLaw, run: Run | GroupedRun) -> jax.Array:
+    """The losses at the steps of a run, inf before any rate is spent."""
     has_moved = run.spent > 0
     losses = law.losses(run._replace(spent=jnp.where(has_moved, run.spent, 1.0)))
     return jnp.where(has_moved, losses, jnp.inf)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from optax_sched._core.evaluate import float64
-from optax_sched.planning.loss_law import Kind, LossLaw, ToLaw
+from optax_sched.planning.loss_law import Kind, LossLaw, ToLaw, losses_in
 from optax_sched.planning.pieces import GroupedRun, constant_pieces, grouped
 
 _HUBER = 1e-3  # on the log of the loss: larger residuals pull no more
@@ -24,7 +24,8 @@ def losses_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:
     with float64():
         if steps.size <= _MOST_EXACT:
             return np.asarray(law(rates, steps))
-        return np.asarray(law.losses(grouped(constant_pieces(rates), steps)))
+        losses = losses_in(law, grouped(constant_pieces(rates), steps.ravel()))
+        return np.asarray(losses).reshape(steps.shape)
 
 
 def slope_of(law: LossLaw, rates: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -1,5 +1,9 @@
 """What is no config is refused in one line that begins with the place, and nothing is executed."""
 
+import argparse
+import dataclasses
+import types
+
 import pytest
 from tables.bad_configs import COS, HOSTILE, join, laughs, nested, noise
 
@@ -17,6 +21,31 @@ def test_what_is_no_config_is_refused_in_one_line_with_its_place(case, tmp_path,
     assert text.startswith(f"from_config: {words}"), text
     assert "\n" not in text and len(text) < 500
     assert list(tmp_path.iterdir()) == []  # nothing was executed
+
+
+class Dumped:
+    """As pydantic's models are."""
+
+    def model_dump(self):
+        return COS
+
+
+CONFIG = dataclasses.make_dataclass("Config", [("builder", str)])
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        (CONFIG("constant"), "dataclasses.asdict(config)"),
+        (Dumped(), "config.model_dump()"),
+        (argparse.Namespace(**COS), "vars(config)"),
+        (types.SimpleNamespace(**COS), "vars(config)"),
+    ],
+)
+def test_a_config_object_that_is_no_dict_gets_the_word_that_makes_one(config, remedy):
+    with pytest.raises(TypeError, match=r"^from_config: config must be a dict with ") as refused:
+        from_config(config)
+    assert str(refused.value).endswith(f": give {remedy}")
 
 
 def test_what_the_hostile_ones_are_changed_from_is_good():

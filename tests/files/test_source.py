@@ -125,9 +125,9 @@ def nested(levels: int) -> str:
 
 
 BAD = [
-    ("", "line 1 is not valid Python"),
-    (" \n", "line 1 is not valid Python"),
-    ("0.1", "line 1 must be a call of a builder, such as cosine_decay(0.1, 1000), got '0.1'"),
+    ("", "text must be a call of a builder, such as cosine_decay(0.1, 1000), got ''"),
+    (" \n", "text must be a call of a builder"),
+    ("0.1", "line 1 must be a call of a builder"),
     ("cosine_decay", "line 1 must be a call of a builder"),
     ("[constant(0.1)]", "line 1 must be a call of a builder"),
     ("constant(0.1), constant(0.2)", "line 1 must be a call of a builder"),

@@ -493,3 +493,5 @@ def test_a_prediction_of_many_steps_is_that_of_the_law(noisy_fit):
     np.testing.assert_allclose(many[::50], few, rtol=2e-5)  # by groups of drops, and exact
     np.testing.assert_allclose(few, noisy_fit.law(rates, steps[::50]), rtol=2e-6)
     assert np.all(deviations > 0)
+    square, _ = noisy_fit.predict(rates, steps.reshape(3, 289))
+    np.testing.assert_allclose(square.ravel(), many, rtol=1e-12)
