@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.core import Tracer
+from jax.errors import ConcretizationTypeError, TracerArrayConversionError, TracerIntegerConversionError
 
-NEEDS_NUMBERS = jax.errors.JAXTypeError  # where Python asks a traced value for its number
+# What JAX raises where Python asks a traced value for its number.
+NEEDS_NUMBERS = ConcretizationTypeError, TracerArrayConversionError, TracerIntegerConversionError
 
 
 class Refusal(NamedTuple):
@@ -54,7 +56,8 @@ def in_a_word(value: object) -> str:
     if isinstance(value, Tracer):
         return f"a traced {value.dtype}{list(value.shape)}"
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        return f"an array of shape {value.shape}" if value.ndim else repr(value.item())
+        is_number = not value.ndim and isinstance(value.dtype, np.dtype)  # that of a random key is none
+        return repr(value.item()) if is_number else f"an array of shape {value.shape}"
     return " ".join(_Shortened().repr(value).split())
 
 

@@ -210,6 +210,11 @@ def test_schedule_is_not_made_by_hand():
         os.Schedule()
 
 
+def test_a_random_key_is_no_number():
+    with pytest.raises(TypeError, match=r"^constant: value must be a finite number, got an array"):
+        os.constant(jax.random.key(0))
+
+
 @pytest.mark.parametrize(
     ("call", "line"),
     [
