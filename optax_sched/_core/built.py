@@ -20,9 +20,10 @@ class Built(Node):
 
     __module__ = "optax_sched"
     __slots__ = ()
+    _such_as = ""  # one of the builders, for the error
 
     def __init__(self, *_: object, **__: object):
-        raise TypeError(f"{type(self).__name__} is made by builders: see its docstring")
+        raise TypeError(f"{type(self).__name__} is made by builders{self._such_as}")
 
     @classmethod
     def _make(cls, formula: Formula, values: Sequence[Any]) -> Self:

@@ -36,6 +36,7 @@ class Schedule(Operators, Built):
     """
 
     __slots__ = ("_ready",)  # what `call` keeps from the first eager call on
+    _such_as = ", such as cosine_decay(0.1, 1000)"
 
     def __call__(self, step: Any) -> jax.Array:
         """The value at `step`, an integer or a float, or an array of them of any shape."""

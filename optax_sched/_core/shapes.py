@@ -30,6 +30,7 @@ class Shape(Built):
     """
 
     __slots__ = ()
+    _such_as = ", such as power_shape(2.0)"
 
     def __call__(self, x: Any) -> jax.Array:
         """The value at a fraction x."""
