@@ -80,6 +80,14 @@ def option(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 @option
+def step_count(text: str) -> int:
+    steps = int(text) if text.replace("_", "").isdecimal() else 0
+    if steps < 1:
+        raise ValueError(f"must be a whole number, 1 or more, got {in_a_word(text)}")
+    return steps
+
+
+@option
 def picture_file(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in SUFFIXES:
@@ -103,11 +111,19 @@ def read_spec(spec: str) -> Schedule:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{spec}: {error}") from None
     if "(" not in spec:
-        calls = {name: f"{name}({bare(it.signature)})" for name, it in BUILT_IN.items()}
-        remedy = "a source text is a call, such as 'cosine_decay(0.1, 1000)'"
-        hint = f"no such file{called_here(spec, calls)}; {remedy}"
-        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {hint}")
+        raise ValueError(f"must be a file or a source text, got {in_a_word(spec)}: {remedy(spec)}")
     return drawable(from_source(spec))
+
+
+def remedy(spec: str) -> str:
+    """What to write instead of a text without a call, which names no file."""
+    if spec in BUILT_IN:
+        return f"call the builder: {spec}({bare(BUILT_IN[spec].signature)})"
+    try:
+        return f"for a constant write constant({float(spec)!r})"
+    except ValueError:
+        hint = called_here(spec, BUILT_IN)
+        return f"no such file{hint}; a source text is a call, such as 'cosine_decay(0.1, 1000)'"
 
 
 def drawable(built: object) -> Schedule:
@@ -148,7 +164,7 @@ def parser() -> Parser:
 
     spec = {"type": read_spec, "metavar": "SPEC"}
     one_spec = {**spec, "help": "a source text, or a JSON or YAML file"}
-    steps = {"type": int, "metavar": "N"}
+    steps = {"type": step_count, "metavar": "N"}
     steps_help = "the last step; without it, where the value no longer changes (1000 if it always does)"
     picture = {"type": picture_file, "metavar": "FILE"}
     picture_help = f"the picture to write, which ends in {', '.join(SUFFIXES)}"

@@ -116,10 +116,11 @@ class Number(Domain):
 
     def admit(self, value: object) -> Any:
         scalar = as_scalar(value)
-        may_be_0 = self.is_length and PHASES_MAY_BE_EMPTY.get()
-        if isinstance(scalar, Tracer) or (may_be_0 and scalar == 0):
+        if isinstance(scalar, Tracer):
             return self._cast(scalar)
         number = scalar if isinstance(scalar, int | float) else scalar.item()
+        if self.is_length and number == 0 and PHASES_MAY_BE_EMPTY.get():
+            return self._cast(scalar)
         if self.whole and isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, int) and not self.as_float and number > LAST_STEP:

@@ -111,9 +111,10 @@ class Formula:
 
     def importable(self) -> Callable[..., Any]:
         """The builder, under the name by which its module knows it, so that it can be pickled."""
-        for name, value in list(vars(sys.modules.get(self.builder.__module__, object)).items()):
-            if value is self.builder:
-                self.builder.__qualname__ = name
+        known = vars(sys.modules.get(self.builder.__module__, object))
+        if known.get(self.builder.__qualname__) is not self.builder:
+            names = (name for name, value in known.items() if value is self.builder)
+            self.builder.__qualname__ = next(names, self.builder.__qualname__)
         return self.builder
 
     def value(self, step: object, bound: inspect.BoundArguments) -> Any:

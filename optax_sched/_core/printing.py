@@ -1,5 +1,6 @@
 """Writes a hyperparameter as Python source."""
 
+import functools
 import inspect
 
 import jax
@@ -25,6 +26,8 @@ def source(value: object) -> str:
         value = list(np.asarray(value))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(source, value)) + "]"
+    if isinstance(value, functools.partial) and not value.args and not value.keywords:
+        value = value.func
     if inspect.isroutine(value):
         return value.__qualname__
     return repr(value)

@@ -19,7 +19,7 @@ PARTITION = optax.transforms.PartitionState
 TELLING = (*KEPT, INJECTED, PARTITION)  # that say something of the rate
 _BY_FIELDS: dict[frozenset[str], Any] = {frozenset(kind._fields): kind for kind in TELLING}
 # The fields that hold states by name.
-_BY_NAME = [jax.tree_util.GetAttrKey(field) for field in ("inner_states", "hyperparams_states")]
+_FIELDS_BY_NAME = [jax.tree_util.GetAttrKey(field) for field in ("inner_states", "hyperparams_states")]
 
 
 class Place:
@@ -30,7 +30,11 @@ class Place:
 
     def __init__(self, state: Any, path: Sequence[Any]):
         self.state = state
-        steps = [(key.name, at.key) for key, at in itertools.pairwise(path) if key in _BY_NAME]
+        steps = [
+            (key.name, at.key)
+            for key, at in itertools.pairwise(path)
+            if key in _FIELDS_BY_NAME and hasattr(at, "key")
+        ]
         self.names = [name for _, name in steps]
         self.is_rate = all(is_rate(name) for field, name in steps if field == "hyperparams_states")
 

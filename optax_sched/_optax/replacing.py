@@ -147,15 +147,21 @@ def _made_by(function: Callable[[Any], Any], old: Any, name: str) -> Any:
     try:
         new = function(old)
     except Exception as error:
-        try:
-            jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
-        except Exception:  # it is no function of the step, whatever it raises there
-            raise error from error.__cause__
+        if not _is_of_the_step(function):
+            raise
         raise TypeError(
             f"replace_schedule: {name} must be a schedule or a function old -> new, got a function of "
             "the step: wrap it, optax_sched.schedule(function)()"
         ) from error
     return admit("replace_schedule", f"what {name} returns", OneSchedule(), new)
+
+
+def _is_of_the_step(function: Callable[[Any], Any]) -> bool:
+    try:
+        jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
+    except Exception:  # whatever the user's function raises
+        return False
+    return True
 
 
 def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> ScheduleState:
@@ -168,7 +174,7 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
     # A random key is held as its words where only these are restored.
     pairs = zip(leaves.values(), olds, strict=True)
     news = [jax.random.key_data(a) if is_key(a) and not is_key(b) else a for a, b in pairs]
-    rules = map(_rule, news, olds) if fits else ["be of the old one's structure"]
+    rules = map(_broken_rule, news, olds) if fits else ["be of the old one's structure"]
     rule = next(filter(None, rules), None)
     if rule and not retrace:
         remedy = "retrace=True takes it, at the cost of one new trace"
@@ -181,7 +187,7 @@ def _with(state: ScheduleState, new: object, name: str, retrace: bool) -> Schedu
     return _at_start(state._replace(schedule=held), state.count, new)
 
 
-def _rule(new: Any, old: Any) -> str | None:
+def _broken_rule(new: Any, old: Any) -> str | None:
     """What a number breaks in the place of another, if anything."""
     if jnp.shape(new) != jnp.shape(old) or is_key(new) != is_key(old):
         return "be of the old one's structure"

@@ -1,6 +1,5 @@
 """Many schedules at once: as one batch, or from a grid of settings."""
 
-import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ import numpy as np
 
 from optax_sched._core.built import Built, assembled, formula_behind, refuse_batch, stored_values
 from optax_sched._core.domains import is_traced, read_only, some, stacked
-from optax_sched._core.errors import Refusal
+from optax_sched._core.errors import Refusal, in_a_word
 from optax_sched._core.operands import Mixture, OneSchedule, as_number, in_families
 from optax_sched._core.schedule import Schedule
 from optax_sched._core.words import admit
@@ -48,34 +47,41 @@ def stack(schedules: Sequence[Any]) -> Schedule:
     if any(isinstance(item, Built) and not isinstance(item, Schedule) for item in schedules):
         return _closed_loops(schedules)
     items = [admit("stack", f"schedules[{i}]", OneSchedule(), item) for i, item in enumerate(schedules)]
-    with contextlib.suppress(TypeError, ValueError):  # of other structures, shapes or kinds of keys
-        if jax.tree.leaves(items[0]):
-            return _leaf_by_leaf(items)
+    leaves, structures = zip(*map(jax.tree.flatten, items), strict=True)
+    if leaves[0] and len(set(structures)) == 1 and len({tuple(map(_form, row)) for row in leaves}) == 1:
+        return jax.tree.unflatten(structures[0], map(stacked, zip(*leaves, strict=True)))
     return _mixture(items)
-
-
-def _leaf_by_leaf(items: Sequence[Any]) -> Any:
-    """The items as one, with their leaves stacked; an error where they are not of one form."""
-    structure = jax.tree.structure(items[0])
-    leaves = zip(*map(structure.flatten_up_to, items), strict=True)
-    return jax.tree.unflatten(structure, map(stacked, leaves))
 
 
 def _closed_loops(loops: Sequence[Any]) -> Any:
     """Closed loops of one builder, their schedules stacked as schedules are, all else leaf by leaf."""
+    names = [formula_behind(it).name if isinstance(it, Built) else in_a_word(it) for it in loops]
     rule = "schedules alone, or closed loops of one builder and structure"
-    refusal = Refusal("stack", "schedules", rule, loops)
-    formula, *others = {formula_behind(it) if isinstance(it, Built) else None for it in loops}
-    if others or formula is None:
+    refusal = Refusal("stack", "schedules", rule, names)
+    formula = formula_behind(next(it for it in loops if isinstance(it, Built)))
+    if not all(isinstance(it, Built) and formula_behind(it) is formula for it in loops):
         raise refusal.error(TypeError)
-    operands = [name for name, domain in formula.domains.items() if isinstance(domain, OneSchedule)]
-    rules = [assembled(formula.builder, **stored_values(it) | dict.fromkeys(operands)) for it in loops]
-    try:
-        together = _leaf_by_leaf(rules)
-    except (TypeError, ValueError):
-        raise refusal.error() from None
-    schedules = {name: stack([stored_values(it)[name] for it in loops]) for name in operands}
-    return assembled(formula.builder, **stored_values(together) | schedules)
+    values: dict[str, Any] = {}
+    for name, domain in formula.domains.items():
+        column = [stored_values(it)[name] for it in loops]
+        if isinstance(domain, OneSchedule):
+            values[name] = stack(column)
+        elif not domain.static:
+            try:
+                values[name] = jax.tree.map(lambda *x: stacked(x), *column)
+            except ValueError:
+                raise refusal.error() from None
+        elif all(value == column[0] for value in column):
+            values[name] = column[0]
+        else:
+            raise Refusal("stack", f"{name} in schedules", "the same in all", column).error()
+    return assembled(formula.builder, **values)
+
+
+def _form(leaf: Any) -> Any:
+    """What leaves must share to be stacked: their shape and, if they are random keys, their dtype."""
+    dtype = jnp.result_type(leaf)
+    return jnp.shape(leaf), dtype if jnp.issubdtype(dtype, jax.dtypes.prng_key) else None
 
 
 def _mixture(items: Sequence[Any]) -> Schedule:
@@ -86,10 +92,10 @@ def _mixture(items: Sequence[Any]) -> Schedule:
     families = []
     for number, family in enumerate(in_families(items)):
         index[family.indices] = number
-        members = [items[family.indices[0]]] * len(items)
-        for i in family.indices:
-            members[i] = items[i]
-        families.append(_leaf_by_leaf(members))
+        rows = np.zeros(len(items), int)
+        rows[family.indices] = range(len(family.indices))
+        columns = map(stacked, zip(*family.members, strict=True))
+        families.append(jax.tree.unflatten(family.structure, [column[rows] for column in columns]))
     return assembled(select, index=read_only(index), schedules=Mixture.made(families))
 
 
@@ -111,9 +117,10 @@ def unstack(batch: Schedule) -> list[Any]:
     [constant(value=0.1), constant(value=0.2)]
     """
     size = size_of("unstack", batch)
-    batch = indexable(batch)
+    leaves, structure = jax.tree.flatten(indexable(batch))
     # Leaves in NumPy were Python numbers before `stack`.
-    items = [jax.tree.map(lambda leaf, row=row: as_number(leaf[row]), batch) for row in range(size)]
+    rows = [[as_number(leaf[row]) for leaf in leaves] for row in range(size)]
+    items = [jax.tree.unflatten(structure, row) for row in rows]
     return [OneSchedule().public(it) for it in jax.tree.map(_chosen, items, is_leaf=_is_choice)]
 
 
@@ -159,6 +166,8 @@ transition_steps=[10, 20, 10, 20])
         hint = f": pass the builder, {formula_behind(builder).name}" if is_made else ""
         rule = "a function that makes a schedule"
         raise Refusal("grid", "builder", rule, builder, hint).error(TypeError)
+    if not values:
+        raise TypeError("grid: it takes a sequence of values for at least one argument of the builder")
     choices = [_choices(name, tried) for name, tried in values.items()]
     settings = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*choices)]
     return stack([builder(**setting) for setting in settings]), settings

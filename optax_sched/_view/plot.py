@@ -169,21 +169,22 @@ def _short(value: Any) -> str:
 
 def show(schedule: Schedule, num_steps: int) -> None:
     """Print a schedule's source, a table of its values from step 0 to `num_steps`, and its curve."""
-    console, rich = imported("show", "rich.console").Console(), imported("show", "rich.table")
+    console = imported("show", "rich.console").Console(highlight=False, markup=False, soft_wrap=True)
+    rich = imported("show", "rich.table")
     table = rich.Table(*(rich.Column(title, justify="right") for title in ("step", "value")), "")
     boundaries = phase_boundaries(schedule)[:MOST_PHASES]
     steps = steps_to_show(num_steps, boundaries, ROWS)
     begins = set(np.ceil(boundaries).tolist())
     for step, value in zip(steps.tolist(), values_at(schedule, steps).tolist(), strict=True):
         table.add_row(str(step), f"{value:.6g}", "a phase begins" if step in begins else "")
-    print(schedule)
+    console.print(repr(schedule))
     console.print(table)
     curve = _curve(schedule, num_steps)
     try:
         curve.encode(console.encoding)
     except UnicodeEncodeError:
         curve = "(the curve needs a terminal in UTF-8)"
-    print(curve)
+    console.print(curve)
 
 
 def print_table(
@@ -197,9 +198,10 @@ def print_table(
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*row)
-    imported(where, "rich.console").Console(highlight=False, markup=False).print(table)
+    console = imported(where, "rich.console").Console(highlight=False, markup=False)
+    console.print(table)
     if remark:
-        print(remark)
+        console.print(remark, soft_wrap=True)
 
 
 def _curve(schedule: Schedule, num_steps: int) -> str:

@@ -20,7 +20,7 @@ _OPEN = 0.5  # in the log of a parameter: warn above this uncertainty
 _ONE_SHAPE = 0.05  # mean difference of rates over the highest: warn below it
 _MISFIT = 0.01  # root mean square residual: warn above it
 _PARTS = 200  # of a run, where shapes are compared
-_SLOPES = 256  # steps, always as many: between them the deviation is interpolated
+_MOST_SLOPES = 1000  # steps: between them the deviation is interpolated
 
 
 class LoggedRun(NamedTuple):
@@ -84,7 +84,7 @@ class LossFit(NamedTuple):
         moved = np.isfinite(losses)
         if moved.any():
             known = np.unique(at[moved])
-            known = known[np.linspace(0, len(known) - 1, _SLOPES).astype(int)]
+            known = known[np.linspace(0, len(known) - 1, min(len(known), _MOST_SLOPES)).astype(int)]
             slope = slope_of(self.law, rates, known)
             open_by = np.interp(at, known, np.einsum("ij,jk,ik->i", slope, self.covariance, slope))
             relative = scatter_of(self.residuals) ** 2 + self.model_error**2
@@ -251,10 +251,11 @@ def _cautions(
             f"the peaks of the runs differ, {min(peaks):.3g} to {max(peaks):.3g}, and no law holds at "
             "two peaks: fit the runs of one peak. To choose a peak use fit_peaks"
         )
+    parts = np.linspace(0.0, 1.0, _PARTS)
     shapes = []
     for rates, peak in zip(runs, peaks, strict=True):
         falling = rates[int(np.argmax(rates)) :] / peak
-        shapes.append(falling[np.linspace(0, len(falling) - 1, _PARTS).astype(int)])
+        shapes.append(np.interp(parts * (len(falling) - 1), np.arange(len(falling)), falling))
     if all(np.mean(np.abs(shape - shapes[0])) < _ONE_SHAPE for shape in shapes):
         yield (
             "all runs have one shape: the law will be wrong for others. Add a run at a constant rate, "

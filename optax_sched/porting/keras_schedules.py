@@ -10,24 +10,35 @@ from optax_sched.porting.simplify import cosine, powered, seen, warmed
 MODULE = "keras.src.optimizers.schedules.learning_rate_schedule"
 
 
-def exponential(it: Settings) -> Schedule:
-    builder = ours.step_decay if it.values["staircase"] else ours.exponential_decay
-    return builder(it["initial_learning_rate"], it.steps("decay_steps"), it["decay_rate"])
+class Keras(Settings):
+    """A schedule of keras'."""
+
+    @property
+    def rate(self) -> float:
+        return self["initial_learning_rate"]
+
+    @property
+    def length(self) -> float:
+        return self.steps("decay_steps")
 
 
-def piecewise(it: Settings) -> Schedule:
+def exponential(it: Keras) -> Schedule:
+    builder = ours.step_decay if it.raw("staircase") else ours.exponential_decay
+    return builder(it.rate, it.length, it["decay_rate"])
+
+
+def piecewise(it: Keras) -> Schedule:
     """To keras a boundary belongs to the piece before it."""
-    values = [it.number("values", value) for value in it.values["values"]]
+    values = [it.number("values", value) for value in it.raw("values")]
     starts = [math.floor(b) + 1 for b in it.increasing("boundaries")]
     pieces = seen([0, *starts], values)
     values, starts = [value for *_, value in pieces], [start for start, *_ in pieces[1:]]
     return ours.piecewise_constant(values, starts) if starts else ours.constant(values[0])
 
 
-def polynomial(it: Settings) -> Schedule:
-    rate, end = it["initial_learning_rate"], it["end_learning_rate"]
-    length, power = it.steps("decay_steps"), it["power"]
-    if not it.values["cycle"]:
+def polynomial(it: Keras) -> Schedule:
+    rate, length, end, power = it.rate, it.length, it["end_learning_rate"], it["power"]
+    if not it.raw("cycle"):
         return powered(rate, length, end, power)
     # Cycle k lasts k T steps, of which (k - 1) T are over when it begins: what remains of it falls as
     # in the first, from 1/k^power. At its last step keras is still at its end.
@@ -42,29 +53,27 @@ def polynomial(it: Settings) -> Schedule:
     return ours.join([rate, cycles + end if end else cycles], [1])
 
 
-def inverse_time(it: Settings) -> Schedule:
-    rate, length, decay_rate = it["initial_learning_rate"], it.steps("decay_steps"), it["decay_rate"]
-    if it.values["staircase"]:
-        return ours.every(ours.inverse_time_decay(rate, 1, decay_rate), length)
-    return ours.inverse_time_decay(rate, length, decay_rate)
+def inverse_time(it: Keras) -> Schedule:
+    if it.raw("staircase"):
+        return ours.every(ours.inverse_time_decay(it.rate, 1, it["decay_rate"]), it.length)
+    return ours.inverse_time_decay(it.rate, it.length, it["decay_rate"])
 
 
-def annealed(it: Settings) -> Schedule:
+def annealed(it: Keras) -> Schedule:
     """keras' warm-up comes before decay_steps, and counts only with a target."""
-    start, length = it["initial_learning_rate"], it.steps("decay_steps")
-    has_warmup = it.values["warmup_target"] is not None
-    peak, warm = (it["warmup_target"], it.steps("warmup_steps")) if has_warmup else (start, 0)
-    return warmed(cosine(peak, length, tidy(it["alpha"] * peak)), warm, start)
+    if it.raw("warmup_target") is None:
+        return cosine(it.rate, it.length, tidy(it["alpha"] * it.rate))
+    peak = it["warmup_target"]
+    return warmed(cosine(peak, it.length, tidy(it["alpha"] * peak)), it.steps("warmup_steps"), it.rate)
 
 
-def restarts(it: Settings) -> Schedule:
+def restarts(it: Keras) -> Schedule:
     first, growth, fall = it.steps("first_decay_steps"), it.steps("_t_mul"), it["_m_mul"]
-    rate, longer = it["initial_learning_rate"], None if growth == 1 else growth
-    end = tidy(it["alpha"] * rate)
+    longer, end = None if growth == 1 else growth, tidy(it["alpha"] * it.rate)
     if end == 0 or fall == 1:
-        return ours.cosine_restarts(rate, first, end, longer, fall)
+        return ours.cosine_restarts(it.rate, first, end, longer, fall)
     # keras' floor does not shrink with the peaks.
-    return ours.cosine_restarts(tidy(rate - end), first, 0.0, longer, fall) + end
+    return ours.cosine_restarts(tidy(it.rate - end), first, 0.0, longer, fall) + end
 
 
 SCHEDULES = {
@@ -75,8 +84,3 @@ SCHEDULES = {
     "CosineDecay": annealed,
     "CosineDecayRestarts": restarts,
 }
-
-
-def ported(schedule: object) -> Schedule:
-    """What a schedule of keras' is here."""
-    return SCHEDULES[type(schedule).__qualname__](Settings(schedule))

@@ -1,6 +1,5 @@
 """`port`: from the scheduler object of another library to the schedule that does the same."""
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,16 +7,36 @@ from typing import Any
 from optax_sched._core.built import Built
 from optax_sched._core.errors import in_a_word, refusal_of
 from optax_sched._core.peer_words import told_of
-from optax_sched.porting import keras_schedules, optax_schedules, timm_schedulers, torch_schedulers
-from optax_sched.porting.reading import OWN, called
+from optax_sched.porting import keras_schedules, optax_schedules, timm_schedulers, torch_compositions
+from optax_sched.porting.reading import OWN, Settings, called
 
-# By the exact module and name of the class, or of the function: a subclass may do anything. What has
-# an optimizer is ported for one of its parameter groups.
-PORTERS: dict[tuple[str, str], Callable[..., Any]] = {
+_TORCH = [*torch_compositions.SINGLE, *torch_compositions.WHOLE]
+
+
+def _keras(schedule: object) -> Any:
+    return keras_schedules.SCHEDULES[type(schedule).__qualname__](keras_schedules.Keras(schedule))
+
+
+def _multiplicative(scheduler: Any) -> Any:
+    rule = "one whose rate depends on the step alone"
+    remedy = f"for one factor exponential_decay(lr, 1, factor), else {OWN}, or a table of the products"
+    Settings(scheduler).refuse("lr_lambda", rule, remedy, got=scheduler.lr_lambdas[0])
+
+
+def _greedy(scheduler: object) -> Any:
+    rule = "one that greedy does exactly, which has no warmup, reset_start and smooth"
+    remedy = "greedy(lr, factor, patience, min_scale=..., max_scale=...) is the nearest"
+    Settings(scheduler).refuse("step", rule, remedy, got="GreedyLR")
+
+
+# By the exact module and name of the class, or of the function: a subclass may do anything.
+PORTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     **dict.fromkeys(optax_schedules.CLOSURES, optax_schedules.ported),
-    **{(keras_schedules.MODULE, name): keras_schedules.ported for name in keras_schedules.SCHEDULES},
-    **{(torch_schedulers.MODULE, name): it for name, it in torch_schedulers.PORTERS.items()},
+    **{(torch_compositions.MODULE, name): torch_compositions.ported for name in _TORCH},
+    **{(keras_schedules.MODULE, name): _keras for name in keras_schedules.SCHEDULES},
     **{(module, name): timm_schedulers.ported for name, module in timm_schedulers.MODULES.items()},
+    (torch_compositions.MODULE, "MultiplicativeLR"): _multiplicative,
+    ("transformers.optimization", "GreedyLR"): _greedy,
 }
 
 
@@ -64,7 +83,7 @@ def port(scheduler: object) -> Any:
     warmup_cosine_decay(peak_value=0.001, warmup_steps=100, total_steps=1000, ...)
     >>> port([optax.constant_schedule(0.1)])
     Traceback (most recent call last):
-    TypeError: port: scheduler must be one object of optax's, torch's, ..., got builtins.list: ...
+    TypeError: port: scheduler must be one object of optax's, torch's, ..., got a list: port each...
     """
     kind = scheduler if inspect.isfunction(scheduler) else type(scheduler)
     porter = PORTERS.get(_key(kind))
@@ -72,9 +91,7 @@ def port(scheduler: object) -> Any:
         whose = "optax's, torch's, transformers', keras' or timm's schedulers"
         raise TypeError(f"port: scheduler must be one object of {whose}, got {_instead(scheduler)}")
     try:
-        optimizer = getattr(scheduler, "optimizer", None)
-        groups = () if optimizer is None else range(len(optimizer.param_groups))
-        made = [porter(scheduler, group) for group in groups] or [porter(scheduler)]
+        ported = porter(scheduler)
     except (AttributeError, IndexError, KeyError) as error:
         rule = "as the library's newest version makes it"
         raise ValueError(
@@ -85,7 +102,9 @@ def port(scheduler: object) -> Any:
         if refusal is None or refusal.where == "port":
             raise
         raise ValueError(f"port: {called(scheduler)} is beyond {error}: {OWN}") from None
-    return made[0] if len(set(map(repr, made))) == 1 else made
+    if not isinstance(ported, list):
+        return ported
+    return ported[0] if len(set(map(repr, ported))) == 1 else ported
 
 
 def _instead(thing: object) -> str:
@@ -93,24 +112,26 @@ def _instead(thing: object) -> str:
     kind = thing if isinstance(thing, type) or inspect.isfunction(thing) else type(thing)
     name = f"{kind.__module__}.{kind.__qualname__}"
     row = told_of(kind.__module__.partition(".")[0], kind.__qualname__)
-    has = thing.__contains__ if isinstance(thing, Mapping) else functools.partial(hasattr, thing)
-    inside = next(filter(has, ("scheduler", "lr_scheduler", "schedule_fn")), None)
     known = [it for it in kind.__mro__[1:] if _key(it) in PORTERS] if isinstance(kind, type) else []
     if isinstance(thing, type):
         return f"the class {name}: make an object of it{row}"
-    if isinstance(thing, Mapping) and has("last_epoch"):
-        return f"{name}, a state_dict, which does not hold all settings: give the scheduler itself"
-    if inside:
-        return f"{name}, which holds one: give its {inside}"
-    if has("param_groups") or (has("init") and has("update")):
-        return f"{name}, an optimizer, which is no scheduler: give the one that sets its rate"
-    if isinstance(thing, list | tuple):
-        return f"{name}: port each, [port(it) for it in schedulers]"
     if isinstance(thing, Built):
         return f"{name}, which is one of ours"
+    if hasattr(thing, "param_groups") or (hasattr(thing, "init") and hasattr(thing, "update")):
+        return f"{name}, an optimizer, which is no scheduler: give the one that sets its rate"
+    if isinstance(thing, list | tuple):
+        return f"a {kind.__name__}: port each, [port(it) for it in schedulers]"
+    if isinstance(thing, Mapping):
+        if "last_epoch" in thing or "_step_count" in thing:
+            return "a state_dict, which does not hold all settings: give the scheduler itself"
+        inner = [key for key in ("scheduler", "lr_scheduler") if key in thing]
+        return f"a {kind.__name__}: give its {inner[0]!r}" if inner else f"a {kind.__name__}"
+    wrapped = [it for it in ("scheduler", "lr_scheduler", "schedule_fn") if hasattr(thing, it)]
+    if wrapped:
+        return f"{name}, which wraps one: give its .{wrapped[0]}"
     if known:
         return f"{name}, a subclass of {known[0].__qualname__}, which may do anything: {OWN}"
-    return f"{name}{row}: {'else ' if row else ''}{OWN}"
+    return f"{name}{row or f': {OWN}'}"
 
 
 def _key(kind: Any) -> tuple[str, str]:

@@ -16,22 +16,31 @@ class Settings:
 
     def __init__(self, source: Any, values: Mapping[str, Any] | None = None):
         self.source = source
-        self.values = vars(source) if values is None else values
+        self.values = values
+
+    def raw(self, name: str) -> Any:
+        return getattr(self.source, name) if self.values is None else self.values[name]
+
+    def given(self, name: str) -> Any:
+        """A value by name, or None."""
+        return (self.values or {}).get(name)
 
     def __getitem__(self, name: str) -> float:
         """A setting as a number."""
-        return self.number(name, self.values[name])
+        return self.number(name, self.raw(name))
 
     def number(self, name: str, value: Any) -> float:
         """A value as a Python number; one in float32 is the shortest decimal that rounds to it."""
+        narrow = "float32" in str(getattr(value, "dtype", ""))
         try:
             plain = value.item() if hasattr(value, "item") else value
-        except (TypeError, ValueError, RuntimeError):  # it is traced, or several
-            plain = None
-        if isinstance(plain, bool) or not isinstance(plain, int | float) or not math.isfinite(plain):
+            if isinstance(plain, bool) or not isinstance(plain, int | float):
+                raise TypeError
+        except (TypeError, ValueError, RuntimeError):
             self.refuse(name, "a number", got=value)
-        is_narrow = "float32" in str(getattr(value, "dtype", ""))
-        return float(str(np.float32(plain))) if is_narrow else plain
+        if narrow:
+            return float(str(np.float32(plain)))
+        return int(plain) if isinstance(plain, int) else float(plain)
 
     def steps(self, name: str) -> float:
         """A length: an int where it means one."""
@@ -40,47 +49,21 @@ class Settings:
     def whole(self, name: str, least: int = 1, value: object = ...) -> int:
         """A setting that counts, or the value that is a part of it."""
         plain = self[name] if value is ... else self.number(name, value)
-        if plain != int(plain) or plain < least:
+        if not math.isfinite(plain) or plain != int(plain) or plain < least:
             self.refuse(name, f"a whole number, {least} or more", got=plain)
         return int(plain)
 
     def increasing(self, name: str) -> list[float]:
         """A sequence of numbers in order; equal neighbours are allowed."""
-        plain = [self.number(name, value) for value in self.values[name]]
+        plain = [self.number(name, value) for value in self.raw(name)]
         if plain != sorted(plain):
             self.refuse(name, "in order")
         return plain
 
     def refuse(self, name: str, rule: str, remedy: str = OWN, got: object = ...) -> NoReturn:
         """The one line of every refusal: whose setting it is, what it must be, what to do instead."""
-        got = self.values[name] if got is ... else got
+        got = self.raw(name) if got is ... else got
         raise Refusal("port", f"{called(self.source)}.{name}", rule, got, f": {remedy}").error()
-
-
-class Part(Settings):
-    """A scheduler of torch as one parameter group sees it, alone or in a sequence.
-
-    `rate` is what its formula starts from, `until` the step at which the part after it takes over.
-    """
-
-    until = math.inf
-
-    def __init__(self, scheduler: Any, group: int, rate: float | None = None):
-        super().__init__(scheduler)
-        self.index = group
-        self.group = Settings(scheduler, scheduler.optimizer.param_groups[group])
-        self.rate = self.of_group("base_lrs") if rate is None else rate
-
-    def of_group(self, name: str) -> float:
-        """A setting of which each group has its own."""
-        return self.number(name, self.values[name][self.index])
-
-    @property
-    def gamma(self) -> float:
-        """The factor of a decay."""
-        if not 0 < self["gamma"] <= 1:
-            self.refuse("gamma", "a factor in (0, 1]")
-        return self["gamma"]
 
 
 def called(source: object) -> str:

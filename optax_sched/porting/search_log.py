@@ -1,6 +1,5 @@
 """Searches the families for the schedules of the fewest typed digits that agree with a log."""
 
-import collections
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ import numpy as np
 
 from optax_sched._schedules import linear
 from optax_sched.porting.families import DEFAULTS, ENDS, FAMILIES, LENGTHS, RATES, Family
-from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted
+from optax_sched.porting.fit_log import TIES, Array, Fit, Log, Problem, from_fitted, to_fitted
 from optax_sched.porting.matching import Match, built, errors_of, matched
 from optax_sched.porting.typed_numbers import (
     MORE_DIGITS,
@@ -34,6 +33,7 @@ OFFSETS = (0, 1, -1)
 MOST_WORK = 2700  # evaluations of curves of 100 operations, after the first fits of all families
 WORK_FOR_OTHERS = 500  # once a schedule is found that agrees
 COST_OF_INTERVALS, COST_OF_A_SCHEDULE = 10, 5  # in such evaluations
+PATIENCE = 100  # evaluations of a family that count as a digit
 MOST_OF_A_FAMILY = 3
 GO_WITH_END = ("total", "fall", "cool")  # lengths that a log does not tell if it stops before the end
 SHARES = (0.1, 0.01, 0.2, 0.05, 0.001, 0.5, 0.3, 0.02, 0.25)  # of a peak, as people type an end
@@ -99,21 +99,30 @@ class Search:
         return list(self.found.values())
 
     def _search(self, roots: Iterable[Node]) -> None:
-        queue, counts = list(roots), collections.Counter[Family]()
-        heapq.heapify(queue)
+        heaps: dict[Family, list[Node]] = {}
+        for root in roots:
+            heapq.heappush(heaps.setdefault(root.family, []), root)
+        spent, counts = dict.fromkeys(heaps, 0.0), dict.fromkeys(heaps, 0)
         most = self.work + (MOST_WORK / 2 if self.fits else MOST_WORK)
-        while queue and self.work < most and queue[0].bound <= self.least + SLACK:
-            node = heapq.heappop(queue)
-            if counts[node.family] == MOST_OF_A_FAMILY:
-                continue
+        while heaps and self.work < most:
+            # A family that costs much and finds nothing lets others go first.
+            family = min(heaps, key=lambda family: heaps[family][0].bound + spent[family] / PATIENCE)
+            node, before = heapq.heappop(heaps[family]), self.work
             nexts: Iterable[Node] = ()
-            if node.free:
-                nexts = self._children(node) if node.intervals else self._fitted(node)
-            elif self._agrees(node):
-                counts[node.family] += 1
-                most = min(most, self.work + WORK_FOR_OTHERS)
+            if not node.free:
+                if self._agrees(node):
+                    counts[family] += 1
+                    most = min(most, self.work + WORK_FOR_OTHERS)
+            elif not node.intervals:
+                nexts = self._fitted(node)
+            else:
+                nexts = self._children(node)
             for one in nexts:
-                heapq.heappush(queue, one)
+                heapq.heappush(heaps[family], one)
+            spent[family] += self.work - before
+            left, limit = heaps[family], self.least + SLACK
+            if not left or left[0].bound > limit or counts[family] == MOST_OF_A_FAMILY:
+                del heaps[family]
 
     @property
     def nearest(self) -> list[Near]:
@@ -302,6 +311,14 @@ class Search:
             # People log until the end.
             last = float(self.log.steps[-1]) - (node.fixed.get("rise") or 0) * (name == "fall")
             found |= {at: digits_of(at) for at in (last - 1, last, last + 1) if low <= at <= high}
+        if len(node.intervals) == 1 and found:  # all are typed: look at once which of them agree
+            problem = self._problem(node.family, node.offset, node.fixed)
+            numbers = list(found)
+            if name in PAIRS:
+                numbers = [length / PAIRS[name].length(second) for length, second in found]
+            typed = to_fitted(name, np.array(numbers), self.top)[:, None]
+            errors = np.abs(problem.residuals(typed)).max(axis=1)
+            found = {n: d for (n, d), e in zip(found.items(), errors, strict=True) if e <= 1.01 * TIES}
         for number, digits in found.items():
             if number != DEFAULTS.get(name) and (name, number) != ("power", 1.0):
                 yield self._with(node, name, number, 1 + digits, node.bound + digits - fewest)

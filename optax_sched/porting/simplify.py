@@ -1,5 +1,6 @@
 """The shortest name of a curve, and of parts one after another."""
 
+import collections
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 import optax_sched._schedules as ours
 from optax_sched._core.built import is_made_by
 from optax_sched._core.schedule import Schedule
-from optax_sched.porting.reading import steps, tidy
+from optax_sched.porting.reading import tidy
 
 # timm's and transformers' names for shapes of a phase.
 SHAPES: dict[str, Any] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
@@ -21,16 +22,6 @@ def cosine(start: float, length: float, end: float) -> Schedule:
     return ours.cosine_decay(start, length, end)
 
 
-def waves(rate: float, length: float, half_waves: float, end: float, until: float) -> Schedule:
-    """Cosine waves over `length` steps, which go on where they are used for longer."""
-    if half_waves == 0:
-        return ours.constant(rate)
-    times = math.ceil(until / length) if 0 < length < until < math.inf else 1
-    if times * half_waves == 1:
-        return cosine(rate, length, end)
-    return ours.cosine_waves(rate, steps(times * length), times * half_waves, end)
-
-
 def powered(start: float, length: float, end: float, power: float) -> Schedule:
     """A power of what remains, on the way down or up."""
     if power == 1:
@@ -40,19 +31,15 @@ def powered(start: float, length: float, end: float, power: float) -> Schedule:
     return ours.polynomial_decay(start, length, end, power)
 
 
-def stairs(start: float, drops: Iterable[tuple[float, float]]) -> Schedule:
-    """A factor at each of some steps; one at step 0 or before counts from the start on."""
-    factors = {0.0: start}
-    for step, factor in sorted(drops):
-        step = max(step, 0)
-        factors[step] = tidy(factors.get(step, 1.0) * factor)
-    start, boundaries, scales = factors.pop(0), list(factors), list(factors.values())
+def stairs(start: float, factor: float, drops: Iterable[float]) -> Schedule:
+    """A factor at each of some steps, as often as the step is there; up to step 0 from the start on."""
+    counts = collections.Counter(max(drop, 0) for drop in drops)
+    start = tidy(start * factor ** counts.pop(0, 0))
+    boundaries = sorted(counts)
     if not boundaries:
         return ours.constant(start)
-    if all(0 < scale <= 1 for scale in scales):
-        return ours.multistep_decay(start, boundaries, scales[0] if len(set(scales)) == 1 else scales)
-    values = itertools.accumulate([start, *scales], lambda value, scale: tidy(value * scale))
-    return ours.piecewise_constant(list(values), boundaries)
+    factors = [tidy(factor ** counts[boundary]) for boundary in boundaries]
+    return ours.multistep_decay(start, boundaries, factor if set(counts.values()) == {1} else factors)
 
 
 def seen(starts: Sequence[float], parts: Sequence[Any]) -> list[tuple[float, float, Any]]:
@@ -66,50 +53,55 @@ def interpolated(values: list[float], boundaries: list[float], shape: Any) -> Sc
     """Lines or waves through knots, the first of them at step 0."""
     if not boundaries:
         return ours.constant(values[0])
-    low, peak, last = values[0], values[1], values[-1]
-    rise, total = boundaries[0], boundaries[-1]
-    is_back = len(values) == 4 and (values[2], boundaries[1]) == (low, 2 * rise)
-    if (len(values) == 3 or is_back) and peak > low >= last > 0:
+    if len(values) == 3 and values[1] > values[0] >= values[2] > 0:
+        total, (low, peak, last) = boundaries[1], values
         div, final = tidy(peak / low), tidy(low / last)
-        return ours.one_cycle(peak, total, rise / total, div, final, is_back, shape)
+        return ours.one_cycle(peak, total, boundaries[0] / total, div, final, False, shape)
     return ours.piecewise_interpolate(values, boundaries, shape)
 
 
-def warmed(schedule: Schedule, rise: float, start: float = 0.0) -> Schedule:
+def warmed(schedule: Schedule, steps: float, start: float = 0.0) -> Schedule:
     """A schedule after a line up to it, if there is one."""
-    if not rise > 0:
+    if not steps > 0:
         return schedule
-    shape, length = _fall(schedule)
-    if shape and max(start, schedule.end_value) <= schedule.init_value:
-        recipe = ours.warmup_cosine_decay if shape == "cosine" else ours.warmup_linear_decay
-        return recipe(schedule.init_value, rise, rise + length, start, schedule.end_value)
-    return ours.warmup(schedule, rise, start)
+    peak = _first_value(schedule)
+    if peak is not None and not max(start, getattr(schedule, "end_value", 0.0)) > peak:
+        if is_made_by(ours.cosine_decay, schedule) and schedule.exponent == 1:
+            total = steps + schedule.decay_steps
+            return ours.warmup_cosine_decay(peak, steps, total, start, schedule.end_value)
+        if is_made_by(ours.linear, schedule):
+            total = steps + schedule.transition_steps
+            return ours.warmup_linear_decay(peak, steps, total, start, schedule.end_value)
+    return ours.warmup(schedule, steps, start)
 
 
-def joined(made: Sequence[tuple[float, Schedule]]) -> Schedule:
-    """The `join` of schedules, each with the step at which it starts, or the recipe that it is."""
-    (_, *boundaries), (rise, *rest) = zip(*made, strict=True)
-    if not rest:
-        return rise
-    if is_made_by(ours.linear, rise) and rise.transition_steps == boundaries[0]:
-        low, peak, fall = rise.init_value, rise.end_value, rest[-1]
-        if len(rest) == 1 and _first_value(fall) == peak:
-            return warmed(fall, boundaries[0], low)
-        shape, length = _fall(fall)
-        is_stable = len(rest) == 2 and is_made_by(ours.constant, rest[0]) and rest[0].value == peak
-        if is_stable and shape and max(low, fall.end_value) <= peak == fall.init_value:
-            total = boundaries[1] + length
-            return ours.wsd(peak, boundaries[0], length, total, low, fall.end_value, shape)
-    return ours.join([rise, *rest], boundaries)
+def joined(parts: Sequence[Schedule], boundaries: Sequence[float]) -> Schedule:
+    """`join(parts, boundaries)`, or the recipe that it is."""
+    if not boundaries:
+        return parts[0]
+    rise, *rest = parts
+    peak = _first_value(rest[0])
+    is_rise = is_made_by(ours.linear, rise) and rise.transition_steps == boundaries[0]
+    if is_rise and rise.end_value == peak:
+        if len(rest) == 1:
+            return warmed(rest[0], boundaries[0], rise.init_value)
+        if len(rest) == 2 and is_made_by(ours.constant, rest[0]) and rise.init_value <= peak:
+            return _stable(rise, rest[1], boundaries) or ours.join(parts, boundaries)
+    return ours.join(parts, boundaries)
 
 
-def _fall(schedule: Schedule) -> tuple[Any, float]:
-    """The shape and the length of a fall that recipes end with; no shape for anything else."""
-    if is_made_by(ours.cosine_decay, schedule) and schedule.exponent == 1:
-        return "cosine", schedule.decay_steps
-    if is_made_by(ours.linear, schedule):
-        return "linear", schedule.transition_steps
-    return None, 0
+def _stable(rise: Schedule, fall: Schedule, starts: Sequence[float]) -> Schedule | None:
+    """A rise, a stable phase and a fall."""
+    if is_made_by(ours.cosine_decay, fall) and fall.exponent == 1:
+        shape, length = "cosine", fall.decay_steps
+    elif is_made_by(ours.linear, fall):
+        shape, length = "linear", fall.transition_steps
+    else:
+        return None
+    peak, low, end = rise.end_value, rise.init_value, fall.end_value
+    if fall.init_value != peak or end > peak:
+        return None
+    return ours.wsd(peak, starts[0], length, starts[1] + length, low, end, shape)
 
 
 def _first_value(schedule: Schedule) -> float | None:

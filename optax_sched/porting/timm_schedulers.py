@@ -8,7 +8,7 @@ from typing import Any
 import optax_sched._schedules as ours
 from optax_sched._core.schedule import Schedule
 from optax_sched.porting import simplify
-from optax_sched.porting.reading import Part, Settings, steps, tidy
+from optax_sched.porting.reading import Settings, steps, tidy
 from optax_sched.porting.simplify import SHAPES, powered, stairs
 from optax_sched.porting.torch_schedulers import closed_loop
 
@@ -28,10 +28,13 @@ class Group(Settings):
         self.peak = self.height("base_values", scheduler.base_values[group])
         self.warm = self.steps("warmup_t")
         self.start = self.height("warmup_lr_init", scheduler.warmup_lr_init)
-        self.low = self.height("lr_min", getattr(scheduler, "lr_min", 0.0))
 
     def height(self, name: str, value: object) -> float:
         return tidy(self.scale * self.number(name, value))
+
+    @property
+    def low(self) -> float:
+        return self.height("lr_min", self.source.lr_min)
 
     def warmed(self, curve: Schedule, from_peak: bool = True) -> Schedule:
         """The curve with timm's warm-up, which rises to the base rate, not to the curve.
@@ -120,33 +123,35 @@ def step(it: Group) -> Schedule:
 
 def multistep(it: Group) -> Schedule:
     """timm's milestone m is at m - 1, and the first rate of all is the optimizer's."""
+    rate, drops = it["decay_rate"], [milestone - 1 for milestone in it.increasing("decay_t")]
+    if not it.warm:
+        return stairs(it.peak, rate, [max(drop, 1) for drop in drops])
     # With a warm-up that the curve does not wait for, all that counts is behind it.
-    least = -math.inf if it.warm else 1
-    drops = [max(milestone - 1, least) for milestone in it.increasing("decay_t")]
-    curve = stairs(it.peak, [(drop, it["decay_rate"]) for drop in drops])
-    return it.warmed(curve, from_peak=min(drops, default=1) > 0)
+    return it.warmed(stairs(it.peak, rate, drops), from_peak=min(drops, default=1) > 0)
 
 
 def warmup_stable_decay(it: Group) -> Schedule:
-    length, decay, power = it.steps("t_initial"), it.steps("decay_t"), it["decay_power"]
-    named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
-    shapes: dict[Any, Any] = {**SHAPES, "power": named.get(power) or ours.k_shape(power)}
-    shape = shapes.get(it.values["decay_fn"])
+    length, decay, fall = it.steps("t_initial"), it.steps("decay_t"), it.raw("decay_fn")
+    shape: Any = SHAPES.get(fall) if isinstance(fall, str) else None
+    if fall == "power":
+        power = it["decay_power"]
+        named: dict[float, Any] = {0.5: "sqrt", 1.0: "linear", 2.0: "square"}
+        shape = named.get(power) or ours.k_shape(power)
     if shape is None:
         remedy = "wsd and cooldown take any function as their shape"
         it.refuse("decay_fn", "'linear', '1-sqrt', 'cosine' or 'power'", remedy)
     if it.low > it.peak:
         it.refuse("lr_min", f"at most the base rate {it.peak}")
-    if it.values["stable_fn"] == "constant":
+    if it.raw("stable_fn") == "constant":
         if it.start <= it.peak:
             total = it.warm + length
             return ours.wsd(it.peak, it.warm, decay, total, it.start if it.warm else 0.0, it.low, shape)
         risen = ours.warmup(it.peak, it.warm, it.start)
         return ours.cooldown(risen, it.warm + length - decay, decay, it.low, shape)
     scale = it.steps("stable_timescale")
-    if it.values["stable_fn"] == "rsqrt":
+    if it.raw("stable_fn") == "rsqrt":
         stable = ours.inverse_sqrt_decay(it.peak, scale, it.low)
-    elif it.values["stable_fn"] == "power":
+    elif it.raw("stable_fn") == "power":
         power = it["stable_power"]
         stable = ours.shift(ours.power_law_decay(it.peak, tidy(it.peak * scale**power), -power), scale)
         stable = ours.maximum(stable, it.low) if it.low else stable
@@ -159,9 +164,10 @@ def warmup_stable_decay(it: Group) -> Schedule:
 
 def on_plateau(it: Group) -> Any:
     """torch's plateau, which watches from the end of the warm-up on."""
+    torchs = Settings(it.source.lr_scheduler)
+    floor = torchs.number("min_lr", torchs.raw("min_lrs")[it.index])
     risen = ours.warmup(it.peak, it.warm, it.start) if it.warm else it.peak
-    torchs = Part(it.source.lr_scheduler, it.index, rate=0.0)
-    return closed_loop(torchs, risen, it.peak, start=it.warm)
+    return closed_loop(torchs, risen, it.peak, floor, start=it.whole("warmup_t") if it.warm else 0)
 
 
 CURVES: dict[str, Callable[[Group], Any]] = {
@@ -176,6 +182,7 @@ CURVES: dict[str, Callable[[Group], Any]] = {
 MODULES = {it: f"timm.scheduler.{it.removesuffix('LRScheduler').lower()}_lr" for it in CURVES}
 
 
-def ported(scheduler: object, group: int) -> Any:
-    """What a scheduler of timm does to the rate of a parameter group."""
-    return CURVES[type(scheduler).__qualname__](Group(scheduler, group))
+def ported(scheduler: Any) -> list[Any]:
+    """What a scheduler of timm does to the rate of each parameter group."""
+    curve = CURVES[type(scheduler).__qualname__]
+    return [curve(Group(scheduler, group)) for group in range(len(scheduler.base_values))]

@@ -5,7 +5,6 @@ import math
 from typing import Any
 
 import numpy as np
-import optax
 import pytest
 from agreement import LENGTH, Draw, library
 from ported import Case, on_an_optimizer, ports, stepped_object
@@ -26,16 +25,15 @@ def test_step_lr(draw: Draw) -> Case:
 
 @ports(settings=200)
 def test_multi_step_lr(draw: Draw) -> Case:
-    """Milestones may come twice, and at 0; the rate may rise."""
-    gamma = draw.pick(draw.factor(9), draw.factor(9), draw.number(1.1, 2.0))
-    once = draw.boundaries(draw.pick(1, 2, 5))
+    """Milestones may come twice, and at 0."""
+    gamma, once = draw.factor(9), draw.boundaries(draw.pick(1, 2, 5))
     milestones = [*draw.pick([], [0], [0, 0]), *draw.pick([], once[:2]), *once]
     return stepped_object(draw, draw.rate(), lambda opt: lr.MultiStepLR(opt, milestones, gamma))
 
 
 @ports(settings=200)
 def test_constant_lr(draw: Draw) -> Case:
-    factor, steps = draw.number(0.01, 1.0), draw.steps()
+    factor, steps = draw.number(0.01, 1.0), draw.steps_or_zero()
     return stepped_object(draw, draw.rate(), lambda opt: lr.ConstantLR(opt, factor, steps))
 
 
@@ -335,52 +333,41 @@ REFUSED = [
     (lambda opt: lr.LambdaLR(opt, lambda t: 0.9**t), "port: LambdaLR.lr_lambdas[0] must be one of tra"),
     (lambda opt: lr.LambdaLR(opt, functools.partial(pow, 0.9)), "port: LambdaLR.lr_lambdas[0] must be"),
     (
+        lambda opt: lr.MultiplicativeLR(opt, lambda t: 0.9),
+        "port: MultiplicativeLR.lr_lambda must be one",
+    ),
+    (
         lambda opt: lr.CyclicLR(opt, 0.1, 0.2, scale_fn=lambda x: 1.0),
         "port: CyclicLR.scale_fn must be N",
     ),
     (
         lambda opt: lr.ExponentialLR(opt, 1.1),
-        "port: ExponentialLR.gamma must be a factor in (0, 1], got 1.1",
+        "port: ExponentialLR.gamma must be a factor in (0, 1], got",
     ),
     (
         lambda opt: lr.StepLR(opt, 2.5),
         "port: StepLR.step_size must be a whole number, 1 or more, got 2.5",
     ),
     (lambda opt: lr.MultiStepLR(opt, [2.5]), "port: MultiStepLR.milestones must be a whole number"),
-    (
-        lambda opt: lr.ConstantLR(opt, 0.5, 0),
-        "port: ConstantLR.total_iters must be a whole number, 1",
-    ),
+    (lambda opt: lr.ConstantLR(opt, 0.0), "port: ConstantLR.factor must be more than 0, got 0"),
     (
         lambda opt: lr.CosineAnnealingLR(opt, 9, -0.1),
         "port: CosineAnnealingLR is beyond cosine_decay: en",
     ),
-    (composite("cosine"), "port: CosineAnnealingLR.step must be a scheduler that multiplies the rate"),
+    (composite("cosine"), "port: CosineAnnealingLR.eta_min must be 0 in a ChainedScheduler, got 0.01"),
     (
         composite("short"),
         "port: SequentialLR is beyond cosine_decay: decay_steps must be a positive fi",
     ),
     (composite("cyclic"), "port: CyclicLR.step must be a scheduler that multiplies the rate"),
-    (
-        composite("linear"),
-        "port: SequentialLR.step must be of a class in torch.optim.lr_scheduler",
-    ),
-    (
-        composite("late"),
-        "port: SequentialLR.step must be of a class in torch.optim.lr_scheduler",
-    ),
-    (
-        composite("first"),
-        "port: SequentialLR.step must be of a class in torch.optim.lr_scheduler",
-    ),
+    (composite("linear"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
+    (composite("late"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
+    (composite("first"), "port: SequentialLR.step must be of a scheduler that is made of no others"),
     (
         composite("chain"),
-        "port: ChainedScheduler.step must be of a class in torch.optim.lr_scheduler",
+        "port: ChainedScheduler.step must be of a scheduler that is made of no oth",
     ),
-    (
-        composite("mine"),
-        "port: Mine.step must be of a class in torch.optim.lr_scheduler that is",
-    ),
+    (composite("mine"), "port: Mine.step must be that of a class in torch.optim.lr_scheduler, got "),
 ]
 
 
@@ -405,32 +392,20 @@ def paddles(name: str) -> type:
 
 
 _, STEP = on_an_optimizer(0.1, lambda opt: lr.StepLR(opt, 10))
-_, MULTIPLIED = on_an_optimizer(0.1, lambda opt: lr.MultiplicativeLR(opt, lambda t: 0.9))
 _, SWA = on_an_optimizer(0.1, lambda opt: torch.optim.swa_utils.SWALR(opt, 0.01))
 INSTEAD = [
     (None, "builtins.NoneType: write it as a formula"),
     (3, "builtins.int: write it as a formula"),
     (print, "builtins.builtin_function_or_method: write it as a formula"),
-    ({"lr": 0.1}, "builtins.dict: write it as a formula"),
+    ({"lr": 0.1}, "a dict"),
     (os.constant(0.1), "optax_sched.Schedule, which is one of ours"),
-    (
-        optax.sgd(0.1),
-        "optax._src.base.GradientTransformationExtraArgs, an optimizer, which is no scheduler",
-    ),
     (lr.StepLR, "the class torch.optim.lr_scheduler.StepLR: make an object of it"),
     (STEP.optimizer, "torch.optim.sgd.SGD, an optimizer, which is no scheduler"),
-    ([STEP, STEP], "builtins.list: port each, [port(it) for it in schedulers]"),
-    ({"scheduler": STEP, "interval": "epoch"}, "builtins.dict, which holds one: give its scheduler"),
-    (
-        {"optimizer": None, "lr_scheduler": {"scheduler": STEP}},
-        "builtins.dict, which holds one: give its lr_scheduler",
-    ),
-    (
-        STEP.state_dict(),
-        "builtins.dict, a state_dict, which does not hold all settings: give the sched",
-    ),
-    (Wrapper(STEP), "test_port_torch.Wrapper, which holds one: give its scheduler"),
-    (MULTIPLIED, "torch.optim.lr_scheduler.MultiplicativeLR; torch's MultiplicativeLR(lr_lambda) is "),
+    ([STEP, STEP], "a list: port each, [port(it) for it in schedulers]"),
+    ({"scheduler": STEP, "interval": "epoch"}, "a dict: give its 'scheduler'"),
+    ({"optimizer": None, "lr_scheduler": {"scheduler": STEP}}, "a dict: give its 'lr_scheduler'"),
+    (STEP.state_dict(), "a state_dict, which does not hold all settings: give the scheduler itself"),
+    (Wrapper(STEP), "test_port_torch.Wrapper, which wraps one: give its .scheduler"),
     (SWA, "torch.optim.swa_utils.SWALR; torch's SWALR(swa_lr, anneal_epochs=10) is `cosine_decay(lr, "),
     (paddles("CosineAnnealingLR")(), "paddle.optimizer.lr.CosineAnnealingLR: write it as a formula"),
 ]

@@ -161,12 +161,6 @@ def test_the_source_is_as_one_would_write_it(name, arguments, source):
     assert repr(port(scheduler)) == repr(os.from_source(source))
 
 
-def test_greedy_is_refused_with_the_nearest_of_ours():
-    _, scheduler = on_an_optimizer(0.1, optimization.get_greedy_schedule)
-    with pytest.raises(TypeError, match=r"got transformers.optimization.GreedyLR; .* is `greedy\(lr, "):
-        port(scheduler)
-
-
 def test_reduce_on_plateau_is_torchs():
     _, scheduler = on_an_optimizer(0.1, optimization.get_reduce_on_plateau_schedule)
     _, torchs = on_an_optimizer(0.1, lr.ReduceLROnPlateau)
@@ -176,6 +170,7 @@ def test_reduce_on_plateau_is_torchs():
 @pytest.mark.parametrize(
     ("build", "says"),
     [
+        (optimization.get_greedy_schedule, "port: GreedyLR.step must be one that greedy does exactly"),
         (
             lambda opt: optimization.get_wsd_schedule(opt, 60, 60, 100),
             "port: LambdaLR.num_stable_steps must be 0 or more, got -20",

@@ -102,10 +102,7 @@ def test_the_other_law(capsys, tmp_path):
     ("options", "words"),
     [
         (["constant(0.1)"], "--steps"),
-        (
-            ["constant(0.1)", "--steps", "0"],
-            "compare: --steps must be a whole number, 1 or more, got 0",
-        ),
+        (["constant(0.1)", "--steps", "0"], "must be a whole number, 1 or more, got '0'"),
         (["--steps", "10"], "SPEC"),
         (["constant(-0.1)", "--steps", "10"], "constant(value=-0.1): convex_bound: schedule must be"),
         (["constant(0.0)", "--steps", "10"], "a rate above 0 before step 10"),

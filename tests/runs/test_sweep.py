@@ -201,7 +201,7 @@ BAD_CALLS = {
     "no values": (
         lambda: untyped.grid(o.constant),
         TypeError,
-        "constant: missing a required argument: 'value'",
+        "grid: it takes a sequence of values for",
     ),
     "a number": (
         lambda: untyped.grid(o.constant, value=0.1),

@@ -102,3 +102,16 @@ def test_it_pickles_under_the_name_that_its_module_gives_it():
 def test_a_users_formula_inside_keeps_its_exact_ends_under_jit():
     s = short_cosine(0.3, 7, 100)
     assert [float(jax.jit(s)(jnp.int32(t))) for t in (0, 7, 100, 1000)] == [0, np.float32(0.3), 0, 0]
+
+
+@pytest.mark.parametrize("length", [0, 10])
+def test_lengths_on_a_device_are_known_under_jit_too(length):
+    steps = jnp.int32(length)
+    made = jax.jit(lambda step: os.warmup_cosine_decay(0.1, steps, 100)(step))(5)
+    np.testing.assert_allclose(made, os.warmup_cosine_decay(0.1, length, 100)(5), rtol=1e-6)
+    np.testing.assert_allclose(around(steps)(5), around(length)(5), rtol=1e-6)
+
+
+def around(steps: int | jax.Array) -> os.Schedule:
+    """A recipe that takes a number from outside."""
+    return os.recipe(lambda value: os.warmup(os.cosine_decay(value, 90), steps), name="around")(0.1)

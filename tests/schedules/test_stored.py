@@ -108,3 +108,15 @@ def test_a_users_formula_with_optional_words_pickles_in_their_public_form():
     assert again(5) == s(5)
     assert again.shape == "cosine"
     assert paths(again) == paths(s)
+
+
+half = os.schedule(lambda step, init_value: init_value * 0.5, name="half")
+quarter = os.schedule(lambda step, init_value: init_value * 0.25, name="quarter")
+
+
+def test_a_pickle_names_the_builder_whatever_else_is_bound_to_it(monkeypatch):
+    pickles = []
+    for builder in (half, quarter):
+        monkeypatch.setitem(globals(), "passing_by", builder)
+        pickles.append(pickle.dumps(builder(1.0)))
+    assert [float(pickle.loads(it)(0)) for it in pickles] == [0.5, 0.25]

@@ -350,3 +350,12 @@ def test_what_replace_feedback_refuses():
         ValueError, match=r"^replace_feedback: values must keep the structure of the rule"
     ):
         replace_feedback(knots(0.1, [1.0, 2.0]).init(), values=[1.0, 2.0, 3.0])
+
+
+def test_random_keys_of_two_kinds_are_two_schedules():
+    noisy = [o.noisy(0.1, jax.random.key(0, impl=kind), 0.1) for kind in ("rbg", "unsafe_rbg")]
+    state = optax.chain(*map(o.scale_by_schedule, noisy)).init(ONE)
+    with pytest.raises(
+        ValueError, match=r"^replace_schedule: opt_state must hold one schedule to replace"
+    ):
+        replace_schedule(state, noisy[0])

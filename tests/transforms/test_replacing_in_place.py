@@ -160,3 +160,13 @@ def test_replacing_with_arrays_takes_copies():
     assert where(new) == where(state)
     jax.jit(lambda state: rate().update(PARAMS, state)[1], donate_argnums=0)(new)
     assert peak == np.float32(0.8)
+
+
+def test_a_replicated_state_owns_what_was_put_into_it():
+    """One shard of a replicated array may be the very buffer that it was moved from."""
+    opt = labelled(rate(), rate(SLOW))
+    peak = jnp.float32(0.8)
+    _, state = on_all_devices((PARAMS, opt.init(PARAMS)))
+    new = replace_schedule(state, {"x": o.constant(peak), "y": o.constant(peak)}, retrace=True)
+    jax.jit(lambda state: opt.update(PARAMS, state)[1], donate_argnums=0)(new)
+    assert peak == np.float32(0.8)
