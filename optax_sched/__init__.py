@@ -158,10 +158,7 @@ from optax_sched._core.schedule import Schedule, schedule
 from optax_sched._core.shapes import Shape, k_shape, power_shape
 from optax_sched._math.phases import mix, progress, remaining
 from optax_sched._optax.feedback import ClosedLoop, LiveSchedule, feedback, live
-from optax_sched._optax.observing import observe, replace_feedback
 from optax_sched._optax.plateau import PlateauState, greedy, kl_adaptive, plateau, reduce_on_plateau
-from optax_sched._optax.reading import current_value
-from optax_sched._optax.replacing import replace_schedule
 from optax_sched._optax.state import FeedbackState, ScheduleState
 from optax_sched._optax.transform import scale_by_feedback, scale_by_learning_rate, scale_by_schedule
 from optax_sched._schedules.batches import grid, stack, unstack
@@ -201,6 +198,9 @@ from optax_sched._schedules.warmup_recipes import (
 if _typing.TYPE_CHECKING:
     from optax_sched._files.config import from_config, to_config
     from optax_sched._files.source import from_source
+    from optax_sched._optax.observing import observe, replace_feedback
+    from optax_sched._optax.reading import current_value
+    from optax_sched._optax.replacing import replace_schedule
     from optax_sched._runs.range_test import RangeTest, lr_range_test
     from optax_sched._runs.sweep import sweep
     from optax_sched._view.plot import plot
@@ -229,9 +229,12 @@ for _name in __all__:  # pickles, help and the reference name no private file
         globals()[_name].__module__ = __name__
 
 if not _typing.TYPE_CHECKING:  # type checkers are to know which names there are
-    _LATER = {  # what no training needs is imported when it is asked for
+    _LATER = {  # what no step of a training needs is imported when it is asked for
         **dict.fromkeys(("from_config", "to_config"), "_files.config"),
         "from_source": "_files.source",
+        "current_value": "_optax.reading",
+        **dict.fromkeys(("observe", "replace_feedback"), "_optax.observing"),
+        "replace_schedule": "_optax.replacing",
         **dict.fromkeys(("RangeTest", "lr_range_test"), "_runs.range_test"),
         "sweep": "_runs.sweep",
         "plot": "_view.plot",

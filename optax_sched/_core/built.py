@@ -12,7 +12,6 @@ from optax_sched._core.domains import Domain
 from optax_sched._core.formula import Formula, formula_of
 from optax_sched._core.lengths import Lengths
 from optax_sched._core.nodes import Node
-from optax_sched._core.peer_words import meant_by, translated
 
 
 class Built(Node):
@@ -159,6 +158,8 @@ def _changed(where: str, value: Any, changes: dict[tuple[str, ...], object]) -> 
         if name not in values:
             more = "".join(f".{it}" for it in rest)
             if isinstance(value, Built):
+                from optax_sched._core.peer_words import meant_by
+
                 inside = None if rest else _path_inside(values, name)
                 hint = f"; did you mean replace(**{{{inside!r}: ...}})?" if inside else None
                 more = f"{hint or meant_by(name, values)}; it has {', '.join(values)}"
@@ -174,6 +175,8 @@ def _changed(where: str, value: Any, changes: dict[tuple[str, ...], object]) -> 
 
 def _path_inside(values: dict[str, object], word: str) -> str | None:
     """The path to an operand's hyperparameter of that name, or of what other libraries call so."""
+    from optax_sched._core.peer_words import translated
+
     for name, value in values.items():
         inner = _inside(value)
         if found := word if word in inner else _path_inside(inner, word) or translated(word, inner):

@@ -174,14 +174,13 @@ class Known(Number):
 SIZE = Known("a whole number, 1 or more, that is not traced", 1, LAST_STEP, whole=True)
 
 
-@dataclasses.dataclass(repr=False, eq=False)
 class Numbers(Domain):
     """A sequence of numbers of one domain, kept as one array."""
 
     axes = 1
-    words: str
-    item: Number
-    increasing: bool = False
+
+    def __init__(self, words: str, item: Number, increasing: bool = False):
+        self.words, self.item, self.increasing = words, item, increasing
 
     def admit(self, value: object) -> Any:
         if isinstance(value, jax.Array | np.ndarray) and value.ndim != 1:

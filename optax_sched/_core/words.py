@@ -12,7 +12,6 @@ import numpy as np
 
 from optax_sched._core.domains import Choice, Domain, KeyDomain, Number, Numbers, OneOrMany, Optional
 from optax_sched._core.errors import Refusal, Unfit
-from optax_sched._core.peer_words import meant_by
 from optax_sched._math.phases import Numeric
 
 # What formulas are annotated with; `optax_sched.typing` has these too.
@@ -136,6 +135,8 @@ def bind(
         # Python names what is missing first, and so hides the misspelt name that stands for it.
         for name in kwargs:
             if name not in parameters:
+                from optax_sched._core.peer_words import meant_by
+
                 kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
                 hint = meant_by(name, [it.name for it in parameters.values() if it.kind in kinds])
                 raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")

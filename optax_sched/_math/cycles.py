@@ -87,12 +87,10 @@ def rest_of_periods(step: Any, period: Any, number: Any) -> jax.Array:
 
 def _quotient(a: Any, b: Any) -> jax.Array:
     """`a // b` for integers a >= 0, b > 0, in floats: a CPU vectorises those, not integer division."""
-    inverse = 1.0 / b
-    guess = jnp.minimum(a * inverse, 2.0**31 - 128).astype(jnp.int32)  # off by some hundreds at most
-    rest = a - guess * b
-    correction = jnp.floor(rest * inverse).astype(jnp.int32)  # off by one at most
-    rest -= correction * b
-    return guess + correction + (rest >= b) - (rest < 0)
+    inverse = (1 - 2.0**-21) / b  # so little too small that no guess is too high
+    guess = (a * inverse).astype(jnp.int32)  # off by some hundreds at most
+    guess += ((a - guess * b) * inverse).astype(jnp.int32)  # off by one at most
+    return guess + (a - guess * b >= b)
 
 
 def _growing_cycle(step: Numeric, period: Numeric, period_mult: Numeric) -> tuple[Any, Any, Any]:
