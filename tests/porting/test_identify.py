@@ -368,3 +368,9 @@ def test_a_value_that_is_no_float_is_zero():
 @pytest.mark.parametrize("texts", [["1", "1", "1"], ["2e-4"] * 5])
 def test_a_constant_of_one_digit_is_what_was_logged(texts):
     assert identify(range(len(texts)), texts)[0].schedule.value == float(texts[0])
+
+
+def test_of_four_points_each_plain_family_that_agrees_is_named():
+    matches = identify(range(4), [0.1, 0.09, 0.08, 0.07])
+    found = {repr(match.schedule).partition("(")[0] for match in matches if match.is_consistent}
+    assert {"linear", "cosine_decay", "quarter_cosine_decay"} <= found
