@@ -54,7 +54,7 @@ PHASES_MAY_BE_EMPTY = contextvars.ContextVar("PHASES_MAY_BE_EMPTY", default=Fals
 class Domain:
     """What one hyperparameter may be: `admit` refuses by a bare error, a tracer by shape and type."""
 
-    words: str  # what it admits, for errors
+    words: str = "anything"  # what it admits, for errors
     static: bool = False  # whether it is part of the structure, not a leaf
     axes: int | None = None  # of what is stored for one schedule, where a batch may have one more
     item: Any = None  # the domain of each item, if it admits a sequence

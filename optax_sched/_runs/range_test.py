@@ -25,7 +25,7 @@ _RETURNS = "a function that returns"
 _LOSS = Number(f"{_RETURNS} a loss that is a real number of shape ()")
 _NUM_STEPS = Known("a whole number, 2 or more, that is not traced", 2, LAST_STEP, whole=True)
 
-StepFunction = Annotated[Callable[..., Any], "StepFunction", Domain()]  # `lr_range_test` looks at it
+StepFunction = Annotated[Callable[..., Any], "StepFunction", Domain()]  # checked inside
 NumSteps = Annotated[int, "NumSteps", _NUM_STEPS]
 
 

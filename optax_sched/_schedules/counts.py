@@ -21,7 +21,7 @@ _COUNT = Known("a known whole number, 1 or more", 1, whole=True)
 Whole = Annotated[int, "int", _COUNT]
 WholeOrZero = Annotated[int, "int", Known("a known whole number, 0 or more", 0, whole=True)]
 Epochs = Annotated[float, "float", Known("a known positive finite number", above=0.0, as_float=False)]
-BatchSize = Annotated[int | Function, "int | Callable[..., Any]", Domain()]  # a `_COUNT` or a schedule
+BatchSize = Annotated[int | Function, "int | Callable[..., Any]", Domain()]  # checked inside
 
 
 def rounded(schedule: Function | Scalar) -> Callable[[ArrayLike], jax.Array]:
