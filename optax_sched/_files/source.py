@@ -55,9 +55,9 @@ def from_source(text: str, builders: Mapping[str, Callable[..., Any]] | None = N
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    """A power, unless a float overflows: no text is to fill the memory with an integer."""
+    """A power; of two numbers only where a float holds it, so that no text fills the memory."""
     if _is_number(base) and _is_number(exponent):
-        _ = float(base) ** exponent
+        _ = float(base) ** exponent  # raises an OverflowError before an integer grows
     return base**exponent
 
 

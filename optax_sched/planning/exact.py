@@ -29,8 +29,8 @@ def least_squares_risk(
     the convex bound cannot: how curvature and noise decide which schedule is best. In two dimensions
     decays by factors and cosine beat linear decay (`examples/least_squares.py`); in 256, with
     eigenvalues that fall as a power, linear and cosine came within 4 to 9 % of the best, or a long
-    plain within 1 %, as the power was. A network is none of these: it is a second opinion, not a
-    forecast of a loss.
+    stable phase within 1 %, depending on the power. A network is none of these: take it as a second
+    opinion, not as a forecast of a loss.
 
         m_i(0) = start,    m <- (1 - r l)^2 m + (r^2 / b) (l^2 m + l (l . m) + s l),    risk = l . m / 2
 
@@ -43,7 +43,7 @@ def least_squares_risk(
       eigenvalues: of the inputs' covariance, 0 or more, shape [n]; for other batch sizes and noises map
         over this function.
       noise: the variance of the labels about the linear function, 0 or more.
-      start: the expected square of the error at first, 0 or more: a number, or one an eigenvalue.
+      start: the expected square of the error at first, 0 or more: a number, or one per eigenvalue.
       batch_size: how many examples an update averages over: a whole number, or a schedule of whole
         numbers, as in the plan of `seesaw`.
 
